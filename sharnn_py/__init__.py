@@ -1,0 +1,1 @@
+"""PyTorch SHA-RNN in the semantics of both public programs."""

@@ -1,0 +1,86 @@
+"""The baseline of SHA-RNN.jl: an LSTM language model (`examples/baseline.jl`, `src/baseline.jl`).
+
+    logits = projection(dropout(LSTM(embed(tokens), (h, c))))
+
+Shapes: T steps, B batch, E = emb, H = hidden, V = vocab, L layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sharnn_py.config import build, require_fractions, require_positive
+from sharnn_py.errors import InputError
+from sharnn_py.initialisation import initialise
+from sharnn_py.model import check_tokens
+from sharnn_py.trace import Note, silent
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineConfig:
+    """Sizes of a baseline. Raises `ConfigError`."""
+
+    vocab: int
+    emb: int
+    hidden: int
+    layers: int = 1
+    dropout: float = 0.0
+    """Between LSTM layers and before the projection."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "vocab", "emb", "hidden", "layers")
+        require_fractions(self, "dropout")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> BaselineConfig:
+        """Raises `ConfigError` naming a missing or unknown entry."""
+        result: BaselineConfig = build(cls, values, "config")
+        return result
+
+
+class Baseline(nn.Module):
+    """The LSTM language model. A fresh one is drawn as SHA-RNN.jl draws it."""
+
+    def __init__(self, config: BaselineConfig, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.embed = nn.Embedding(config.vocab, config.emb)
+        between = config.dropout if config.layers > 1 else 0.0
+        self.rnn = nn.LSTM(config.emb, config.hidden, num_layers=config.layers, dropout=between)
+        self.projection = nn.Linear(config.hidden, config.vocab)
+        self.dropout = nn.Dropout(config.dropout)
+        initialise(self, "julia", config.emb, generator)
+
+    def forward(
+        self, tokens: Tensor, state: tuple[Tensor, Tensor] | None = None, note: Note = silent
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Logits (T, B, V) for `tokens` (T, B), and the detached (h, c), each (L, B, H), to continue from.
+
+        Raises `InputError` for tokens or a state that do not fit.
+        """
+        check_tokens(tokens, self.config.vocab)
+        shape = (self.config.layers, tokens.shape[1], self.config.hidden)
+        if state is None:
+            weight = self.embed.weight
+            state = (weight.new_zeros(shape), weight.new_zeros(shape))
+        for name, tensor in zip("hc", state, strict=True):
+            if tuple(tensor.shape) != shape:
+                raise InputError(f"the state's {name} has shape {tuple(tensor.shape)}, expected {shape}")
+        x = self.embed(tokens)  # (T, B, E)
+        note("embed", x)
+        x, (h, c) = self.rnn(x, state)  # (T, B, H), (L, B, H) twice
+        note("rnn", x)
+        note("h", h)
+        note("c", c)
+        logits = self.projection(self.dropout(x))  # (T, B, V)
+        note("logits", logits)
+        return logits, (h.detach(), c.detach())
+
+

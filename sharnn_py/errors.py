@@ -1,0 +1,21 @@
+"""Errors a user can act on. Each message says what was given, what was expected, and what to do."""
+
+
+class SharnnError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class ConfigError(SharnnError, ValueError):
+    """A configuration that no model can be built from."""
+
+
+class InputError(SharnnError, ValueError):
+    """Tokens, a state or a text that the model cannot take."""
+
+
+class WeightsError(SharnnError, ValueError):
+    """A set of tensors that is not the one a model or a program expects."""
+
+
+class CheckpointError(SharnnError):
+    """A checkpoint or state file that is missing, damaged or of another model."""

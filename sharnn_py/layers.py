@@ -1,0 +1,135 @@
+"""The layers of a SHA-RNN block: LayerNorm, Boom, attention.
+
+The two public programs compute different things under these names; every place where they part is a comparison
+with a switch of `Semantics`, and docs/semantics.md describes the rows.
+
+Shapes: T steps, B batch, H = emb, F = hidden, A heads, d = H/A, K = M + T keys.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sharnn_py.config import Config, Program
+from sharnn_py.trace import Note, silent
+
+EPS = 1e-12  # of every LayerNorm, in both programs
+
+
+def gelu(x: Tensor) -> Tensor:
+    """x * sigmoid(1.702 x), the sigmoid form of Hendrycks and Gimpel's GELU; the same in both programs."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+class LayerNorm(nn.Module):
+    """Normalisation over the last axis (row 1). On a constant row both give `bias`; julia's gradient there is NaN."""
+
+    def __init__(self, width: int, program: Program) -> None:
+        super().__init__()
+        self.program = program
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.program == "paper":
+            return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, EPS)
+        centred = x - x.mean(-1, keepdim=True)
+        std = x.std(-1, correction=1, keepdim=True)  # over n-1
+        return self.weight * (centred / (std + EPS)) + self.bias
+
+
+class Boom(nn.Module):
+    """H -> F -> H, where the way back has no weights (row 2): chunks of H features are summed up."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.emb = config.emb
+        self.program = config.semantics.boom
+        self.linear = nn.Linear(config.emb, config.hidden)
+        self.dropout = nn.Dropout(config.dropout_hidden)
+
+    def forward(self, x: Tensor, note: Note = silent) -> Tensor:
+        x = self.linear(x)  # (T, B, F)
+        note("boom_linear", x)
+        x = gelu(x)
+        note("boom_gelu", x)
+        x = self.fold(self.dropout(x))  # (T, B, H)
+        note("boom", x)
+        return x
+
+    def fold(self, x: Tensor) -> Tensor:
+        """Sum the chunks of the last axis, F -> H."""
+        count = x.shape[-1] // self.emb
+        chunks = x[..., : count * self.emb].unflatten(-1, (count, self.emb))  # (..., F/H, H)
+        if self.program == "paper":
+            return chunks.sum(-2)  # (..., H)
+        return F.pad(chunks.sum(-1), (0, self.emb - count))  # (..., F/H) -> (..., H)
+
+
+class Attention(nn.Module):
+    """A query from the hidden state against keys and values that are memory rows times a learned gain each."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        H = config.emb
+        self.heads = config.heads
+        self.semantics = config.semantics
+        self.q = nn.Linear(H, H)
+        self.qln = LayerNorm(H, config.semantics.layer_norm)
+        self.qs = nn.Parameter(torch.zeros(H))
+        self.ks = nn.Parameter(torch.zeros(H))
+        self.vs = nn.Parameter(torch.zeros(H))
+        self.overparam = None if config.collapsed_values else nn.Linear(H, 2 * H)
+        self.dropout = nn.Dropout(config.dropout_hidden if self.semantics.attention_dropout == "paper" else 0.0)
+
+    def value_gain(self, note: Note = silent) -> Tensor:
+        """sigmoid(f) * tanh(c) with (c, f) = W sigmoid(vs) + b; it depends on parameters alone. (H,)"""
+        if self.overparam is None:
+            return self.vs
+        gate = torch.sigmoid(self.vs)
+        note("vs", gate)
+        both = self.overparam(gate)  # (2H,)
+        note("overparam_linear", both)
+        c, f = both.chunk(2)
+        gain = torch.sigmoid(f) * torch.tanh(c)
+        note("overparam", gain)
+        return gain
+
+    def split(self, x: Tensor) -> Tensor:
+        """(T, B, H) -> (B, A, T, d)"""
+        return x.unflatten(-1, (self.heads, -1)).permute(1, 2, 0, 3)
+
+    def forward(self, h: Tensor, keys: Tensor, mask: Tensor, note: Note = silent) -> Tensor:
+        qs, ks = torch.sigmoid(self.qs), torch.sigmoid(self.ks)
+        note("qs", qs)
+        note("ks", ks)
+        gain = self.value_gain(note)
+        q = self.q(h)  # (T, B, H)
+        note("q_linear", q)
+        q = self.qln(q)
+        note("q_ln", q)
+        q, k, v = qs * q, ks * keys, gain * keys
+        note("q", q)
+        note("k", k)
+        note("v", v)
+        q, v = self.dropout(q), self.dropout(v)
+        q, k, v = self.split(q), self.split(k), self.split(v)  # (B, A, T, d), (B, A, K, d) twice
+
+        qk = q @ k.transpose(-1, -2)  # (B, A, T, K)
+        note("qk", qk)
+        scale = q.shape[-2] if self.semantics.attention_scale == "julia" else q.shape[-1]
+        scores = qk / math.sqrt(scale)
+        note("scores", scores)
+        scores = scores + mask
+        note("masked_scores", scores)
+        focus = scores.softmax(-1)
+        note("focus", focus)
+        mix = self.dropout(focus) @ v  # (B, A, T, d)
+        note("mix_heads", mix)
+        mix = mix.permute(2, 0, 1, 3).flatten(-2)  # (T, B, H)
+        note("mix", mix)
+        return mix

@@ -1,0 +1,133 @@
+"""What a SHA-RNN carries from one segment to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from sharnn_py.config import Config
+from sharnn_py.errors import CheckpointError, InputError
+from sharnn_py.files import write_bytes
+
+_FORMAT = "sharnn state 1"
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """One block's state. A block without attention has a memory of no rows."""
+
+    h: Tensor  # (B, H) last hidden state of the LSTM
+    c: Tensor  # (B, H) last cell state of the LSTM
+    memory: Tensor  # (M, B, H) layer-normed hidden states of past steps, oldest first
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.h, self.c, self.memory
+
+
+@dataclass(frozen=True)
+class State:
+    """The state of every block. A value: forward passes return new states and change none."""
+
+    layers: tuple[LayerState, ...]
+
+    @classmethod
+    def zeros(
+        cls, config: Config, batch: int, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> State:
+        """The state that no state stands for: h and c zero, memories of no rows."""
+        h = torch.zeros(batch, config.emb, dtype=dtype, device=device)
+        empty = torch.zeros(0, batch, config.emb, dtype=dtype, device=device)
+        return cls(tuple(LayerState(h, h, empty) for _ in range(config.layers)))
+
+    @property
+    def batch(self) -> int:
+        """Number of sequences, B."""
+        return self.layers[0].h.shape[0]
+
+    @property
+    def memory_lengths(self) -> tuple[int, ...]:
+        """Memory rows held by each block."""
+        return tuple(layer.memory.shape[0] for layer in self.layers)
+
+    def detach(self) -> State:
+        """The same numbers without their autograd graph. States that a forward pass returns already are."""
+        return State(tuple(LayerState(*(t.detach() for t in layer.tensors())) for layer in self.layers))
+
+    def to(self, *args: torch.device | torch.dtype | str) -> State:
+        """Moved as `torch.Tensor.to` moves: to a device, a dtype, or both."""
+        return State(tuple(LayerState(*(t.to(*args) for t in layer.tensors())) for layer in self.layers))
+
+    def __getitem__(self, rows: int | slice | Sequence[int] | Tensor) -> State:
+        """The state of the chosen sequences of the batch, in the order given; the batch axis always stays.
+
+        Takes an index, a slice, a list, or a tensor of indices or booleans. Raises `IndexError` out of range.
+        """
+        index = torch.arange(self.batch)[[rows] if isinstance(rows, int) else rows]
+
+        def pick(layer: LayerState) -> LayerState:
+            at = index.to(layer.h.device)
+            return LayerState(
+                layer.h.index_select(0, at), layer.c.index_select(0, at), layer.memory.index_select(1, at)
+            )
+
+        return State(tuple(pick(layer) for layer in self.layers))
+
+    def save(self, path: str | Path) -> None:
+        """Write `layers.i.h`, `layers.i.c` and `layers.i.memory` (i from 0) to one safetensors file."""
+        tensors = {
+            f"layers.{i}.{name}": tensor.detach().contiguous().clone()
+            for i, layer in enumerate(self.layers)
+            for name, tensor in zip(("h", "c", "memory"), layer.tensors(), strict=True)
+        }
+        write_bytes(path, save(tensors, metadata={"format": _FORMAT}))
+
+    @classmethod
+    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> State:
+        """Read what `save` wrote. Raises `CheckpointError` if the file is anything else."""
+        try:
+            with safe_open(path, "pt", device=str(device)) as file:
+                if (file.metadata() or {}).get("format") != _FORMAT:
+                    raise CheckpointError(f"{path} is a safetensors file, but not a saved state ({_FORMAT!r})")
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"{path} cannot be read as a saved state: {error}") from error
+        count = len(tensors) // 3
+        try:
+            layers = tuple(
+                LayerState(*(tensors.pop(f"layers.{i}.{name}") for name in ("h", "c", "memory"))) for i in range(count)
+            )
+        except KeyError as error:
+            raise CheckpointError(f"{path} is a damaged state: tensor {error} is missing") from error
+        if tensors or not layers:
+            raise CheckpointError(f"{path} is a damaged state: it has {sorted(tensors) or 'no layers'}")
+        return cls(layers)
+
+    def check(self, config: Config, batch: int, like: Tensor) -> None:
+        """Raise `InputError` unless a model of `config` with parameters like `like` can continue from this state."""
+        if len(self.layers) != config.layers:
+            raise InputError(f"the state has {len(self.layers)} layers, the model {config.layers}")
+        for i, layer in enumerate(self.layers):
+            rows = layer.memory.shape[0]
+            for name, tensor, shape in (
+                ("h", layer.h, (batch, config.emb)),
+                ("c", layer.c, (batch, config.emb)),
+                ("memory", layer.memory, (rows, batch, config.emb)),
+            ):
+                if tuple(tensor.shape) != shape:
+                    raise InputError(
+                        f"layer {i}: the state's {name} has shape {tuple(tensor.shape)}, expected {shape}; a state "
+                        "continues only the same sequences, with the same batch size, under the same model"
+                    )
+                if tensor.dtype != like.dtype or tensor.device != like.device:
+                    raise InputError(
+                        f"layer {i}: the state's {name} is {tensor.dtype} on {tensor.device}, the model {like.dtype} "
+                        f"on {like.device}; move the state with State.to"
+                    )
+            if rows and not config.attends(i):
+                raise InputError(f"layer {i}: the state has {rows} memory rows, but this block has no attention")

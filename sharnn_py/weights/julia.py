@@ -1,0 +1,112 @@
+"""SHA-RNN.jl's parameters, under the names its structs give them, and the port's.
+
+Arrays come with their axes reversed: a Julia (H, B, T) is a row-major (T, B, H), byte for byte. So a Julia Linear's
+`w`, (out, in), is (in, out) here and is transposed; an Embed's `w`, (H, V), is (V, H) and is not. Blocks count from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from sharnn_py.baseline import BaselineConfig
+from sharnn_py.config import Config
+from sharnn_py.weights.table import SAME, TRANSPOSED, Layout, Row, block_rows, leading_ones, to_ours, to_theirs
+from sharnn_py.weights.shapes import parameter_shapes
+
+PROGRAM = "SHA-RNN.jl's parameters"
+
+
+def _split_knet(flat: Tensor, shapes: list[tuple[int, ...]]) -> list[Tensor]:
+    """Knet's flat vector in order: every layer's input and recurrent matrix, then every layer's two biases."""
+    sizes = [torch.Size(shape).numel() for shape in shapes]
+    return [piece.reshape(shape) for piece, shape in zip(flat.flatten().split(sizes), shapes, strict=True)]
+
+
+# Knet's gate order is torch's (i, f, c, o), and it uses the matrices transposed, so each slice of the vector is
+# torch's tensor as it stands. Julia's (P, 1, 1) vector is (1, 1, P) with its axes reversed, recorded as (P, 1, 1).
+KNET_LSTM = Layout(
+    _split_knet, lambda ours: torch.cat([piece.flatten() for piece in ours]).reshape(-1, 1, 1)
+)
+
+EVERY_BLOCK: list[Row] = [
+    ("blocks.*.lnstart.gamma", ("blocks.*.lnstart.weight",), SAME),
+    ("blocks.*.lnstart.beta", ("blocks.*.lnstart.bias",), SAME),
+    (
+        "blocks.*.rnn.w",
+        (
+            "blocks.*.rnn.weight_ih_l0",
+            "blocks.*.rnn.weight_hh_l0",
+            "blocks.*.rnn.bias_ih_l0",
+            "blocks.*.rnn.bias_hh_l0",
+        ),
+        KNET_LSTM,
+    ),
+    ("blocks.*.lnff.gamma", ("blocks.*.lnff.weight",), SAME),
+    ("blocks.*.lnff.beta", ("blocks.*.lnff.bias",), SAME),
+    ("blocks.*.lnxff.gamma", ("blocks.*.lnxff.weight",), SAME),
+    ("blocks.*.lnxff.beta", ("blocks.*.lnxff.bias",), SAME),
+    ("blocks.*.ff.lin1.w", ("blocks.*.boom.linear.weight",), TRANSPOSED),
+    ("blocks.*.ff.lin1.b", ("blocks.*.boom.linear.bias",), SAME),
+]
+
+ATTENDING_BLOCK: list[Row] = [
+    ("blocks.*.lnmem.gamma", ("blocks.*.lnmem.weight",), SAME),
+    ("blocks.*.lnmem.beta", ("blocks.*.lnmem.bias",), SAME),
+    ("blocks.*.lnmid.gamma", ("blocks.*.lnmid.weight",), SAME),
+    ("blocks.*.lnmid.beta", ("blocks.*.lnmid.bias",), SAME),
+    ("blocks.*.attn.q.w", ("blocks.*.attn.q.weight",), TRANSPOSED),
+    ("blocks.*.attn.q.b", ("blocks.*.attn.q.bias",), SAME),
+    ("blocks.*.attn.qln.gamma", ("blocks.*.attn.qln.weight",), SAME),
+    ("blocks.*.attn.qln.beta", ("blocks.*.attn.qln.bias",), SAME),
+    ("blocks.*.attn.qs", ("blocks.*.attn.qs",), leading_ones(1)),
+    ("blocks.*.attn.ks", ("blocks.*.attn.ks",), leading_ones(1)),
+    ("blocks.*.attn.vs", ("blocks.*.attn.vs",), leading_ones(1)),
+    ("blocks.*.attn.vq.linear.w", ("blocks.*.attn.overparam.weight",), TRANSPOSED),
+    ("blocks.*.attn.vq.linear.b", ("blocks.*.attn.overparam.bias",), SAME),
+]
+
+ENCODER: list[Row] = [("encoder.w", ("encoder.weight",), SAME)]
+DECODER: list[Row] = [
+    ("decoder.w", ("decoder.weight",), TRANSPOSED),
+    ("decoder.b", ("decoder.bias",), SAME),
+]
+
+
+def rows(config: Config) -> list[Row]:
+    """The whole table for a SHA-RNN of `config`, in the order of the forward pass."""
+    table = list(ENCODER)
+    for i in range(config.layers):
+        table += block_rows(EVERY_BLOCK + (ATTENDING_BLOCK if config.attends(i) else []), i, i + 1)
+    return table + ([] if config.tied else DECODER)
+
+
+def baseline_rows(config: BaselineConfig) -> list[Row]:
+    """The whole table for a baseline of `config`."""
+    weights = [f"rnn.weight_{side}_l{layer}" for layer in range(config.layers) for side in ("ih", "hh")]
+    biases = [f"rnn.bias_{side}_l{layer}" for layer in range(config.layers) for side in ("ih", "hh")]
+    return [
+        ("embed.w", ("embed.weight",), SAME),
+        ("rnn.w", (*weights, *biases), KNET_LSTM),
+        ("projection.w", ("projection.weight",), TRANSPOSED),
+        ("projection.b", ("projection.bias",), SAME),
+    ]
+
+
+def from_julia(parameters: Mapping[str, Tensor], config: Config | BaselineConfig) -> dict[str, Tensor]:
+    """A state_dict for `SHARNN(config)` or `Baseline(config)` from SHA-RNN.jl's parameters, bit for bit.
+
+    `parameters` maps names such as `blocks.3.attn.q.w` to tensors with reversed axes. Raises `WeightsError`.
+    """
+    return to_ours(parameters, _table(config), parameter_shapes(config), PROGRAM)
+
+
+def to_julia(state_dict: Mapping[str, Tensor], config: Config | BaselineConfig) -> dict[str, Tensor]:
+    """SHA-RNN.jl's parameters from a state_dict of the port; the inverse of `from_julia`, bit for bit."""
+    return to_theirs(state_dict, _table(config))
+
+
+def _table(config: Config | BaselineConfig) -> list[Row]:
+    return rows(config) if isinstance(config, Config) else baseline_rows(config)

@@ -1,0 +1,84 @@
+"""Translating tensors between the port and another program by a flat table of names.
+
+A table row is (their name, our names, layout). Rows of a block are templates: `*` stands for the block's number,
+counted from the program's own first index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from sharnn_py.errors import WeightsError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one of their tensors becomes ours, and back. Exact: both directions only move numbers."""
+
+    to_ours: Callable[[Tensor, list[tuple[int, ...]]], list[Tensor]]
+    """Their tensor and the shapes of our tensors, to our tensors."""
+    to_theirs: Callable[[list[Tensor]], Tensor]
+
+
+Row = tuple[str, tuple[str, ...], Layout]
+
+SAME = Layout(lambda theirs, shapes: [theirs], lambda ours: ours[0])
+TRANSPOSED = Layout(lambda theirs, shapes: [theirs.mT], lambda ours: ours[0].mT)
+
+
+def leading_ones(count: int) -> Layout:
+    """(H,) here, (1, ..., 1, H) there."""
+    return Layout(
+        lambda theirs, shapes: [theirs.reshape(shapes[0])],
+        lambda ours: ours[0].reshape((1,) * count + tuple(ours[0].shape)),
+    )
+
+
+def block_rows(rows: Iterable[Row], ours: int, theirs: int) -> list[Row]:
+    """Fill the block numbers into the templates of one block."""
+    return [
+        (there.replace("*", str(theirs)), tuple(name.replace("*", str(ours)) for name in here), layout)
+        for there, here, layout in rows
+    ]
+
+
+def to_ours(
+    theirs: Mapping[str, Tensor], rows: list[Row], shapes: Mapping[str, tuple[int, ...]], program: str
+) -> dict[str, Tensor]:
+    """Our tensors from theirs. Raises `WeightsError` naming every missing, surplus or wrongly shaped tensor."""
+    expected = {there: _their_shape(here, layout, shapes) for there, here, layout in rows}
+    check_names_and_shapes({name: tuple(t.shape) for name, t in theirs.items()}, expected, program)
+    ours: dict[str, Tensor] = {}
+    for there, here, layout in rows:
+        pieces = layout.to_ours(theirs[there], [shapes[name] for name in here])
+        ours.update({name: piece.contiguous() for name, piece in zip(here, pieces, strict=True)})
+    return ours
+
+
+def to_theirs(ours: Mapping[str, Tensor], rows: list[Row]) -> dict[str, Tensor]:
+    """Their tensors from ours."""
+    return {there: layout.to_theirs([ours[name] for name in here]).contiguous() for there, here, layout in rows}
+
+
+def _their_shape(here: tuple[str, ...], layout: Layout, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    import torch
+
+    return tuple(layout.to_theirs([torch.empty(shapes[name], device="meta") for name in here]).shape)
+
+
+def check_names_and_shapes(
+    given: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], what: str
+) -> None:
+    """Raise `WeightsError` unless both hold the same names with the same shapes; the message lists every fault."""
+    faults = [f"{name} is missing, expected with shape {expected[name]}" for name in expected if name not in given]
+    faults += [f"{name} {given[name]} is not a tensor of this model" for name in given if name not in expected]
+    faults += [
+        f"{name} has shape {given[name]}, expected {expected[name]}"
+        for name in expected
+        if name in given and tuple(given[name]) != tuple(expected[name])
+    ]
+    if faults:
+        raise WeightsError(f"{what}: " + "; ".join(faults))
