@@ -1,0 +1,158 @@
+"""Recordings: what a program computed, tensor by tensor, on one model and one series of segments.
+
+A recording is a safetensors file (or one compressed as `.safetensors.xz`) whose header tells the program, the
+configuration and how it was made; docs/recordings.md describes the format. `data_pipeline.json` records the data
+code. A folder of recordings may have subfolders; a recording's name is its path in the folder without the suffix.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from parity.errors import RecordingError, UsageError
+from sharnn_py.config import Program
+
+PACKAGED = Path(__file__).parent / "references"
+SUFFIXES = (".safetensors", ".safetensors.xz")
+DATA_PIPELINE = "data_pipeline.json"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recorded file. `tensors` is read and checked on first use; everything else comes from the header."""
+
+    name: str
+    path: Path
+
+    @cached_property
+    def _content(self) -> bytes:
+        try:
+            data = self.path.read_bytes()
+            return lzma.decompress(data) if self.path.suffix == ".xz" else data
+        except (OSError, lzma.LZMAError) as error:
+            raise RecordingError(f"{self.path} cannot be read: {error}") from error
+
+    @cached_property
+    def metadata(self) -> dict[str, str]:
+        """The header's provenance, as text."""
+        if self.is_data:
+            return {"implementation": "alisafaya/SHA-RNN.jl@ebd62af", "source": "src/data.jl, src/lamb.jl"}
+        try:
+            (length,) = struct.unpack("<Q", self._content[:8])
+            header = json.loads(self._content[8 : 8 + length])
+            metadata = header.get("__metadata__", {})
+        except (struct.error, ValueError, AttributeError) as error:
+            raise RecordingError(f"{self.path} is not a safetensors file, or is cut short: {error}") from error
+        return {str(key): str(value) for key, value in metadata.items()}
+
+    @cached_property
+    def program(self) -> Program:
+        """Which program was recorded."""
+        made_by = self.metadata.get("implementation", "") + self.metadata.get("source", "")
+        if "SHA-RNN.jl" in made_by:
+            return "julia"
+        if "Smerity/sha-rnn" in made_by:
+            return "paper"
+        raise RecordingError(
+            f"{self.path}: its header names neither SHA-RNN.jl (as 'implementation') nor Smerity/sha-rnn "
+            "(as 'source'), so it is not a recording of either program"
+        )
+
+    @property
+    def is_data(self) -> bool:
+        """Whether this is the recording of the data code rather than of a model."""
+        return self.path.name == DATA_PIPELINE
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The header's configuration."""
+        try:
+            config = json.loads(self.metadata["config"])
+        except (KeyError, ValueError) as error:
+            raise RecordingError(f"{self.path}: the header has no readable 'config': {error}") from error
+        if not isinstance(config, dict):
+            raise RecordingError(f"{self.path}: the header's 'config' is not an object")
+        return config
+
+    def setting(self, key: str) -> Any:
+        """One entry of the configuration. Raises `RecordingError` if it is missing."""
+        if key not in self.config:
+            raise RecordingError(f"{self.path}: the header's 'config' has no entry {key!r}")
+        return self.config[key]
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by name. Raises `RecordingError` for a damaged file or one that holds a NaN."""
+        try:
+            tensors: dict[str, Tensor] = load(self._content)
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise RecordingError(f"{self.path} is not a safetensors file, or is cut short: {error}") from error
+        if not tensors:
+            raise RecordingError(f"{self.path} holds no tensors")
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and torch.isnan(tensor).any():
+                raise RecordingError(f"{self.path}: {name} holds a NaN")
+        return tensors
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """The content of a recording of the data code."""
+        try:
+            content = json.loads(self._content)
+        except ValueError as error:
+            raise RecordingError(f"{self.path} is not JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise RecordingError(f"{self.path} is not a JSON object")
+        return content
+
+    def tensor(self, name: str) -> Tensor:
+        """One tensor. Raises `RecordingError` if it is missing."""
+        if name not in self.tensors:
+            raise RecordingError(f"{self.path}: tensor {name} is missing")
+        return self.tensors[name]
+
+    def group(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors under `prefix`, by the rest of their names."""
+        return {name[len(prefix) :]: t for name, t in self.tensors.items() if name.startswith(prefix)}
+
+    def count(self, group: str) -> int:
+        """How many numbered members `group` has: segments of `eval` and `grad`, updates of `train`.
+
+        Raises `RecordingError` unless they are numbered 1, 2, 3, ...
+        """
+        found = {name.split("/")[1] for name in self.tensors if name.startswith(f"{group}/") and name.count("/") > 1}
+        if found != {str(i) for i in range(1, len(found) + 1)}:
+            raise RecordingError(f"{self.path}: {group}/ should be numbered 1, 2, ...; it has {sorted(found)}")
+        return len(found)
+
+
+def discover(folder: Path) -> list[Recording]:
+    """Every recording in `folder`, sorted by name. Raises `UsageError` if there is none."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder of recordings")
+    recordings = sorted(_discover(folder), key=lambda recording: recording.name)
+    if not recordings:
+        raise RecordingError(f"{folder} holds no recordings: no file ends in {' or '.join(SUFFIXES)}")
+    return recordings
+
+
+def _discover(folder: Path) -> Iterator[Recording]:
+    for path in folder.rglob("*"):
+        relative = path.relative_to(folder).as_posix()
+        if path.name == DATA_PIPELINE:
+            yield Recording(relative.removesuffix(".json"), path)
+        for suffix in SUFFIXES:
+            if path.name.endswith(suffix):
+                yield Recording(relative.removesuffix(suffix), path)

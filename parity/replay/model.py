@@ -1,0 +1,236 @@
+"""Replaying a recorded SHA-RNN: every segment's intermediates, loss and gradients, with carried state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from parity.errors import RecordingError
+from parity.recording import Recording
+from parity.replay import Item, Precision
+from parity.replay.names import first_block, intermediates
+from parity.tolerance import nudge
+from sharnn_py.config import PRESETS, Config, Program, Semantics
+from sharnn_py.lamb import joint_norm, unclipped_by_julia
+from sharnn_py.memory import rows_dropped
+from sharnn_py.model import SHARNN, nll
+from sharnn_py.state import State
+from sharnn_py.weights import from_julia, from_smerity, to_julia, to_smerity
+from sharnn_py.weights.shapes import parameter_shapes
+
+
+def model_config(recording: Recording, semantics: Semantics) -> Config:
+    """The configuration of the recorded model, under the semantics asked for."""
+    attention_layers: Any = None
+    if "attn_layer" in recording.config:  # Smerity's recordings: the 0-based block, -1 for none
+        chosen = recording.config["attn_layer"]
+        attention_layers = () if chosen == -1 else (chosen,)
+    return Config(
+        vocab=recording.setting("vocab"),
+        emb=recording.setting("emb"),
+        hidden=recording.setting("hidden"),
+        layers=recording.setting("nlayers"),
+        heads=recording.setting("heads"),
+        max_memory=recording.setting("npos"),
+        tied=recording.setting("tie"),
+        attention_layers=attention_layers,
+        semantics=semantics,
+    )
+
+
+@dataclass
+class Port:
+    """The port, set up to stand in for one recorded model."""
+
+    recording: Recording
+    config: Config
+    precision: Precision
+    model: SHARNN
+    unused: dict[str, Tensor]
+    """Tensors that only Smerity's program has."""
+
+    @property
+    def program(self) -> Program:
+        return self.recording.program
+
+    @property
+    def config_of_recording(self) -> Config:
+        """The configuration under the semantics of the program that was recorded."""
+        return replace(self.config, semantics=PRESETS[self.program])
+
+    def load(self, recorded: dict[str, Tensor]) -> None:
+        """Take over recorded parameters, nudged if this is a nudged run.
+
+        Under the recording's own semantics every parameter must be there. Under others, a parameter that only the
+        port has keeps its fresh value, and one that only the recording has is dropped.
+        """
+        own = self.config_of_recording
+        if self.program == "julia":
+            parameters = from_julia(recorded, own)
+        else:
+            parameters, self.unused = from_smerity(recorded, own)
+        parameters = {name: nudge(t, self.precision.nudged, name) for name, t in parameters.items()}
+        fresh = {name: torch.zeros(shape) for name, shape in parameter_shapes(self.config).items()}
+        self.model.load_state_dict({name: parameters.get(name, zero) for name, zero in fresh.items()})
+
+    def recorded_layout(self, ours: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors by the port's parameter names, under the recorded names and in the recorded layout."""
+        if self.program == "julia":
+            theirs = to_julia(ours, self.config)
+            if self.config.tied and "decoder.bias" in ours:  # row 5: the port has what the recording has not
+                theirs["decoder.bias"] = ours["decoder.bias"]
+            return theirs
+        return to_smerity(ours, self.config, {})
+
+    def parameters(self) -> dict[str, Tensor]:
+        """The present parameters in the recorded layout."""
+        return self.recorded_layout({name: p.detach() for name, p in self.model.named_parameters()})
+
+    def tokens(self, name: str, config_batch: int) -> Tensor:
+        """Recorded ids, from 0. Raises `RecordingError` for ids out of range or a batch the header does not name."""
+        ids = self.recording.tensor(name)
+        if ids.ndim != 2 or not ids.numel() or ids.is_floating_point():
+            raise RecordingError(f"{self.recording.path}: {name} has shape {tuple(ids.shape)}; expected ids (T, B)")
+        if ids.shape[1] != config_batch:
+            raise RecordingError(
+                f"{self.recording.path}: {name} has batch {ids.shape[1]}, but the header's config says {config_batch}"
+            )
+        ids = ids.long() - first_block(self.program)  # Julia's ids, as its blocks, count from 1
+        lowest = -1 if self.program == "julia" and name.endswith("/y") else 0  # label 0 is left out of Julia's loss
+        if int(ids.min()) < lowest or int(ids.max()) >= self.config.vocab:
+            raise RecordingError(
+                f"{self.recording.path}: {name} has ids outside the vocabulary of {self.config.vocab} "
+                f"({int(ids.min()) + first_block(self.program)} to {int(ids.max()) + first_block(self.program)})"
+            )
+        return ids
+
+
+def build(recording: Recording, semantics: Semantics, precision: Precision) -> Port:
+    """The port of a recorded SHA-RNN with its recorded initial parameters."""
+    config = model_config(recording, semantics)
+    model = SHARNN(config, torch.Generator().manual_seed(0)).to(precision.dtype).eval()
+    port = Port(recording, config, precision, model, {})
+    port.load(recording.group("param/"))
+    return port
+
+
+def shaped_like_loss(loss: Tensor, program: Program) -> Tensor:
+    """SHA-RNN.jl's losses are recorded as (1,), Smerity's as scalars."""
+    return loss.detach().reshape((1,) if program == "julia" else ())
+
+
+def replay(recording: Recording, semantics: Semantics, precision: Precision) -> Iterator[Item]:
+    """The stream of `eval/`, `grad/`, `const/` and `param/`."""
+    port = build(recording, semantics, precision)
+    state: State | None = None
+    for segment in range(1, recording.count("eval") + 1):
+        items, state = _segment(port, segment, state)
+        yield from items
+    if port.program == "julia":
+        yield from _constants(port)
+    for name, tensor in port.parameters().items():
+        yield Item(f"param/{name}", tensor, "parameters", exact=True)
+
+
+def _segment(port: Port, segment: int, state: State | None) -> tuple[list[Item], State]:
+    recording, config = port.recording, port.config
+    batch = recording.setting("batch")
+    tokens, targets = (port.tokens(f"eval/{segment}/{name}", batch) for name in "xy")
+    _check_length(recording, segment, tokens.shape[0])
+    items, prefix, place = [], f"eval/{segment}/", f"segment {segment}"
+    if port.program == "julia" and state is not None:
+        items += _julia_sizes(config, state, tokens.shape[0], prefix, place)
+
+    table = intermediates(port.program, config)
+    seen: dict[str, Tensor] = {}
+
+    def note(name: str, tensor: Tensor) -> None:
+        seen[name] = tensor
+        if name.endswith(".memory_in") and port.program == "julia":
+            if state is None:  # SHA-RNN.jl has no memory at all before the first segment
+                return
+            number = int(name.split(".")[1]) + 1
+            rows, sequences, width = tensor.shape
+            sizes = torch.tensor([width, sequences, rows], dtype=torch.int32)  # Julia's order of axes
+            items.append(Item(f"{prefix}mem_in.{number}.size", sizes, f"{place}, block {number}", exact=True))
+        if name in table:
+            recorded, layout = table[name]
+            where = place
+            if name.startswith("blocks."):
+                where += f", block {int(name.split('.')[1]) + first_block(port.program)}"
+            items.append(Item(prefix + recorded, layout(tensor.detach()), where))
+
+    logits, new_state = port.model(tokens, state, note)
+    loss = nll(logits, targets)
+    items.append(Item(f"{prefix}loss", shaped_like_loss(loss, port.program), place))
+    if f"grad/{segment}/" + next(iter(port.parameters())) in recording.tensors:
+        items += _gradients(port, segment, loss, seen["embed"], new_state)
+    return items, new_state
+
+
+def _check_length(recording: Recording, segment: int, steps: int) -> None:
+    lengths = recording.setting("segs")
+    if segment > len(lengths) or lengths[segment - 1] != steps:
+        raise RecordingError(
+            f"{recording.path}: segment {segment} has {steps} steps, but the header's segs are {lengths}"
+        )
+
+
+def _julia_sizes(config: Config, state: State, steps: int, prefix: str, place: str) -> list[Item]:
+    """What SHA-RNN.jl computes of its memory before cutting it: row 4's two numbers."""
+    room = config.max_memory - steps
+    first = rows_dropped(config, state.memory_lengths, steps, layer=0) + 1
+    return [
+        Item(f"{prefix}{name}", torch.tensor([value], dtype=torch.int32), place, exact=True)
+        for name, value in (("maxmem", room), ("mem_start_idx", first))
+    ]
+
+
+def gradients(model: SHARNN, loss: Tensor, state: State, *others: Tensor) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """Gradients of `loss` by parameter name, last layer first as they are computed, and those of `others`.
+
+    The graph is kept if the returned state still hangs on it, which it should not: then the gradients of the
+    next segment show it.
+    """
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    attached = any(t.requires_grad for layer in state.layers for t in layer.tensors())
+    found = torch.autograd.grad(loss, (*parameters, *others), retain_graph=attached)
+    by_name = dict(zip(names, found, strict=False))
+    return dict(reversed(by_name.items())), list(found[len(names) :])
+
+
+def in_recorded_order(port: Port, ours: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`Port.recorded_layout`, last layer first."""
+    return dict(reversed(port.recorded_layout(ours).items()))
+
+
+def _gradients(port: Port, segment: int, loss: Tensor, embedded: Tensor, state: State) -> list[Item]:
+    ours, (per_token,) = gradients(port.model, loss, state, embedded)
+    prefix, place = f"grad/{segment}/", f"segment {segment}"
+    items = []
+    if port.program == "julia":
+        items.append(Item(f"{prefix}loss", shaped_like_loss(loss, port.program), place))
+    unclipped = unclipped_by_julia(port.config)
+    for name, gradient in in_recorded_order(port, ours).items():
+        where = f"{place}, gradient of {name}"
+        items.append(Item(prefix + name, gradient, where))
+        if port.program == "julia":
+            # The gradient of a sparse embedding is a list with one entry a token, and Knet takes the norm of that.
+            sparse = name == "encoder.w" and name in unclipped
+            norm = joint_norm([per_token if sparse else gradient]).reshape(1)
+            items.append(Item(f"gradnorm/{segment}/{name}", norm, where))
+            if name in unclipped:
+                flag = torch.ones(1, dtype=torch.int32)
+                items.append(Item(f"gradissparse/{segment}/{name}", flag, where, exact=True))
+    return items
+
+
+def _constants(port: Port) -> Iterator[Item]:
+    """Boom's way back as the matrix that SHA-RNN.jl builds for it, (F, H)."""
+    for i, block in enumerate(port.model.blocks):
+        matrix = block.boom.fold(torch.eye(port.config.hidden, dtype=port.precision.dtype))
+        yield Item(f"const/blocks.{i + 1}.ff.lin2", matrix, f"block {i + 1}", exact=True)

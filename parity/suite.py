@@ -1,0 +1,161 @@
+"""Running recordings against the port."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from parity.compare import Comparison, compare_exact, compare_rounded
+from parity.errors import RecordingError, UsageError
+from parity.recording import PACKAGED, Recording, discover
+from parity.replay import Item, Precision
+from parity.replay.baseline import replay_baseline
+from parity.replay.data import Entry, replay_data
+from parity.replay.left_out import reason
+from parity.replay.model import replay
+from parity.replay.training import replay_training
+from parity.results import CaseResult, SuiteResult
+from parity.tolerance import ROUNDING_RUNS, UNIT
+from sharnn_py.config import PRESETS, Semantics
+from sharnn_py.errors import SharnnError
+
+TRUTH = Precision(torch.float64)
+ROUNDED = [Precision(torch.float32, nudged=run) for run in range(ROUNDING_RUNS)]
+
+Progress = Callable[[CaseResult], None]
+
+
+def select(recordings: Sequence[Recording], semantics: str, names: Sequence[str]) -> list[Recording]:
+    """The recordings asked for.
+
+    `names` are recordings' names or last parts of them; none means all. `semantics` 'julia' or 'paper' keeps the
+    recordings of that program, unless only the other program's bear a given name: then those are taken, to be run
+    under semantics that are not theirs. Raises `UsageError` naming what does not exist.
+    """
+    chosen = []
+    for name in names:
+        named = [r for r in recordings if r.name == name or r.name.endswith("/" + name)]
+        if not named:
+            known = ", ".join(r.name for r in recordings)
+            raise UsageError(f"there is no case {name!r}; the cases are {known}")
+        own = [r for r in named if semantics == "all" or r.program == semantics]
+        chosen += [r for r in own or named if r not in chosen]
+    if names:
+        return chosen
+    kept = [r for r in recordings if semantics == "all" or r.program == semantics]
+    if not kept:
+        raise UsageError(
+            f"no recording here is of the program with {semantics} semantics; to run one of the other program under "
+            f"{semantics} semantics, name it with --case"
+        )
+    return kept
+
+
+def run(
+    references: Path = PACKAGED,
+    semantics: str = "all",
+    cases: Sequence[str] = (),
+    flip: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> SuiteResult:
+    """Hold the port against every recording asked for.
+
+    `semantics` is 'all', every recording under its own program's, or 'julia' or 'paper' (see `select`). `flip`
+    names switches of `Semantics` to turn the other way. Raises `UsageError`; a recording that cannot be run
+    becomes a result with a `problem`.
+    """
+    if semantics not in ("all", *PRESETS):
+        raise UsageError(f"semantics is {semantics!r}; it must be julia, paper or all")
+    for preset in PRESETS.values():
+        preset.flipped(*flip)
+    start = time.perf_counter()
+    results = []
+    for recording in select(discover(references), semantics, cases):
+        results.append(run_case(recording, semantics, flip))
+        if progress is not None:
+            progress(results[-1])
+    return SuiteResult(results, environment(), time.perf_counter() - start)
+
+
+def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] = ()) -> CaseResult:
+    """Hold the port against one recording."""
+    start = time.perf_counter()
+    program, label, recorded, provenance, problem = "unknown", semantics, 0, {}, ""
+    comparisons: list[Comparison] = []
+    left_out: dict[str, str] = {}
+    try:
+        provenance = recording.metadata
+        program = recording.program
+        computed = program if semantics == "all" else semantics
+        label = " with ".join([computed, *([f"{', '.join(flip)} flipped"] if flip else [])])
+        if recording.is_data:
+            entries = list(replay_data(recording))
+            recorded = len(entries)
+            comparisons = [_compare_entry(entry) for entry in entries]
+        else:
+            recorded = len(recording.tensors)
+            comparisons = list(_compare_streams(recording, PRESETS[computed].flipped(*flip)))
+            compared = {c.name for c in comparisons}
+            left_out = {name: reason(name, recording) for name in recording.tensors if name not in compared}
+    except SharnnError as error:
+        problem = str(error)
+    return CaseResult(
+        recording.name, program, label, recorded, comparisons, left_out, time.perf_counter() - start, provenance, problem
+    )
+
+
+def _streams(recording: Recording, semantics: Semantics, precision: Precision) -> Iterator[Item]:
+    if "param/projection.w" in recording.tensors:
+        yield from replay_baseline(recording, precision)
+        return
+    yield from replay(recording, semantics, precision)
+    yield from replay_training(recording, semantics, precision)
+
+
+def _compare_streams(recording: Recording, semantics: Semantics) -> Iterator[Comparison]:
+    streams = [_streams(recording, semantics, precision) for precision in (TRUTH, *ROUNDED)]
+    for truth, *runs in zip(*streams, strict=True):
+        recorded = recording.tensors.get(truth.name)
+        if recorded is None:
+            yield _unrecorded(recording, truth)
+        elif truth.exact:
+            yield compare_exact(truth.name, recorded, runs[0].tensor, run=truth.run, where=truth.where)
+        else:
+            rounded = [item.tensor for item in runs]
+            yield compare_rounded(truth.name, recorded, truth.tensor, rounded, run=truth.run, where=truth.where)
+
+
+def _unrecorded(recording: Recording, item: Item) -> Comparison:
+    """What the port has and the recording has not: a fault of the file, unless the program has no such parameter."""
+    if item.name.endswith("decoder.bias") and recording.program == "julia":
+        problem = "only the port has this: SHA-RNN.jl's tied decoder has no bias"
+        return Comparison(item.name, item.run, item.where, item.exact, False, tuple(item.tensor.shape), problem)
+    raise RecordingError(f"{recording.path}: tensor {item.name} is missing")
+
+
+def _compare_entry(entry: Entry) -> Comparison:
+    if isinstance(entry.port, np.ndarray):
+        port, recorded = torch.from_numpy(entry.port), torch.from_numpy(entry.recorded)
+        return compare_rounded(entry.name, recorded, port, [port], unit=UNIT[torch.float64])
+    agrees = entry.recorded == entry.port
+    problem = "" if agrees else f"recorded {entry.recorded!r}, the port has {entry.port!r}"
+    return Comparison(entry.name, "", "data", True, agrees, (), problem)
+
+
+def environment() -> dict[str, str]:
+    """Versions and settings that a result depends on."""
+    from importlib.metadata import version
+
+    return {
+        "sharnn": version("sharnn"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "threads": str(torch.get_num_threads()),
+        "rounding runs": str(ROUNDING_RUNS),
+    }

@@ -1,0 +1,44 @@
+"""How far a float32 recording may be from the truth: as far as float32 rounding explains, and no further.
+
+The truth is the port in float64. What rounding does to one tensor is measured on that tensor: the port runs in
+float32, several times, once as it is and then with every parameter nudged by at most its last bit, and the largest
+distance of any of these runs from the truth is the tensor's *rounding*. A recording agrees if
+
+    max |recorded - truth|  <=  max(MULTIPLE * rounding, FLOOR * unit * max |truth|)
+
+with unit = 2^-23, float32's. docs/tolerance.md tells how the numbers were found, why this cannot hide a difference
+of semantics, and why it does not fail on noise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+ROUNDING_RUNS = 4
+"""Float32 runs per case: one plain, the others nudged."""
+MULTIPLE = 8.0
+"""Of the measured rounding."""
+FLOOR = 4.0
+"""Units of rounding at the tensor's scale that are always allowed."""
+UNIT = {torch.float32: 2.0**-23, torch.float64: 2.0**-52}
+
+
+def nudge(tensor: Tensor, run: int, name: str) -> Tensor:
+    """`tensor` with every number moved by -1, 0 or 1 units in the last place, drawn from `run` and `name`.
+
+    Run 0 moves nothing. Zeros stay zero.
+    """
+    if run == 0 or not tensor.is_floating_point():
+        return tensor
+    seed = int.from_bytes(hashlib.sha256(f"{run} {name}".encode()).digest()[:6], "big")
+    generator = torch.Generator().manual_seed(seed)
+    step = torch.randint(-1, 2, tensor.shape, generator=generator).to(tensor.dtype)
+    return tensor * (1 + step * UNIT[torch.float32])
+
+
+def allowed(rounding: float, scale: float, unit: float) -> float:
+    """The tolerance of a tensor of largest magnitude `scale` on which float32 runs show `rounding`."""
+    return max(MULTIPLE * rounding, FLOOR * unit * scale)

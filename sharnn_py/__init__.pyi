@@ -1,0 +1,45 @@
+from .baseline import Baseline, BaselineConfig
+from .batches import lay_out, random_lengths, segments
+from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .config import JULIA, PAPER, Config, Semantics
+from .errors import CheckpointError, ConfigError, InputError, SharnnError, WeightsError
+from .lamb import MinTrustLAMB, julia_lamb, paper_lamb
+from .model import SHARNN, nll
+from .state import LayerState, State
+from .training import evaluate, train
+from .vocabulary import Vocabulary
+from .weights import from_julia, from_smerity, to_julia, to_smerity
+
+__all__ = [
+    "JULIA",
+    "PAPER",
+    "SHARNN",
+    "Baseline",
+    "BaselineConfig",
+    "Checkpoint",
+    "CheckpointError",
+    "Config",
+    "ConfigError",
+    "InputError",
+    "LayerState",
+    "MinTrustLAMB",
+    "Semantics",
+    "SharnnError",
+    "State",
+    "Vocabulary",
+    "WeightsError",
+    "evaluate",
+    "from_julia",
+    "from_smerity",
+    "julia_lamb",
+    "lay_out",
+    "load_checkpoint",
+    "nll",
+    "paper_lamb",
+    "random_lengths",
+    "save_checkpoint",
+    "segments",
+    "to_julia",
+    "to_smerity",
+    "train",
+]

@@ -1,0 +1,89 @@
+"""From text to token ids and back, as SHA-RNN.jl's `src/data.jl` reads it, with ids from 0.
+
+One line of text is its tokens, split on white space, and an end-of-sentence token. enwik8 is prepared as one
+decimal number a byte (`bytes_to_text`), so its tokens are bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from sharnn_py.errors import CheckpointError, ConfigError, InputError
+from sharnn_py.files import write_text
+
+EOS, UNK = "<s>", "<unk>"
+
+
+class Vocabulary:
+    """Tokens in the order of their ids: `<s>` is 0, `<unk>` 1. Ids in SHA-RNN.jl are one higher.
+
+    The order among equally frequent tokens is arbitrary in SHA-RNN.jl (its Dict's), so the vocabulary travels
+    with the weights.
+    """
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        if list(tokens[:2]) != [EOS, UNK]:
+            raise ConfigError(f"a vocabulary begins with {EOS!r} and {UNK!r}, this one with {list(tokens[:2])}")
+        if len(set(tokens)) != len(tokens):
+            twice = [token for token, count in Counter(tokens).items() if count > 1]
+            raise ConfigError(f"a vocabulary names each token once; given more than once: {twice[:5]}")
+        self.tokens = tuple(tokens)
+        self._ids = {token: i for i, token in enumerate(self.tokens)}
+
+    @classmethod
+    def from_lines(cls, lines: Iterable[str], *, min_count: int = 1, max_size: int | None = None) -> Vocabulary:
+        """Tokens by falling count, in order of first appearance among equals.
+
+        Keeps tokens seen at least `min_count` times, and at most `max_size` tokens, `<s>` and `<unk>` included.
+        """
+        counts = Counter(token for line in lines for token in line.split())
+        for special in (EOS, UNK):
+            counts.pop(special, None)
+        tokens = [EOS, UNK] + [token for token, count in counts.most_common() if count >= min_count]
+        if max_size is not None and max_size < 2:
+            raise ConfigError(f"max_size is {max_size}; {EOS!r} and {UNK!r} alone need 2")
+        return cls(tokens[:max_size])
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def encode_line(self, line: str) -> list[int]:
+        """Ids of one line's tokens and the end-of-sentence id; a token not in the vocabulary is `<unk>`."""
+        return [self._ids.get(token, 1) for token in line.split()] + [0]
+
+    def encode(self, lines: Iterable[str]) -> Iterator[int]:
+        """Ids of a whole text, as one stream."""
+        for line in lines:
+            yield from self.encode_line(line)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Tokens separated by spaces, a new line at every end of sentence. Raises `InputError` out of range."""
+        words: list[str] = []
+        for i in ids:
+            if not 0 <= i < len(self.tokens):
+                raise InputError(f"token id {i} is not in a vocabulary of {len(self.tokens)}")
+            words.append("\n" if i == 0 else self.tokens[i])
+        return " ".join(words).replace(" \n ", "\n").replace(" \n", "\n").replace("\n ", "\n")
+
+    def save(self, path: str | Path) -> None:
+        """Write the tokens in order of their ids, as JSON."""
+        write_text(path, json.dumps(self.tokens, ensure_ascii=False, indent=0))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Vocabulary:
+        """Read what `save` wrote. Raises `CheckpointError`."""
+        try:
+            tokens = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path} cannot be read as a vocabulary: {error}") from error
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise CheckpointError(f"{path} is not a vocabulary: expected a JSON list of strings")
+        return cls(tokens)
+
+
+def bytes_to_text(data: bytes) -> str:
+    """enwik8's preparation: each byte as its decimal number, spaces between, lines broken where they were."""
+    return "\n".join(" ".join(str(byte) for byte in line) for line in data.split(b"\n"))
