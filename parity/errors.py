@@ -9,3 +9,5 @@ class RecordingError(SharnnError):
 
 class UsageError(SharnnError):
     """A request that makes no sense, such as a case that does not exist."""
+
+    exit_code = 2

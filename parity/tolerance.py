@@ -19,7 +19,7 @@ from torch import Tensor
 
 ROUNDING_RUNS = 4
 """Float32 runs per case: one plain, the others nudged."""
-MULTIPLE = 8.0
+MULTIPLE = 16.0
 """Of the measured rounding."""
 FLOOR = 4.0
 """Units of rounding at the tensor's scale that are always allowed."""

@@ -41,8 +41,7 @@ class BaselineConfig:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> BaselineConfig:
         """Raises `ConfigError` naming a missing or unknown entry."""
-        result: BaselineConfig = build(cls, values, "config")
-        return result
+        return build(cls, values, "config")
 
 
 class Baseline(nn.Module):
@@ -82,5 +81,3 @@ class Baseline(nn.Module):
         logits = self.projection(self.dropout(x))  # (T, B, V)
         note("logits", logits)
         return logits, (h.detach(), c.detach())
-
-

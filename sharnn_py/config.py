@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sharnn_py.errors import ConfigError
 
@@ -46,7 +46,7 @@ class Semantics:
         for switch in switches:
             if switch not in names:
                 raise ConfigError(f"there is no semantics switch {switch!r}; the switches are {', '.join(names)}")
-        other = {"julia": "paper", "paper": "julia"}
+        other: dict[Program, Program] = {"julia": "paper", "paper": "julia"}
         return dataclasses.replace(self, **{switch: other[getattr(self, switch)] for switch in switches})
 
 
@@ -155,9 +155,12 @@ class Config:
         return build(cls, values, "config")
 
 
-def build(cls: type, values: dict[str, Any], what: str) -> Any:
+T = TypeVar("T")
+
+
+def build(cls: type[T], values: dict[str, Any], what: str) -> T:
     """`cls(**values)` for a dataclass, with a missing or unknown entry named."""
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))
     required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
     missing = [name for name in required if name not in values]

@@ -4,9 +4,14 @@
 class SharnnError(Exception):
     """Base of every error this project raises on purpose."""
 
+    exit_code = 3
+    """Of the command line: 2 for wrong usage, 3 for the environment or an input file."""
+
 
 class ConfigError(SharnnError, ValueError):
     """A configuration that no model can be built from."""
+
+    exit_code = 2
 
 
 class InputError(SharnnError, ValueError):

@@ -126,7 +126,9 @@ class MinTrustLAMB(Optimizer):
 
 def joint_norm(tensors: Iterable[Tensor]) -> Tensor:
     """Euclidean norm of all the numbers of `tensors` together, a scalar tensor."""
-    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t) for t in tensors]))
+    norms = torch.stack([torch.linalg.vector_norm(t) for t in tensors])
+    joint: Tensor = torch.linalg.vector_norm(norms)
+    return joint
 
 
 def clip_to(gradients: list[Tensor], limit: float) -> None:

@@ -64,7 +64,7 @@ class Boom(nn.Module):
     def fold(self, x: Tensor) -> Tensor:
         """Sum the chunks of the last axis, F -> H."""
         count = x.shape[-1] // self.emb
-        chunks = x[..., : count * self.emb].unflatten(-1, (count, self.emb))  # (..., F/H, H)
+        chunks = x[..., : count * self.emb].reshape(*x.shape[:-1], count, self.emb)  # (..., F/H, H)
         if self.program == "paper":
             return chunks.sum(-2)  # (..., H)
         return F.pad(chunks.sum(-1), (0, self.emb - count))  # (..., F/H) -> (..., H)
@@ -101,7 +101,8 @@ class Attention(nn.Module):
 
     def split(self, x: Tensor) -> Tensor:
         """(T, B, H) -> (B, A, T, d)"""
-        return x.unflatten(-1, (self.heads, -1)).permute(1, 2, 0, 3)
+        steps, batch, width = x.shape
+        return x.reshape(steps, batch, self.heads, width // self.heads).permute(1, 2, 0, 3)
 
     def forward(self, h: Tensor, keys: Tensor, mask: Tensor, note: Note = silent) -> Tensor:
         qs, ks = torch.sigmoid(self.qs), torch.sigmoid(self.ks)
@@ -128,7 +129,7 @@ class Attention(nn.Module):
         note("masked_scores", scores)
         focus = scores.softmax(-1)
         note("focus", focus)
-        mix = self.dropout(focus) @ v  # (B, A, T, d)
+        mix: Tensor = self.dropout(focus) @ v  # (B, A, T, d)
         note("mix_heads", mix)
         mix = mix.permute(2, 0, 1, 3).flatten(-2)  # (T, B, H)
         note("mix", mix)

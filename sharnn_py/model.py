@@ -151,7 +151,9 @@ def check_tokens(tokens: Tensor, vocab: int) -> None:
     if tokens.device.type == "cpu":
         low, high = int(tokens.min()), int(tokens.max())
         if low < 0 or high >= vocab:
-            raise InputError(f"token ids run from {low} to {high}; with a vocabulary of {vocab} they must be 0 to {vocab - 1}")
+            raise InputError(
+                f"token ids run from {low} to {high}; with a vocabulary of {vocab} they must be 0 to {vocab - 1}"
+            )
 
 
 def nll(logits: Tensor, targets: Tensor) -> Tensor:

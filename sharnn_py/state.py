@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -59,9 +60,9 @@ class State:
         """The same numbers without their autograd graph. States that a forward pass returns already are."""
         return State(tuple(LayerState(*(t.detach() for t in layer.tensors())) for layer in self.layers))
 
-    def to(self, *args: torch.device | torch.dtype | str) -> State:
-        """Moved as `torch.Tensor.to` moves: to a device, a dtype, or both."""
-        return State(tuple(LayerState(*(t.to(*args) for t in layer.tensors())) for layer in self.layers))
+    def to(self, *args: Any, **kwargs: Any) -> State:
+        """Moved as `torch.Tensor.to` moves, and with its arguments: to a device, a dtype, or both."""
+        return State(tuple(LayerState(*(t.to(*args, **kwargs) for t in layer.tensors())) for layer in self.layers))
 
     def __getitem__(self, rows: int | slice | Sequence[int] | Tensor) -> State:
         """The state of the chosen sequences of the batch, in the order given; the batch axis always stays.

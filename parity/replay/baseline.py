@@ -16,7 +16,6 @@ from sharnn_py.model import nll
 from sharnn_py.weights import from_julia, to_julia
 
 
-
 def replay_baseline(recording: Recording, precision: Precision) -> Iterator[Item]:
     """The stream of `eval/`, `grad/`, `param/` and `rnnparam/`."""
     config = BaselineConfig(
@@ -33,7 +32,9 @@ def replay_baseline(recording: Recording, precision: Precision) -> Iterator[Item
         prefix, place = f"eval/{segment}/", f"segment {segment}"
         items: list[Item] = []
 
-        def note(name: str, tensor: Tensor, items: list[Item] = items, prefix: str = prefix, place: str = place) -> None:
+        def note(
+            name: str, tensor: Tensor, items: list[Item] = items, prefix: str = prefix, place: str = place
+        ) -> None:
             items.append(Item(prefix + name, tensor.detach(), place))
 
         tokens, targets = (_ids(recording, prefix + name, config.vocab) for name in "xy")

@@ -8,7 +8,6 @@ from parity.recording import Recording
 
 INPUT = "given to the port as its input"
 UNUSED = "built by Smerity's program but never used in what it computes"
-PLACEHOLDER = "SHA-RNN.jl's stand-in for the memory of a block without attention"
 NO_ATTENTION = "the mask of a model without attention, which nothing uses"
 UNKNOWN = "not a name of the recording format"
 
@@ -17,10 +16,10 @@ def reason(name: str, recording: Recording) -> str:
     """The reason in words; `UNKNOWN` if there is no good one."""
     if re.fullmatch(r"(eval|train)/\d+/[xy]", name):
         return INPUT
-    if recording.program == "paper" and re.search(r"param/blocks\.\d+\.(lnout|lnmid|lnmem|attn\.qkvs|attn\.r_gate)", name):
+    if recording.program == "paper" and re.search(
+        r"param/blocks\.\d+\.(lnout|lnmid|lnmem|attn\.qkvs|attn\.r_gate)", name
+    ):
         return UNUSED
-    if re.fullmatch(r"eval/\d+/mem_in\.\d+\.size", name):
-        return PLACEHOLDER
     if re.fullmatch(r"eval/\d+/mask", name) and recording.config.get("nlayers") == 1:
         return NO_ATTENTION
     return UNKNOWN

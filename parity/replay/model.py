@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from parity.tolerance import nudge
 from sharnn_py.config import PRESETS, Config, Program, Semantics
 from sharnn_py.lamb import joint_norm, unclipped_by_julia
 from sharnn_py.memory import rows_dropped
-from sharnn_py.model import SHARNN, nll
+from sharnn_py.model import SHARNN, Block, nll
 from sharnn_py.state import State
 from sharnn_py.weights import from_julia, from_smerity, to_julia, to_smerity
 from sharnn_py.weights.shapes import parameter_shapes
@@ -78,13 +78,11 @@ class Port:
         self.model.load_state_dict({name: parameters.get(name, zero) for name, zero in fresh.items()})
 
     def recorded_layout(self, ours: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by the port's parameter names, under the recorded names and in the recorded layout."""
-        if self.program == "julia":
-            theirs = to_julia(ours, self.config)
-            if self.config.tied and "decoder.bias" in ours:  # row 5: the port has what the recording has not
-                theirs["decoder.bias"] = ours["decoder.bias"]
-            return theirs
-        return to_smerity(ours, self.config, {})
+        """Tensors by the port's parameter names, under the recorded names and in the recorded layout.
+
+        A bias that only the port has, under semantics that are not the recording's (row 5), is left behind.
+        """
+        return to_julia(ours, self.config) if self.program == "julia" else to_smerity(ours, self.config, {})
 
     def parameters(self) -> dict[str, Tensor]:
         """The present parameters in the recorded layout."""
@@ -157,6 +155,10 @@ def _segment(port: Port, segment: int, state: State | None) -> tuple[list[Item],
             rows, sequences, width = tensor.shape
             sizes = torch.tensor([width, sequences, rows], dtype=torch.int32)  # Julia's order of axes
             items.append(Item(f"{prefix}mem_in.{number}.size", sizes, f"{place}, block {number}", exact=True))
+        if name == "logits" and segment == 1 and config.decoder_bias and not port.config_of_recording.decoder_bias:
+            # Row 5 turned the other way: a bias that was never recorded is reported where it is used.
+            bias = dict(port.model.named_parameters())["decoder.bias"].detach()
+            items.append(Item("param/decoder.bias", bias, f"{place}, logits", exact=True))
         if name in table:
             recorded, layout = table[name]
             where = place
@@ -181,12 +183,15 @@ def _check_length(recording: Recording, segment: int, steps: int) -> None:
 
 
 def _julia_sizes(config: Config, state: State, steps: int, prefix: str, place: str) -> list[Item]:
-    """What SHA-RNN.jl computes of its memory before cutting it: row 4's two numbers."""
-    room = config.max_memory - steps
-    first = rows_dropped(config, state.memory_lengths, steps, layer=0) + 1
+    """What SHA-RNN.jl computes of its memories before cutting them: row 4's two numbers, and for a block without
+    attention the size of the empty vector it holds instead, whose length along the time axis Julia gives as 1."""
+    dropped = rows_dropped(config, state.memory_lengths, steps, layer=0)
+    values = {"maxmem": [config.max_memory - steps], "mem_start_idx": [dropped + 1]}
+    for i in range(config.layers):
+        if not config.attends(i):
+            values[f"mem_in.{i + 1}.size"] = [0, 1, max(0, 1 - dropped)]
     return [
-        Item(f"{prefix}{name}", torch.tensor([value], dtype=torch.int32), place, exact=True)
-        for name, value in (("maxmem", room), ("mem_start_idx", first))
+        Item(prefix + name, torch.tensor(value, dtype=torch.int32), place, exact=True) for name, value in values.items()
     ]
 
 
@@ -232,5 +237,5 @@ def _gradients(port: Port, segment: int, loss: Tensor, embedded: Tensor, state: 
 def _constants(port: Port) -> Iterator[Item]:
     """Boom's way back as the matrix that SHA-RNN.jl builds for it, (F, H)."""
     for i, block in enumerate(port.model.blocks):
-        matrix = block.boom.fold(torch.eye(port.config.hidden, dtype=port.precision.dtype))
+        matrix = cast(Block, block).boom.fold(torch.eye(port.config.hidden, dtype=port.precision.dtype))
         yield Item(f"const/blocks.{i + 1}.ff.lin2", matrix, f"block {i + 1}", exact=True)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from sharnn_py.baseline import BaselineConfig
 from sharnn_py.config import Config
-from sharnn_py.weights.table import SAME, TRANSPOSED, Layout, Row, block_rows, leading_ones, to_ours, to_theirs
 from sharnn_py.weights.shapes import parameter_shapes
+from sharnn_py.weights.table import SAME, TRANSPOSED, Layout, Row, block_rows, leading_ones, to_ours, to_theirs
 
 PROGRAM = "SHA-RNN.jl's parameters"
 
@@ -22,14 +22,12 @@ PROGRAM = "SHA-RNN.jl's parameters"
 def _split_knet(flat: Tensor, shapes: list[tuple[int, ...]]) -> list[Tensor]:
     """Knet's flat vector in order: every layer's input and recurrent matrix, then every layer's two biases."""
     sizes = [torch.Size(shape).numel() for shape in shapes]
-    return [piece.reshape(shape) for piece, shape in zip(flat.flatten().split(sizes), shapes, strict=True)]
+    return [piece.reshape(shape) for piece, shape in zip(torch.split(flat.flatten(), sizes), shapes, strict=True)]
 
 
 # Knet's gate order is torch's (i, f, c, o), and it uses the matrices transposed, so each slice of the vector is
 # torch's tensor as it stands. Julia's (P, 1, 1) vector is (1, 1, P) with its axes reversed, recorded as (P, 1, 1).
-KNET_LSTM = Layout(
-    _split_knet, lambda ours: torch.cat([piece.flatten() for piece in ours]).reshape(-1, 1, 1)
-)
+KNET_LSTM = Layout(_split_knet, lambda ours: torch.cat([piece.flatten() for piece in ours]).reshape(-1, 1, 1))
 
 EVERY_BLOCK: list[Row] = [
     ("blocks.*.lnstart.gamma", ("blocks.*.lnstart.weight",), SAME),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 
 from sharnn_py.baseline import Baseline, BaselineConfig
@@ -9,6 +11,7 @@ from sharnn_py.config import Config
 from sharnn_py.model import SHARNN
 
 
+@cache
 def parameter_shapes(config: Config | BaselineConfig) -> dict[str, tuple[int, ...]]:
     """Every parameter's name and shape, in the order of the forward pass; a tied weight once, as the encoder's."""
     with torch.device("meta"):

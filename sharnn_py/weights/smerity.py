@@ -85,18 +85,16 @@ def unused_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def from_smerity(
-    state_dict: Mapping[str, Tensor], config: Config
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def from_smerity(state_dict: Mapping[str, Tensor], config: Config) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """A state_dict for `SHARNN(config)`, bit for bit, and the tensors the program never uses.
 
     After `vq_collapse` give a config with `collapsed_values=True`. A tied `decoder.weight`, which torch's
     state_dict repeats, must equal the encoder's. Raises `WeightsError`.
     """
     given = dict(state_dict)
-    if config.tied and "decoder.weight" in given:
-        if not torch.equal(given.pop("decoder.weight"), given.get("encoder.weight", torch.empty(0))):
-            raise WeightsError(f"{PROGRAM}: decoder.weight differs from encoder.weight, but the config says tied")
+    tied_again = given.pop("decoder.weight", None) if config.tied else None
+    if tied_again is not None and not torch.equal(tied_again, given.get("encoder.weight", torch.empty(0))):
+        raise WeightsError(f"{PROGRAM}: decoder.weight differs from encoder.weight, but the config says tied")
     expected_unused = unused_shapes(config)
     unused = {name: given.pop(name) for name in expected_unused if name in given}
     parameters = to_ours(given, rows(config), parameter_shapes(config), PROGRAM)
@@ -104,8 +102,6 @@ def from_smerity(
     return parameters, unused
 
 
-def to_smerity(
-    state_dict: Mapping[str, Tensor], config: Config, unused: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
+def to_smerity(state_dict: Mapping[str, Tensor], config: Config, unused: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Smerity's state_dict from one of the port; the inverse of `from_smerity`, bit for bit."""
     return {**to_theirs(state_dict, rows(config)), **unused}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from sharnn_py.errors import WeightsError
@@ -64,8 +65,6 @@ def to_theirs(ours: Mapping[str, Tensor], rows: list[Row]) -> dict[str, Tensor]:
 
 
 def _their_shape(here: tuple[str, ...], layout: Layout, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
-    import torch
-
     return tuple(layout.to_theirs([torch.empty(shapes[name], device="meta") for name in here]).shape)
 
 

@@ -1,0 +1,31 @@
+# `make parity` and `make test` need Python 3.10+ with venv, and nothing else set up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: parity test bench lint clean
+
+parity: $(INSTALLED)  ## hold the port against every packaged recording; writes report/
+	$(BIN)/sharnn parity run --report report
+
+test: $(INSTALLED)  ## the tests
+	$(BIN)/python -m pytest
+
+bench: $(INSTALLED)  ## speed, as ratios measured in one run
+	$(BIN)/python -m tests.bench
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# pip older than 25.1, which a venv may come with, knows no dependency groups.
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) report

@@ -1,0 +1,1 @@
+"""Export to ONNX and stateful inference. Nothing is here yet."""

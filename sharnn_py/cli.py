@@ -1,0 +1,64 @@
+"""The command `sharnn`. Subcommands load when they are called for, so `sharnn --help` imports no torch."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from sharnn_py.errors import SharnnError
+
+SUBCOMMANDS = {
+    "parity": ("parity.cli", "parity"),
+}
+
+USAGE, ENVIRONMENT, INTERRUPTED = 2, 3, 130
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        module, name = SUBCOMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sharnn", prog_name="sharnn")
+def sharnn() -> None:
+    """SHA-RNN in PyTorch, and the proof that it is the model it was ported from.
+
+    Exit codes: 0 agreement, 1 divergence, 2 wrong usage, 3 the environment or an input file.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit. Errors are one sentence on stderr, never a traceback."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        return int(sharnn.main(arguments, prog_name="sharnn", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except SharnnError as error:
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stdout = None  # the reader is gone; nothing is left to flush to
+        return ENVIRONMENT
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        return ENVIRONMENT
