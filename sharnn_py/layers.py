@@ -38,7 +38,8 @@ class LayerNorm(nn.Module):
         if self.program == "paper":
             return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, EPS)
         centred = x - x.mean(-1, keepdim=True)
-        std = x.std(-1, correction=1, keepdim=True)  # over n-1
+        # Not Tensor.std, whose gradient on a constant row is 0 by decree; Julia's is 0/0, NaN, and so is this one's.
+        std = (centred.square().sum(-1, keepdim=True) / (x.shape[-1] - 1)).sqrt()
         return self.weight * (centred / (std + EPS)) + self.bias
 
 

@@ -1,0 +1,28 @@
+"""What loads when: nothing heavy before it is used. In child processes, where nothing is loaded yet."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def loaded(code, *modules):
+    probe = f"{code}\nimport sys\nprint([m for m in {modules!r} if m in sys.modules])"
+    return subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("package", ["sharnn_py", "julia_bridge", "parity", "export", "sharnn_py.cli", "parity.cli"])
+def test_importing_loads_neither_torch_nor_julia(package):
+    assert loaded(f"import {package}", "torch", "juliacall", "juliapkg", "onnxruntime") == "[]"
+
+
+def test_a_model_loads_torch_but_no_julia():
+    assert loaded("import sharnn_py; sharnn_py.SHARNN", "torch", "juliacall") == "['torch']"
+
+
+def test_every_public_name_is_there():
+    import parity
+    import sharnn_py
+
+    for package in (sharnn_py, parity):
+        assert all(getattr(package, name) is not None for name in package.__all__)
