@@ -31,6 +31,9 @@ from sharnn_py.errors import SharnnError
 TRUTH = Precision(torch.float64)
 ROUNDED = [Precision(torch.float32, nudged=run) for run in range(ROUNDING_RUNS)]
 
+REQUIRED_GROUPS = {"param", "const"}
+"""Of the groups of tensors in a recording; the others may be absent as a whole."""
+
 Progress = Callable[[CaseResult], None]
 
 
@@ -122,7 +125,8 @@ def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] =
             comparisons = [_compare_entry(entry) for entry in entries]
         else:
             recorded = len(recording.tensors)
-            comparisons = list(_compare_streams(recording, PRESETS[computed].flipped(*flip)))
+            for comparison in compare(recording, PRESETS[computed].flipped(*flip)):
+                comparisons.append(comparison)
             compared = {c.name for c in comparisons}
             left_out = {name: reason(name, recording) for name in recording.tensors if name not in compared}
     except SharnnError as error:
@@ -148,9 +152,30 @@ def _streams(recording: Recording, semantics: Semantics, precision: Precision) -
     yield from replay_training(recording, semantics, precision)
 
 
+def compare(recording: Recording, semantics: Semantics) -> Iterator[Comparison]:
+    """Every comparison of a recorded model with the port under `semantics`, in order of computation.
+
+    If the port itself stops with an error, that is the last and a diverging one. Raises `SharnnError` for a
+    recording that cannot be replayed.
+    """
+    last = ""
+    try:
+        for comparison in _compare_streams(recording, semantics):
+            last = comparison.name
+            yield comparison
+    except SharnnError:
+        raise
+    except Exception as error:
+        problem = f"the port stopped with {type(error).__name__}: {error}"
+        yield Comparison(f"after {last or 'nothing'}", "", "the port", False, False, (), problem)
+
+
 def _compare_streams(recording: Recording, semantics: Semantics) -> Iterator[Comparison]:
     streams = [_streams(recording, semantics, precision) for precision in (TRUTH, *ROUNDED)]
+    groups = {name.split("/")[0] for name in recording.tensors} | REQUIRED_GROUPS
     for truth, *runs in zip(*streams, strict=True):
+        if truth.name.split("/")[0] not in groups:
+            continue
         recorded = recording.tensors.get(truth.name)
         if recorded is None:
             yield _unrecorded(recording, truth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -62,6 +62,11 @@ class Port:
         """The configuration under the semantics of the program that was recorded."""
         return replace(self.config, semantics=PRESETS[self.program])
 
+    @property
+    def has_unrecorded_bias(self) -> bool:
+        """Whether only the port's decoder has a bias, under semantics that are not the recording's (row 5)."""
+        return self.config.decoder_bias and not self.config_of_recording.decoder_bias
+
     def load(self, recorded: dict[str, Tensor]) -> None:
         """Take over recorded parameters, nudged if this is a nudged run.
 
@@ -80,7 +85,7 @@ class Port:
     def recorded_layout(self, ours: dict[str, Tensor]) -> dict[str, Tensor]:
         """Tensors by the port's parameter names, under the recorded names and in the recorded layout.
 
-        A bias that only the port has, under semantics that are not the recording's (row 5), is left behind.
+        A bias that only the port has is left behind.
         """
         return to_julia(ours, self.config) if self.program == "julia" else to_smerity(ours, self.config, {})
 
@@ -126,52 +131,59 @@ def replay(recording: Recording, semantics: Semantics, precision: Precision) -> 
     port = build(recording, semantics, precision)
     state: State | None = None
     for segment in range(1, recording.count("eval") + 1):
-        items, state = _segment(port, segment, state)
-        yield from items
+        state = yield from _segment(port, segment, state)
     if port.program == "julia":
         yield from _constants(port)
     for name, tensor in port.parameters().items():
         yield Item(f"param/{name}", tensor, "parameters", exact=True)
 
 
-def _segment(port: Port, segment: int, state: State | None) -> tuple[list[Item], State]:
-    recording, config = port.recording, port.config
+def _segment(port: Port, segment: int, state: State | None) -> Generator[Item, None, State]:
+    recording = port.recording
     batch = recording.setting("batch")
     tokens, targets = (port.tokens(f"eval/{segment}/{name}", batch) for name in "xy")
     _check_length(recording, segment, tokens.shape[0])
-    items, prefix, place = [], f"eval/{segment}/", f"segment {segment}"
+    prefix, place = f"eval/{segment}/", f"segment {segment}"
     if port.program == "julia" and state is not None:
-        items += _julia_sizes(config, state, tokens.shape[0], prefix, place)
+        yield from _julia_sizes(port.config, state, tokens.shape[0], prefix, place)
 
-    table = intermediates(port.program, config)
     seen: dict[str, Tensor] = {}
+    try:
+        logits: Tensor
+        new_state: State
+        logits, new_state = port.model(tokens, state, seen.__setitem__)
+    except Exception:
+        yield from _intermediates(port, seen, segment)  # how far a faulty port came tells where it is faulty
+        raise
+    yield from _intermediates(port, seen, segment)
+    loss = nll(logits, targets)
+    yield Item(f"{prefix}loss", shaped_like_loss(loss, port.program), place)
+    if recording.group("grad/"):
+        yield from _gradients(port, segment, loss, seen["embed"], new_state)
+    return new_state
 
-    def note(name: str, tensor: Tensor) -> None:
-        seen[name] = tensor
+
+def _intermediates(port: Port, seen: dict[str, Tensor], segment: int) -> Iterator[Item]:
+    """What the port noted, in its order, as far as the program's recordings hold it."""
+    table = intermediates(port.program, port.config)
+    prefix = f"eval/{segment}/"
+    for name, tensor in seen.items():
+        where = f"segment {segment}"
+        if name.startswith("blocks."):
+            number = int(name.split(".")[1]) + first_block(port.program)
+            where += f", block {number}"
         if name.endswith(".memory_in") and port.program == "julia":
-            if state is None:  # SHA-RNN.jl has no memory at all before the first segment
-                return
-            number = int(name.split(".")[1]) + 1
-            rows, sequences, width = tensor.shape
-            sizes = torch.tensor([width, sequences, rows], dtype=torch.int32)  # Julia's order of axes
-            items.append(Item(f"{prefix}mem_in.{number}.size", sizes, f"{place}, block {number}", exact=True))
-        if name == "logits" and segment == 1 and config.decoder_bias and not port.config_of_recording.decoder_bias:
+            if segment == 1:  # SHA-RNN.jl has no memory at all before the first segment
+                continue
+            sizes = torch.tensor(tensor.shape[::-1], dtype=torch.int32)
+            yield Item(f"{prefix}mem_in.{number}.size", sizes, where, exact=True)
+        if name == "logits" and segment == 1 and port.has_unrecorded_bias:
             # Row 5 turned the other way: a bias that was never recorded is reported where it is used.
             bias = dict(port.model.named_parameters())["decoder.bias"].detach()
-            items.append(Item("param/decoder.bias", bias, f"{place}, logits", exact=True))
+            yield Item("param/decoder.bias", bias, f"{where}, logits", exact=True)
         if name in table:
             recorded, layout = table[name]
-            where = place
-            if name.startswith("blocks."):
-                where += f", block {int(name.split('.')[1]) + first_block(port.program)}"
-            items.append(Item(prefix + recorded, layout(tensor.detach()), where))
-
-    logits, new_state = port.model(tokens, state, note)
-    loss = nll(logits, targets)
-    items.append(Item(f"{prefix}loss", shaped_like_loss(loss, port.program), place))
-    if f"grad/{segment}/" + next(iter(port.parameters())) in recording.tensors:
-        items += _gradients(port, segment, loss, seen["embed"], new_state)
-    return items, new_state
+            yield Item(prefix + recorded, layout(tensor.detach()), where)
 
 
 def _check_length(recording: Recording, segment: int, steps: int) -> None:
@@ -203,7 +215,8 @@ def gradients(model: SHARNN, loss: Tensor, state: State, *others: Tensor) -> tup
     """
     names, parameters = zip(*model.named_parameters(), strict=True)
     attached = any(t.requires_grad for layer in state.layers for t in layer.tensors())
-    found = torch.autograd.grad(loss, (*parameters, *others), retain_graph=attached)
+    # A parameter that the loss does not depend on has gradient 0; in a faulty port that is a finding, not an error.
+    found = torch.autograd.grad(loss, (*parameters, *others), retain_graph=attached, materialize_grads=True)
     by_name = dict(zip(names, found, strict=False))
     return dict(reversed(by_name.items())), list(found[len(names) :])
 

@@ -37,7 +37,12 @@ def _case_to_json(case: CaseResult) -> dict[str, Any]:
     values = {field.name: getattr(case, field.name) for field in dataclasses.fields(case)}
     values["comparisons"] = [_finite({**dataclasses.asdict(c), "ratio": c.ratio}) for c in case.comparisons]
     first = case.first
-    return {**values, "verdict": case.verdict, "compared": case.compared, "first": first and first.name}
+    return {
+        **values,
+        "verdict": case.verdict,
+        "compared": case.compared,
+        "first": None if first is None else first.name,
+    }
 
 
 def _finite(value: Any) -> Any:

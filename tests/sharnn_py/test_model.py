@@ -22,7 +22,9 @@ def test_a_forward_pass_leaves_the_state_it_was_given_as_it_was(model, tokens):
     _, state = model(tokens)
     before = [t.clone() for layer in state.layers for t in layer.tensors()]
     model(tokens, state)
-    assert all(torch.equal(a, b) for a, b in zip(before, (t for l in state.layers for t in l.tensors()), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(before, (t for layer in state.layers for t in layer.tensors()), strict=True)
+    )
 
 
 def test_the_memory_is_the_newest_normed_hidden_states(model, tokens):
@@ -95,7 +97,7 @@ def test_a_state_of_other_sequences_or_another_model_is_refused(model, config, t
     _, state = model(tokens)
     with pytest.raises(InputError, match="with the same batch size"):
         model(tokens[:, :2], state)
-    with pytest.raises(InputError, match="move the state with State.to"):
+    with pytest.raises(InputError, match="move the state with"):
         model(tokens, state.to(torch.float64))
     with pytest.raises(InputError, match="the state has 2 layers, the model 3"):
         model(tokens, State(state.layers[:2]))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sharnn_py import CheckpointError, State
+from sharnn_py import CheckpointError, LayerState, State
 
 
 def same(a, b):
@@ -49,8 +49,8 @@ def test_written_and_read_back_bit_for_bit(state, tmp_path):
 def test_moved_and_detached(state):
     assert state.to(torch.float64).layers[1].memory.dtype == torch.float64
     assert same(state.to("cpu"), state)
-    attached = State(tuple(type(l)(*(t.clone().requires_grad_() for t in l.tensors())) for l in state.layers))
-    assert not any(t.requires_grad for l in attached.detach().layers for t in l.tensors())
+    attached = State(tuple(LayerState(*(t.clone().requires_grad_() for t in s.tensors())) for s in state.layers))
+    assert not any(t.requires_grad for layer in attached.detach().layers for t in layer.tensors())
 
 
 def test_what_is_not_a_state_is_refused(state, tmp_path):

@@ -1,0 +1,37 @@
+"""Recordings to damage."""
+
+import json
+import lzma
+
+import pytest
+from safetensors.torch import load, save_file
+
+from parity import PACKAGED
+
+
+class Editable:
+    """A packaged recording unpacked into a folder of its own, with its tensors and config open to change."""
+
+    def __init__(self, name, folder):
+        data = lzma.decompress((PACKAGED / f"{name}.safetensors.xz").read_bytes())
+        self.tensors = load(data)
+        length = int.from_bytes(data[:8], "little")
+        self.metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+        self.config = json.loads(self.metadata["config"])
+        self.folder = folder
+        self.path = folder / "case.safetensors"
+
+    def write(self):
+        metadata = {**self.metadata, "config": json.dumps(self.config)}
+        save_file({name: t.clone() for name, t in self.tensors.items()}, self.path, metadata)
+        return self.folder
+
+
+@pytest.fixture
+def julia(tmp_path):
+    return Editable("sha_rnn_jl/L1_h1_tied_b2", tmp_path)
+
+
+@pytest.fixture
+def smerity(tmp_path):
+    return Editable("smerity/L2_h1_tied_b2", tmp_path)

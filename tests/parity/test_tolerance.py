@@ -1,0 +1,136 @@
+"""The tolerance can neither hide a difference of semantics nor fail on noise."""
+
+import pytest
+import torch
+
+from parity import PACKAGED, Comparison, Recording, compare_exact, compare_rounded
+from parity.replay import Precision
+from parity.replay.model import replay
+from parity.suite import ROUNDED, TRUTH, compare
+from parity.tolerance import FLOOR, MULTIPLE, UNIT, nudge
+from sharnn_py import JULIA
+from sharnn_py.config import PRESETS
+from sharnn_py.layers import LayerNorm
+
+ULP = UNIT[torch.float32]
+
+
+def layer_norm(program, width, seed=0, run=0):
+    generator = torch.Generator().manual_seed(seed)
+    layer = LayerNorm(width, program)
+    x = torch.randn(64, width, generator=generator)
+    with torch.no_grad():
+        layer.weight.copy_(nudge(torch.randn(width, generator=generator), run, "weight"))
+        layer.bias.copy_(nudge(torch.randn(width, generator=generator), run, "bias"))
+        return layer(x), layer.double()(x.double())
+
+
+@pytest.mark.parametrize("width", [8, 64, 1024, 4096])
+def test_n_for_n_minus_1_is_seen_at_any_width(width):
+    """The difference, 1 / (2 width), is far outside what rounding explains, even at the paper's width."""
+    recorded, _ = layer_norm("paper", width)
+    runs = [layer_norm("julia", width, run=run)[0] for run in range(4)]
+    truth = layer_norm("julia", width)[1]
+    found = compare_rounded("lnstart", recorded, truth, runs)
+    assert not found
+    assert found.ratio > 10
+    assert compare_rounded("lnstart", runs[3], truth, runs[:3])
+
+
+def test_rounding_passes_and_a_hundred_units_do_not():
+    truth = torch.linspace(-1, 1, 101, dtype=torch.float64)
+    plain = truth.float()
+    moved = plain.clone()
+    moved[100] += 3 * ULP
+    assert compare_rounded("x", moved, truth, [plain])
+    moved[100] += 100 * ULP
+    found = compare_rounded("x", moved, truth, [plain])
+    assert not found
+    assert found.worst.index == (100,)
+    assert found.tolerance == FLOOR * ULP
+
+
+def test_where_float32_scatters_the_tolerance_follows():
+    truth = torch.ones(5, dtype=torch.float64)
+    runs = [torch.ones(5), torch.ones(5) + 1e-3]
+    assert compare_rounded("x", torch.ones(5) + 0.9 * MULTIPLE * 1e-3, truth, runs)
+    assert not compare_rounded("x", torch.ones(5) + 1.1 * MULTIPLE * 1e-3, truth, runs)
+
+
+def test_a_tensor_of_zeros_must_be_zeros():
+    zeros = torch.zeros(3, dtype=torch.float64)
+    assert compare_rounded("x", torch.zeros(3), zeros, [torch.zeros(3)])
+    assert not compare_rounded("x", torch.full((3,), 1e-30), zeros, [torch.zeros(3)])
+
+
+def test_nan_and_infinity_never_agree_by_accident():
+    truth, nan, inf = torch.ones(2, dtype=torch.float64), torch.nan, torch.inf
+    for recorded in ([nan, 1.0], [inf, 1.0]):
+        assert not compare_rounded("x", torch.tensor(recorded), truth, [torch.ones(2)])
+    broken = torch.tensor([nan, 1.0], dtype=torch.float64)
+    assert not compare_rounded("x", torch.ones(2), broken, [broken.float()])
+    assert not compare_rounded("x", torch.ones(2), truth, [torch.tensor([nan, 1.0])])
+    masked = torch.tensor([-inf, 0.5])
+    assert compare_rounded("x", masked, masked.double(), [masked])
+    assert not compare_rounded("x", -masked, masked.double(), [masked])
+
+
+def test_shapes_must_be_equal_even_where_they_would_broadcast():
+    one = torch.ones(1, 3)
+    assert not compare_rounded("x", one, torch.ones(2, 3).double(), [torch.ones(2, 3)])
+    assert not compare_exact("x", torch.ones(3, dtype=torch.int64), torch.ones(1, 3, dtype=torch.int64))
+
+
+def test_integers_and_parameters_agree_exactly_or_not_at_all():
+    a = torch.tensor([1.0, 2.0])
+    assert compare_exact("x", a, a.clone())
+    found = compare_exact("x", a, torch.nextafter(a, torch.tensor(9.0)))
+    assert isinstance(found, Comparison)
+    assert not found
+    assert found.error == 2
+
+
+def test_nudges_are_about_one_unit_repeatable_and_leave_zero():
+    x = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    x[0] = 0
+    moved = nudge(x, 1, "w")
+    assert moved[0] == 0
+    assert 0 < float(((moved - x) / x)[1:].abs().max()) <= 1.5 * ULP
+    assert torch.equal(moved, nudge(x, 1, "w"))
+    assert not torch.equal(moved, nudge(x, 2, "w"))
+    assert torch.equal(nudge(x, 0, "w"), x)
+
+
+@pytest.mark.parametrize("name", ["sha_rnn_jl/L3_h2_tied_b2", "smerity/L4_T1_steps"])
+def test_other_float32_runs_of_the_port_never_fail(name):
+    """Twenty runs with other nudges stand in for other people's float32: none is taken for a divergence."""
+    recording = Recording(name, PACKAGED / f"{name}.safetensors.xz")
+    semantics = PRESETS[recording.program]
+    streams = [replay(recording, semantics, p) for p in (TRUTH, *ROUNDED)]
+    others = [replay(recording, semantics, Precision(torch.float32, nudged=100 + i)) for i in range(20)]
+    count = 0
+    for items in zip(*streams, *others, strict=True):
+        truth, *rest = items
+        if truth.exact:
+            continue
+        runs = [item.tensor for item in rest[: len(ROUNDED)]]
+        for other in rest[len(ROUNDED) :]:
+            found = compare_rounded(truth.name, other.tensor, truth.tensor, runs)
+            assert found, (found.name, found.ratio)
+            count += 1
+    assert count > 5000
+
+
+def test_every_packaged_tensor_in_the_middle_is_watched(julia):
+    """One element of each recorded intermediate of a segment, moved by a thousandth of its tensor's size, is seen."""
+    prefix = "eval/3/"
+    names = [n for n, t in julia.tensors.items() if n.startswith(prefix) and t.is_floating_point() and "mask" not in n]
+    assert len(names) > 15
+    for name in names:
+        original = julia.tensors[name].clone()
+        scale = float(original.abs().max())
+        julia.tensors[name].flatten()[-1] += 1e-3 * scale
+        julia.write()
+        found = [c.name for c in compare(Recording("case", julia.path), JULIA) if not c and c.name.startswith("eval/")]
+        assert found == [name], (name, scale)
+        julia.tensors[name] = original
