@@ -23,14 +23,19 @@ def julia_norm(x: Tensor, ln: torch.nn.Module) -> Tensor:
     return ln.weight * (x - mean) / (x.std(-1, keepdim=True) + 1e-12) + ln.bias
 
 
+def drop(x: Tensor) -> Tensor:
+    return F.dropout(x, 0.0, training=True)
+
+
 def forward(model: SHARNN, tokens: Tensor, targets: Tensor, memory: Tensor) -> Tensor:
     """The loss of one segment from zero hidden states and the given memory of the block that attends."""
     julia = model.config.semantics.layer_norm == "julia"
     norm = julia_norm if julia else paper_norm
     T, B, H, A = *tokens.shape, model.config.emb, model.config.heads
-    h = F.embedding(tokens, model.encoder.weight)
+    h = drop(F.embedding(tokens, model.encoder.weight))
     for block in model.blocks:
         h, _ = block.rnn(norm(h, block.lnstart))
+        h = drop(h)
         if block.attn is not None:
             attn = block.attn
             keys = torch.cat([memory, norm(h, block.lnmem)])
@@ -40,16 +45,16 @@ def forward(model: SHARNN, tokens: Tensor, targets: Tensor, memory: Tensor) -> T
             k = keys * torch.sigmoid(attn.ks)
             c, f = attn.overparam(torch.sigmoid(attn.vs)).chunk(2)
             v = keys * (torch.sigmoid(f) * torch.tanh(c))
-            q, k, v = (x.reshape(len(x), B, A, H // A).permute(1, 2, 0, 3) for x in (q, k, v))
+            q, k, v = (x.reshape(len(x), B, A, H // A).permute(1, 2, 0, 3) for x in (drop(q), k, drop(v)))
             scores = q @ k.transpose(-1, -2) / math.sqrt(T if julia else H // A) + mask
-            h = h + (scores.softmax(-1) @ v).permute(2, 0, 1, 3).reshape(T, B, H)
+            h = h + drop((drop(scores.softmax(-1)) @ v).permute(2, 0, 1, 3).reshape(T, B, H))
         x = F.linear(norm(h, block.lnxff), block.boom.linear.weight, block.boom.linear.bias)
-        x = x * torch.sigmoid(1.702 * x)
+        x = drop(x * torch.sigmoid(1.702 * x))
         if julia:
             chunks = x.reshape(T, B, -1, H).sum(-1)
             x = F.pad(chunks, (0, H - chunks.shape[-1]))
         else:
             x = x.reshape(T, B, -1, H).sum(-2)
-        h = norm(h, block.lnff) + x
-    logits = F.linear(h, model.encoder.weight, getattr(model.decoder, "bias", None))
+        h = norm(h, block.lnff) + drop(x)
+    logits = F.linear(drop(h), model.encoder.weight, getattr(model.decoder, "bias", None))
     return F.cross_entropy(logits.reshape(T * B, -1), targets.reshape(-1))

@@ -47,7 +47,8 @@ def test_semantics_select_recordings_or_are_imposed_on_a_named_one():
 def test_files(tmp_path):
     json_path, junit_path = tmp_path / "out.json", tmp_path / "out.xml"
     done = sharnn(
-        "parity", "run", "--flip", "layer_norm", "--case", "sha_rnn_jl/baseline_l1", "--case", "sha_rnn_jl/L1_h1_tied_b2",
+        "parity", "run", "--case", "sha_rnn_jl/baseline_l1", "--case", "sha_rnn_jl/L1_h1_tied_b2",
+        "--flip", "layer_norm",
         "--json", json_path, "--junit", junit_path, "--report", tmp_path / "report",
     )  # fmt: skip
     assert done.returncode == 1
