@@ -16,7 +16,7 @@ class CaseResult:
     program: str
     """The program that was recorded."""
     semantics: str
-    """What the port computed: 'julia', 'paper', or one of them with the switches flipped."""
+    """What the port computed: 'julia', 'paper', or one of them with the switches that were flipped."""
     recorded: int
     """Tensors (or entries) in the recording."""
     comparisons: list[Comparison]

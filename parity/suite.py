@@ -118,7 +118,7 @@ def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] =
         provenance = recording.metadata
         program = recording.program
         computed = program if semantics == "all" else semantics
-        label = " with ".join([computed, *([f"{', '.join(flip)} flipped"] if flip else [])])
+        label = ", ".join([computed, *(f"{row} flipped" for row in flip)])
         if recording.is_data:
             entries = list(replay_data(recording))
             recorded = len(entries)

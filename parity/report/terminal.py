@@ -19,6 +19,8 @@ from parity.suite import Progress as OnResult
 
 WIDTH_WITHOUT_TERMINAL = 120
 SHOWN_DIVERGENCES = 15
+SIZES = ("emb", "hidden", "vocab", "nlayers", "heads", "npos", "tie", "batch")
+"""Of a recording's configuration, in the table of `show_recordings`."""
 COLOURS = {"agrees": "green", "diverges": "red", "error": "yellow"}
 
 
@@ -77,7 +79,7 @@ def _cases(result: SuiteResult) -> Table:
 
 
 def _show_divergence(console: Console, case: CaseResult) -> None:
-    console.print(f"\n[red]{escape(case.name)} diverges from the port's {escape(case.semantics)} semantics[/]")
+    console.print(f"\n[red]{escape(case.name)} diverges from the port (semantics: {escape(case.semantics)})[/]")
     if not case.comparisons:
         console.print("  nothing in it could be compared")
         return
@@ -113,8 +115,12 @@ def show_recordings(recordings: Sequence[Recording]) -> None:
     """Print what each recording holds, then how each kind was made."""
     console = _console()
     table = Table(box=None, pad_edge=False)
-    for name in ("recording", "semantics", "tensors", "sizes", "batch and segments", "made"):
-        table.add_column(name, no_wrap=name == "recording", justify="right" if name == "tensors" else "left")
+    table.add_column("recording", no_wrap=True)
+    table.add_column("semantics")
+    for name in ("tensors", *SIZES):
+        table.add_column(name, justify="right")
+    for name in ("segments", "made"):
+        table.add_column(name, no_wrap=True)
     made: list[dict[str, str]] = []
     for recording in recordings:
         provenance = {key: value for key, value in sorted(recording.metadata.items()) if key != "config"}
@@ -122,14 +128,13 @@ def show_recordings(recordings: Sequence[Recording]) -> None:
             made.append(provenance)
         number = f"({made.index(provenance) + 1})"
         if recording.is_data:
-            table.add_row(escape(recording.name), recording.program, str(len(recording.data)), "data code", "", number)
+            table.add_row(escape(recording.name), recording.program, "", *("" for _ in SIZES), "data code", number)
             continue
         config = recording.config
-        keys = ("emb", "hidden", "vocab", "nlayers", "heads", "npos", "tie")
-        sizes = " ".join(f"{key}={config[key]}" for key in keys if key in config)
-        run = f"{config.get('batch')}, {config.get('segs')}"
+        sizes = [str(config.get(key, "")) for key in SIZES]
+        segments = " ".join(str(steps) for steps in config.get("segs", ()))
         count = f"{len(recording.tensors):,}"
-        table.add_row(escape(recording.name), recording.program, count, escape(sizes), escape(run), number)
+        table.add_row(escape(recording.name), recording.program, count, *map(escape, sizes), segments, number)
     console.print(table)
     for number_made, provenance in enumerate(made, start=1):
         console.print(f"\n({number_made}) " + escape("; ".join(f"{k}: {v}" for k, v in provenance.items())))
