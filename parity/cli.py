@@ -50,14 +50,10 @@ def run(
         if path is not None and not path.parent.is_dir():
             raise click.UsageError(f"{path}: there is no folder {path.parent}")
 
-    import torch
-
     from parity.recording import PACKAGED
     from parity.report import files, terminal
     from parity.suite import run as run_suite
 
-    # Small tensors gain nothing from threads, and on a busy machine lose tenfold by waiting for one another.
-    torch.set_num_threads(1)
     with terminal.progress() as progress:
         result = run_suite(references or PACKAGED, semantics, cases, flip, progress, processes=os.cpu_count() or 1)
     terminal.show(result)

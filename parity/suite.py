@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -98,16 +99,23 @@ def _run_all(
     if processes == 1 or len(recordings) == 1:
         yield from map(case, recordings)
         return
-    # One thread each: the tensors are small, and two interpreters use two cores better than two threads do.
-    with ProcessPoolExecutor(
-        min(processes, len(recordings)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=torch.set_num_threads,
-        initargs=(1,),
-    ) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(recordings)), mp_context=context) as pool:
         yield from pool.map(case, recordings)
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small tensors gain nothing from threads, and on a busy machine lose tenfold by waiting for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_one_thread()
 def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] = ()) -> CaseResult:
     """Hold the port against one recording."""
     start = time.perf_counter()
@@ -210,6 +218,5 @@ def environment() -> dict[str, str]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "threads": str(torch.get_num_threads()),
         "rounding runs": str(ROUNDING_RUNS),
     }

@@ -116,7 +116,6 @@ def show_recordings(recordings: Sequence[Recording]) -> None:
     console = _console()
     table = Table(box=None, pad_edge=False)
     table.add_column("recording", no_wrap=True)
-    table.add_column("semantics")
     for name in ("tensors", *SIZES):
         table.add_column(name, justify="right")
     for name in ("segments", "made"):
@@ -128,13 +127,13 @@ def show_recordings(recordings: Sequence[Recording]) -> None:
             made.append(provenance)
         number = f"({made.index(provenance) + 1})"
         if recording.is_data:
-            table.add_row(escape(recording.name), recording.program, "", *("" for _ in SIZES), "data code", number)
+            table.add_row(escape(recording.name), "", *("" for _ in SIZES), "data code", number)
             continue
         config = recording.config
         sizes = [str(config.get(key, "")) for key in SIZES]
         segments = " ".join(str(steps) for steps in config.get("segs", ()))
         count = f"{len(recording.tensors):,}"
-        table.add_row(escape(recording.name), recording.program, count, *map(escape, sizes), segments, number)
+        table.add_row(escape(recording.name), count, *map(escape, sizes), segments, number)
     console.print(table)
     for number_made, provenance in enumerate(made, start=1):
         console.print(f"\n({number_made}) " + escape("; ".join(f"{k}: {v}" for k, v in provenance.items())))

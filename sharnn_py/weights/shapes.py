@@ -1,19 +1,75 @@
-"""The names and shapes of a model's parameters, without building its numbers."""
+"""The names and shapes of a model's parameters, without building it."""
 
 from __future__ import annotations
 
-from functools import cache
-
-import torch
-
-from sharnn_py.baseline import Baseline, BaselineConfig
+from sharnn_py.baseline import BaselineConfig
 from sharnn_py.config import Config
-from sharnn_py.model import SHARNN
+
+Shapes = dict[str, tuple[int, ...]]
 
 
-@cache
-def parameter_shapes(config: Config | BaselineConfig) -> dict[str, tuple[int, ...]]:
+def parameter_shapes(config: Config | BaselineConfig) -> Shapes:
     """Every parameter's name and shape, in the order of the forward pass; a tied weight once, as the encoder's."""
-    with torch.device("meta"):
-        model = SHARNN(config) if isinstance(config, Config) else Baseline(config)
-    return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    return _sharnn(config) if isinstance(config, Config) else _baseline(config)
+
+
+def _sharnn(config: Config) -> Shapes:
+    V, H = config.vocab, config.emb
+    shapes: Shapes = {"encoder.weight": (V, H)}
+    for i in range(config.layers):
+        block = _block(config, config.attends(i))
+        shapes.update({f"blocks.{i}.{name}": shape for name, shape in block.items()})
+    if not config.tied:
+        shapes["decoder.weight"] = (V, H)
+    if config.decoder_bias:
+        shapes["decoder.bias"] = (V,)
+    return shapes
+
+
+def _block(config: Config, attends: bool) -> Shapes:
+    H, F = config.emb, config.hidden
+    return {
+        **_norm("lnstart", H),
+        **_lstm("rnn", H, H, layers=1),
+        **(_attention(config) if attends else {}),
+        **_norm("lnff", H),
+        **_norm("lnxff", H),
+        "boom.linear.weight": (F, H),
+        "boom.linear.bias": (F,),
+    }
+
+
+def _attention(config: Config) -> Shapes:
+    H = config.emb
+    overparam: Shapes = {"attn.overparam.weight": (2 * H, H), "attn.overparam.bias": (2 * H,)}
+    return {
+        **_norm("lnmem", H),
+        **_norm("lnmid", H),
+        "attn.qs": (H,),
+        "attn.ks": (H,),
+        "attn.vs": (H,),
+        "attn.q.weight": (H, H),
+        "attn.q.bias": (H,),
+        **_norm("attn.qln", H),
+        **({} if config.collapsed_values else overparam),
+    }
+
+
+def _baseline(config: BaselineConfig) -> Shapes:
+    V, E, H = config.vocab, config.emb, config.hidden
+    lstm = _lstm("rnn", E, H, config.layers)
+    return {"embed.weight": (V, E), **lstm, "projection.weight": (V, H), "projection.bias": (V,)}
+
+
+def _norm(name: str, width: int) -> Shapes:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+
+def _lstm(name: str, inputs: int, width: int, layers: int) -> Shapes:
+    shapes: Shapes = {}
+    for layer in range(layers):
+        shapes[f"{name}.weight_ih_l{layer}"] = (4 * width, width if layer else inputs)
+        shapes[f"{name}.weight_hh_l{layer}"] = (4 * width, width)
+        shapes[f"{name}.bias_ih_l{layer}"] = (4 * width,)
+        shapes[f"{name}.bias_hh_l{layer}"] = (4 * width,)
+    return shapes

@@ -16,6 +16,7 @@ from sharnn_py import (
     to_julia,
     to_smerity,
 )
+from sharnn_py.weights.shapes import parameter_shapes
 from sharnn_py.weights.smerity import unused_shapes
 
 JL = Config(vocab=11, emb=8, hidden=32, layers=4, heads=2, max_memory=12, tied=False)
@@ -106,3 +107,19 @@ def test_missing_surplus_and_wrong_tensors_are_all_named(load):
     assert f"{first} is missing, expected with shape (8,)" in message
     assert "colour (8,) is not a tensor of this model" in message
     assert f"{second} has shape (9,), expected (8,)" in message
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        JL,
+        SM,
+        Config(**{**SM.__dict__, "collapsed_values": True, "attention_layers": (0, 1)}),
+        Config(vocab=5, emb=4, hidden=8, layers=1),
+        BaselineConfig(vocab=5, emb=3, hidden=4, layers=3),
+    ],
+)
+def test_the_table_of_shapes_is_the_models(config):
+    model = SHARNN(config) if isinstance(config, Config) else Baseline(config)
+    assert parameter_shapes(config) == {name: tuple(p.shape) for name, p in model.named_parameters()}
+    assert list(model.state_dict()) == [name for name, _ in model.named_parameters()]
