@@ -140,13 +140,13 @@ function attend(l::AttendingBlock, h, memory, mask, heads, limit, note)
     return note("post_attn", h .+ l.attn(h, keys, mask, heads, within(note, "attn."))), memory
 end
 
-function (l::Block)(x, state, mask, heads, limit, note)           # (H, B, T) -> (H, B, T)
-    x, h, c = l.rnn(note("lnstart", l.lnstart(note("in", x))), state.h, state.c)
-    note("rnn", x), note("post_rnn", x)                 # between the two stands a dropout
-    note("hidden_h", h[:, :, :]), note("hidden_c", c[:, :, :])    # (H, B, 1)
-    x, memory = attend(l, x, state.memory, mask, heads, limit, note)
+function (l::Block)(x, (h, c), memory, mask, heads, limit, note)  # (H, B, T), ((H, B), (H, B)), (H, B, M), (T, K)
+    x, h, c = l.rnn(note("lnstart", l.lnstart(note("in", x))), h, c)
+    note("rnn", x), note("hidden_h", h[:, :, :]), note("hidden_c", c[:, :, :])  # (H, B, T), (H, B, 1) twice
+    note("post_rnn", x)                                 # after a dropout
+    x, memory = attend(l, x, memory, mask, heads, limit, note)
     x = note("out", note("lnff", l.lnff(x)) .+ l.ff(note("lnxff", l.lnxff(x)), note))
-    return x, (h = h, c = c, memory = memory)
+    return x, (h, c), memory
 end
 
 struct SHARNN{R}
@@ -158,39 +158,40 @@ struct SHARNN{R}
 end
 
 """
-    model(ids, state, note) -> logits, state
+    model(ids, hidden, memories, note) -> logits, hidden, memories
 
-`ids` (B, T) count from 1. `state` is `nothing` to begin, or holds (h = (H, B), c = (H, B), memory = (H, B, M)) for
-every block, with `R[]` as the memory of a plain one. The logits are (V, B, T).
+`ids` (B, T) count from 1, the logits are (V, B, T). `hidden` has (h, c), each (H, B), for every block, `memories` an
+(H, B, M), or `R[]` for a plain block; either is `nothing` to begin.
 """
-function (l::SHARNN{R})(ids, state, note) where {R}
-    B, T = size(ids)
+function (l::SHARNN{R})(ids, hidden, memories, note) where {R}
+    T, N = size(ids, 2), l.limit
     h = note("embed", l.encoder(ids))                   # (H, B, T)
-    H, M = size(h, 1), 0
-    if state === nothing
-        zero = zeros(R, H, B)
-        state = [(h = zero, c = zero, memory = zeros(R, H, B, 0)) for _ in l.blocks]
+    zero = zeros(R, size(h)[1:2])                       # (H, B)
+    hidden = something(hidden, [(zero, zero) for _ in l.blocks])
+    M = 0
+    if memories === nothing
+        memories = [zeros(R, size(zero)..., 0) for _ in l.blocks]
     else
-        # Block 1 decides how many of its oldest memory rows every block loses before it attends. Where block 1 is a
-        # plain one it is its empty vector that is asked, which in Julia has length 1 along a third axis.
-        lost = max(0, size(state[1].memory, 3) + T - l.limit)
-        note("maxmem", [l.limit - T]), note("mem_start_idx", [lost + 1])
-        state = [(h = s.h, c = s.c, memory = s.memory[:, :, lost+1:end]) for s in state]
-        M = maximum(size(s.memory, 3) for s in state)
-        for (i, s) in enumerate(state)
-            note("mem_in.$i.size", collect(size(s.memory)))
-            l.blocks[i] isa AttendingBlock && note("mem_in.$i", s.memory)
+        # Block 1 decides how many of its oldest rows every memory loses before it is attended to. If block 1 is a
+        # plain one, its empty vector is asked, which like any vector has the length 1 along a third axis.
+        lost = max(0, size(memories[1], 3) + T - N)
+        note("maxmem", [N - T]), note("mem_start_idx", [lost + 1])
+        memories = [memory[:, :, lost+1:end] for memory in memories]
+        M = maximum(size(memory, 3) for memory in memories)
+        for (i, memory) in enumerate(memories)
+            note("mem_in.$i.size", collect(size(memory)))
+            l.blocks[i] isa AttendingBlock && note("mem_in.$i", memory)
         end
     end
     mask = note("mask", R[k > M + t ? -Inf : 0 for t in 1:T, k in 1:M+T])      # (T, K)
-    new = []
+    new_hidden, new_memories = [], []
     for (i, block) in enumerate(l.blocks)
-        h, s = block(h, state[i], mask, l.heads, l.limit, within(note, "blocks.$i."))
-        push!(new, s)
+        h, hc, memory = block(h, hidden[i], memories[i], mask, l.heads, N, within(note, "blocks.$i."))
+        push!(new_hidden, hc), push!(new_memories, memory)
     end
     note("h_final", h)
-    logits = l.decoder === nothing ? mul(l.encoder.w', h) : l.decoder(h)
-    return note("logits", logits), new
+    logits = note("logits", l.decoder === nothing ? mul(l.encoder.w', h) : l.decoder(h))
+    return logits, new_hidden, new_memories
 end
 
 within(note, prefix) = (name, x) -> note(prefix * name, x)
@@ -210,10 +211,11 @@ block_type(R, i, layers) = i == layers - 1 ? AttendingBlock{R} : PlainBlock{R}
 names_of(::Type{<:Array}, name) = [name]
 names_of(S, name) = [n for (f, F) in zip(fieldnames(S), fieldtypes(S)) for n in names_of(F, "$name.$f")]
 
-parameter_names(layers, tied, R = Float32) =
-    [names_of(Embed{R}, "encoder");
-     [n for i in 1:layers for n in names_of(block_type(R, i, layers), "blocks.$i")];
-     tied ? String[] : names_of(Linear{R}, "decoder")]
+function parameter_names(sizes)
+    R, layers = Float32, sizes["layers"]
+    blocks = [n for i in 1:layers for n in names_of(block_type(R, i, layers), "blocks.$i")]
+    return [names_of(Embed{R}, "encoder"); blocks; sizes["tied"] ? String[] : names_of(Linear{R}, "decoder")]
+end
 
 build(::Type{<:Array}, name, parameters) = parameters[name]
 build(S, name, parameters) = S((build(F, "$name.$f", parameters) for (f, F) in zip(fieldnames(S), fieldtypes(S)))...)
@@ -222,6 +224,18 @@ function SHARNN{R}(parameters::AbstractDict, layers, heads, limit, tied) where {
     blocks = [build(block_type(R, i, layers), "blocks.$i", parameters) for i in 1:layers]
     decoder = tied ? nothing : build(Linear{R}, "decoder", parameters)
     return SHARNN{R}(build(Embed{R}, "encoder", parameters), blocks, decoder, heads, limit)
+end
+
+"""
+    segment(sizes, parameters, ids, labels, hidden, memories, note) -> loss, hidden, memories
+
+The model of `sizes` and `parameters` on one segment.
+"""
+function segment(sizes, parameters, ids, labels, hidden, memories, note)
+    model = SHARNN{eltype(parameters["encoder.w"])}(
+        parameters, sizes["layers"], sizes["heads"], sizes["max_memory"], sizes["tied"])
+    logits, hidden, memories = model(ids, hidden, memories, note)
+    return nll(logits, labels), hidden, memories
 end
 
 end
