@@ -36,30 +36,38 @@ Include the file `source` on the Knet and CUDA of this folder, or on those of th
 is empty. It stays for as long as this Julia runs; another source in the same Julia is an error.
 """
 function load(source, project)
-    source == loaded[] && return
-    isempty(loaded[]) || error("this Julia already runs $(loaded[]); start another to run $source")
+    what = isempty(project) ? source : "$source on the Knet of $project"
+    what == loaded[] && return
+    isempty(loaded[]) || error("this Julia runs $(loaded[]); start another one for $what")
     pushfirst!(LOAD_PATH, isempty(project) ? @__DIR__() : project)
-    Core.eval(@__MODULE__, :(module Program
-        # What SHA-RNN.jl's data.jl would bring; the model asks for no more than the number of words.
-        struct Vocab
-            i2v
-        end
-
-        include($source)
-
-        # A module's own names come before those of `using Knet`, also when they are made later: these see what
-        # happens between two layers.
-        import Knet
-        using ..Upstream: Rate, note
-        bmm(x, y; transB = false) = note(transB ? "attn.qk" : "attn.mix_heads", Knet.bmm(x, y; transB = transB))
-        softmax(x; dims) = note("attn.focus", Knet.softmax(x; dims = dims))
-        dropout(x, rate) = Knet.dropout(x, rate)
-        dropout(x, rate::Rate) = note(rate.name, x)
-        nll(scores, labels; options...) = Knet.nll(note("logits", scores), labels; options...)
-    end))
-    loaded[] = source
+    try
+        define_program(source)
+    finally
+        popfirst!(LOAD_PATH)
+    end
+    loaded[] = what
     return
 end
+
+"The module that SHA-RNN.jl's model lives in."
+define_program(source) = Core.eval(@__MODULE__, :(module Program
+    # What SHA-RNN.jl's data.jl would bring; the model asks for no more than the number of words.
+    struct Vocab
+        i2v
+    end
+
+    include($source)
+
+    # A module's own names come before those of `using Knet`, also when they are made later: these see what
+    # happens between two layers.
+    import Knet
+    using ..Upstream: Rate, note
+    bmm(x, y; transB = false) = note(transB ? "attn.qk" : "attn.mix_heads", Knet.bmm(x, y; transB = transB))
+    softmax(x; dims) = note("attn.focus", Knet.softmax(x; dims = dims))
+    dropout(x, rate) = Knet.dropout(x, rate)
+    dropout(x, rate::Rate) = note(rate.name, x)
+    nll(scores, labels; options...) = Knet.nll(note("logits", scores), labels; options...)
+end))
 
 """
     segment(sizes, parameters, ids, labels, hidden, memories, note) -> loss, hidden, memories
