@@ -7,6 +7,7 @@ the parent closes CONTROL, and at once when the parent ends (LIFE, a pipe that t
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
@@ -32,6 +33,15 @@ def die_with_parent(life: int) -> None:
         fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
 
 
+def keep_freed_memory() -> None:
+    """Have glibc keep what Julia's collector frees: fetching pages anew costs more than copying an array into them."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        trim_threshold, mmap_max = -1, -4
+        mallopt(trim_threshold, 1 << 30)
+        mallopt(mmap_max, 0)
+
+
 def serve(control: socket.socket, request: SharedMemory, answer: SharedMemory) -> None:
     """Start Julia and answer requests until the parent closes `control`."""
     runtime = Runtime()
@@ -45,4 +55,5 @@ def serve(control: socket.socket, request: SharedMemory, answer: SharedMemory) -
 if __name__ == "__main__":
     control, request, answer, life = map(int, sys.argv[1:])
     die_with_parent(life)
+    keep_freed_memory()
     serve(socket.socket(fileno=control), SharedMemory(request), SharedMemory(answer))

@@ -78,8 +78,13 @@ def _require_main_thread() -> None:
         raise JuliaUnavailable('with isolation="none" Julia can be called from the main thread only.')
 
 
-@cache
 def _start(lane: Lane) -> Runtime:
-    os.environ.update(lane.environment)
-    sys.path[:0] = [str(path) for path in lane.python_path]
+    if "juliacall" not in sys.modules:
+        os.environ.update(lane.environment)
+        sys.path[:0] = [str(path) for path in lane.python_path]
+    return _only_runtime()
+
+
+@cache
+def _only_runtime() -> Runtime:
     return Runtime()

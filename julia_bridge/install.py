@@ -54,7 +54,7 @@ def ensure(say: Callable[[str], None] = lambda _: None) -> Lane:
         try:
             lane: Lane = LANES[name].install(say)
             return lane
-        except JuliaUnavailable as problem:
+        except (JuliaUnavailable, OSError) as problem:
             problems.append(f"{name}: {problem}")
             say(problems[-1])
     raise JuliaUnavailable("no way to Julia works on this machine.\n" + "\n".join(problems))
