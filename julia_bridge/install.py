@@ -56,5 +56,6 @@ def ensure(say: Callable[[str], None] = lambda _: None) -> Lane:
             return lane
         except (JuliaUnavailable, OSError) as problem:
             problems.append(f"{name}: {problem}")
-            say(problems[-1])
+            if name != names[-1]:
+                say(f"{problems[-1]}\ntrying another way")
     raise JuliaUnavailable("no way to Julia works on this machine.\n" + "\n".join(problems))
