@@ -68,8 +68,8 @@ class JuliaModel:
     `parameters` are under SHA-RNN.jl's names (`parameter_shapes`), float32, or for the reference float64.
     `worker` is the Julia to use; without one the model starts its own, which `close` (or leaving a `with`) ends.
 
-    Raises `ConfigError` for a config that SHA-RNN.jl has no model for, `WeightsError` for parameters that do not fit it,
-    `UpstreamError` if SHA-RNN.jl's source cannot be had, and what `Worker` raises if there is no Julia.
+    Raises `ConfigError` for a config that SHA-RNN.jl has no model for, `WeightsError` for parameters that do not fit
+    it, `UpstreamError` if SHA-RNN.jl's source cannot be had, and what `Worker` raises if there is no Julia.
     """
 
     def __init__(
@@ -228,7 +228,7 @@ def _check_config(config: Config) -> None:
     if config.attention_layers != usual:
         raise ConfigError(f"attention_layers is {config.attention_layers}; SHA-RNN.jl has attention in {usual} alone")
     if config.collapsed_values:
-        raise ConfigError("collapsed_values is true; SHA-RNN.jl has no collapsed value gain, give the model before that")
+        raise ConfigError("collapsed_values is true; SHA-RNN.jl has no such model, give the one before the collapse")
 
 
 def _check_parameters(parameters: Mapping[str, Array], config: Config, source: Source) -> np.dtype[Any]:

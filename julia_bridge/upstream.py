@@ -56,8 +56,8 @@ def _fetch() -> bytes:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
         raise UpstreamError(
-            f"SHA-RNN.jl's source could not be fetched from {URL}: {error}\nGive a checkout at commit {COMMIT[:7]} by its "
-            f"path or in the environment variable {VARIABLE}; without one the reference statement can be run instead."
+            f"SHA-RNN.jl's source could not be fetched from {URL}: {error}\nGive the path of a checkout at commit "
+            f"{COMMIT[:7]}, for instance in the environment variable {VARIABLE}, or run the reference instead."
         ) from error
     _verify(text, URL)
     return text

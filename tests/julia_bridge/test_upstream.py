@@ -108,7 +108,7 @@ def test_something_else_in_the_repository_is_refused_and_not_kept(tmp_path, repo
 
 def test_an_answer_that_is_an_error_says_what_to_do(repository):
     repository.status = 404
-    with pytest.raises(UpstreamError, match="404(.|\n)*SHARNN_JL_PATH"):
+    with pytest.raises(UpstreamError, match=r"404(.|\n)*SHARNN_JL_PATH"):
         model_source()
 
 
@@ -116,5 +116,5 @@ def test_an_unreachable_repository_says_what_to_do(monkeypatch):
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as nobody:
         port = nobody.server_port
     monkeypatch.setattr(upstream, "URL", f"http://127.0.0.1:{port}/src/model.jl")
-    with pytest.raises(UpstreamError, match="refused(.|\n)*SHARNN_JL_PATH"):
+    with pytest.raises(UpstreamError, match=r"refused(.|\n)*SHARNN_JL_PATH"):
         model_source()
