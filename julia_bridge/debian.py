@@ -102,7 +102,7 @@ def _fetch(downloads: Path, say: Callable[[str], None]) -> None:
     suite, packages, python = pinned.read_pins(PINS)
     if absent := pinned.missing(packages, downloads):
         say(f"fetching {len(absent)} packages of Debian {suite}")
-        with tempfile.TemporaryDirectory(dir=downloads.parent, prefix=".apt-") as scratch:
+        with tempfile.TemporaryDirectory(dir=downloads.parent, prefix=".building-apt-") as scratch:
             debian_archive.download([pin.specifier for pin in absent], suite, downloads, Path(scratch))
     if absent := pinned.missing(python, downloads):
         say("fetching " + ", ".join(f"{pin.name} {pin.version}" for pin in absent))

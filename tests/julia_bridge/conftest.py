@@ -1,4 +1,4 @@
-"""Julia for the tests: provisioned by the first that needs it. Without it they fail in CI, and elsewhere say why not."""
+"""Julia for the tests: the first that needs it provisions it. Without it they fail in CI and elsewhere say why not."""
 
 from __future__ import annotations
 

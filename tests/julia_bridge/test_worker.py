@@ -186,7 +186,7 @@ def test_an_exception_carries_julias_message_and_the_worker_goes_on(julia: Worke
     for _ in range(3):
         with pytest.raises(JuliaError, match=r"^ArgumentError: the probe was told to fail$"):
             julia.call("Probe.fail")
-    with pytest.raises(JuliaError, match="UndefVarError.*nowhere"):
+    with pytest.raises(JuliaError, match=r"UndefVarError.*nowhere"):
         julia.call("Probe.nowhere")
     with pytest.raises(JuliaError, match="does not go to Python"):
         julia.call("Ref", 1)
@@ -269,7 +269,7 @@ def test_a_child_killed_between_calls_is_replaced_unseen(doomed: Worker):
 
 
 def test_julia_that_exits_is_said_to_have_ended(doomed: Worker):
-    with pytest.raises(WorkerDied, match="ended with status 7 during call of Probe.quit"):
+    with pytest.raises(WorkerDied, match=r"ended with status 7 during call of Probe\.quit"):
         doomed.call("Probe.quit")
 
 
