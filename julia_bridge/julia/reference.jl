@@ -10,6 +10,9 @@ module Reference
 
 using LinearAlgebra, Statistics
 
+"`note`, with `prefix` before every name."
+within(note, prefix) = (name, x) -> note(prefix * name, x)
+
 sigm(x) = inv(one(x) + exp(-x))
 gelu(x) = x * sigm(oftype(x, 1.702) * x)
 
@@ -164,13 +167,15 @@ end
 (H, B, M), or `R[]` for a plain block; either is `nothing` to begin.
 """
 function (l::SHARNN{R})(ids, hidden, memories, note) where {R}
-    T, N = size(ids, 2), l.limit
+    N = l.limit
     h = note("embed", l.encoder(ids))                   # (H, B, T)
-    zero = zeros(R, size(h)[1:2])                       # (H, B)
-    hidden = something(hidden, [(zero, zero) for _ in l.blocks])
+    H, B, T = size(h)
+    if hidden === nothing
+        hidden = [(zeros(R, H, B), zeros(R, H, B)) for _ in l.blocks]
+    end
     M = 0
     if memories === nothing
-        memories = [zeros(R, size(zero)..., 0) for _ in l.blocks]
+        memories = [zeros(R, H, B, 0) for _ in l.blocks]
     else
         # Block 1 decides how many of its oldest rows every memory loses before it is attended to. If block 1 is a
         # plain one, its empty vector is asked, which like any vector has the length 1 along a third axis.
@@ -194,8 +199,6 @@ function (l::SHARNN{R})(ids, hidden, memories, note) where {R}
     return logits, new_hidden, new_memories
 end
 
-within(note, prefix) = (name, x) -> note(prefix * name, x)
-
 "Mean negative log likelihood of `labels` (B, T), not counting labels 0, by `logits` (V, B, T)."
 function nll(logits::Array{R}, labels) where {R}
     logits = logits .- maximum(logits; dims = 1)
@@ -204,37 +207,32 @@ function nll(logits::Array{R}, labels) where {R}
     return -sum(R[logp[labels[i], i] for i in counted]) / length(counted)
 end
 
-# The parameters' names are the fields' names, joined by dots.
+# A parameter's name is the names of the fields that lead to it, joined by dots.
 
 block_type(R, i, layers) = i == layers - 1 ? AttendingBlock{R} : PlainBlock{R}
 
-names_of(::Type{<:Array}, name) = [name]
-names_of(S, name) = [n for (f, F) in zip(fieldnames(S), fieldtypes(S)) for n in names_of(F, "$name.$f")]
-
-function parameter_names(sizes)
-    R, layers = Float32, sizes["layers"]
-    blocks = [n for i in 1:layers for n in names_of(block_type(R, i, layers), "blocks.$i")]
-    return [names_of(Embed{R}, "encoder"); blocks; sizes["tied"] ? String[] : names_of(Linear{R}, "decoder")]
-end
+names(::Type{<:Array}, name) = [name]
+names(S, name) = [n for (f, F) in zip(fieldnames(S), fieldtypes(S)) for n in names(F, "$name.$f")]
 
 build(::Type{<:Array}, name, parameters) = parameters[name]
 build(S, name, parameters) = S((build(F, "$name.$f", parameters) for (f, F) in zip(fieldnames(S), fieldtypes(S)))...)
 
-function SHARNN{R}(parameters::AbstractDict, layers, heads, limit, tied) where {R}
-    blocks = [build(block_type(R, i, layers), "blocks.$i", parameters) for i in 1:layers]
-    decoder = tied ? nothing : build(Linear{R}, "decoder", parameters)
-    return SHARNN{R}(build(Embed{R}, "encoder", parameters), blocks, decoder, heads, limit)
+function parameter_names(sizes)
+    R, layers = Float32, sizes["layers"]
+    blocks = [n for i in 1:layers for n in names(block_type(R, i, layers), "blocks.$i")]
+    return [names(Embed{R}, "encoder"); blocks; sizes["tied"] ? String[] : names(Linear{R}, "decoder")]
 end
 
-"""
-    segment(sizes, parameters, ids, labels, hidden, memories, note) -> loss, hidden, memories
+function model(sizes, parameters)
+    R, layers = eltype(parameters["encoder.w"]), sizes["layers"]
+    blocks = [build(block_type(R, i, layers), "blocks.$i", parameters) for i in 1:layers]
+    decoder = sizes["tied"] ? nothing : build(Linear{R}, "decoder", parameters)
+    return SHARNN{R}(build(Embed{R}, "encoder", parameters), blocks, decoder, sizes["heads"], sizes["max_memory"])
+end
 
-The model of `sizes` and `parameters` on one segment.
-"""
+"One segment: its loss, and the hidden states and memories to continue from."
 function segment(sizes, parameters, ids, labels, hidden, memories, note)
-    model = SHARNN{eltype(parameters["encoder.w"])}(
-        parameters, sizes["layers"], sizes["heads"], sizes["max_memory"], sizes["tied"])
-    logits, hidden, memories = model(ids, hidden, memories, note)
+    logits, hidden, memories = model(sizes, parameters)(ids, hidden, memories, note)
     return nll(logits, labels), hidden, memories
 end
 

@@ -39,13 +39,18 @@ CASES = sorted(path.name.removesuffix(".safetensors.xz") for path in RECORDINGS.
 SMALL = Config(vocab=11, emb=8, hidden=32, layers=3, heads=2, max_memory=6)
 
 
+@pytest.fixture(scope="module")
+def checkout():
+    try:
+        return model_source().parent.parent
+    except UpstreamError as error:
+        pytest.skip(f"SHA-RNN.jl's own source is not at hand: {error}")
+
+
 @pytest.fixture(params=["reference", "upstream"])
 def source(request):
     if request.param == "upstream":
-        try:
-            model_source()
-        except UpstreamError as error:
-            pytest.skip(f"SHA-RNN.jl's own source is not at hand: {error}")
+        request.getfixturevalue("checkout")
     return request.param
 
 
@@ -129,13 +134,18 @@ def test_recorded_case(case, source, worker):
     assert number > 5
 
 
+def test_a_model_outlives_its_julia(worker):
+    model = JuliaModel("reference", SMALL, drawn(SMALL, 0), worker)
+    tokens, targets = segment(SMALL, 4, 2, 0)
+    first = model.run(tokens, targets)
+    second = model.run(tokens, targets, first.state)
+    worker.close()
+    np.testing.assert_array_equal(model.run(tokens, targets, first.state).logits, second.logits)
+
+
 @pytest.mark.parametrize("seed", range(30))
-def test_unseen_case(seed, worker):
+def test_unseen_case(seed, checkout, worker):
     """SHA-RNN.jl against the reference on configurations, parameters and segments that nobody recorded."""
-    try:
-        checkout = model_source().parent.parent
-    except UpstreamError as error:
-        pytest.skip(f"SHA-RNN.jl's own source is not at hand: {error}")
     rng = np.random.default_rng(seed)
     heads = int(rng.integers(1, 5))
     emb = heads * int(rng.integers(2 if heads == 1 else 1, 9))
@@ -243,16 +253,8 @@ def test_a_state_without_memory_goes_on_from_its_hidden_states_alone(source, wor
     assert not np.array_equal(out.logits, model.run(tokens, targets, carried).logits)
 
 
-def test_a_model_outlives_its_julia(source, worker):
-    model = JuliaModel(source, SMALL, drawn(SMALL, 0), worker)
-    tokens, targets = segment(SMALL, 4, 2, 0)
-    first = model.run(tokens, targets)
-    second = model.run(tokens, targets, first.state)
-    worker.close()
-    np.testing.assert_array_equal(model.run(tokens, targets, first.state).logits, second.logits)
-
-
-def test_label_says_what_ran(source, worker):
+def test_label_says_what_ran(source, worker, monkeypatch):
+    monkeypatch.delenv("SHARNN_KNET_PROJECT", raising=False)
     labels = {
         "reference": "reference statement of the julia semantics, not SHA-RNN.jl",
         "upstream": "SHA-RNN.jl@ebd62af on the bridge's Knet",
@@ -287,6 +289,13 @@ def test_a_config_that_is_not_julias_is_refused(config, says):
 def test_an_unknown_source_is_refused():
     with pytest.raises(ConfigError, match=r"'smerity'.*upstream, reference"):
         JuliaModel("smerity", SMALL, drawn(SMALL, 0), Unused())
+
+
+def test_label_names_the_real_knet(source, worker, tmp_path, monkeypatch):
+    (tmp_path / "Project.toml").touch()
+    monkeypatch.setenv("SHARNN_KNET_PROJECT", str(tmp_path))
+    label = JuliaModel(source, SMALL, drawn(SMALL, 0), worker).label
+    assert (str(tmp_path) in label) == (source == "upstream")
 
 
 def test_a_knet_project_that_is_none_is_refused(tmp_path, monkeypatch):
