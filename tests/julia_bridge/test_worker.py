@@ -244,6 +244,10 @@ def test_the_child_never_loads_torch(julia: Worker):
     assert "libtorch" not in Path(f"/proc/{julia.pid}/maps").read_text()
 
 
+def test_a_terminals_signals_do_not_reach_the_child(julia: Worker):
+    assert os.getsid(julia.pid) != os.getsid(0)
+
+
 # ---- calls that end badly
 
 
@@ -330,6 +334,7 @@ def start_script(script: str, **environment: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environment},
+        start_new_session=True,
     )
 
 
@@ -341,7 +346,7 @@ def run_script(script: str, **environment: str) -> str:
 
 
 SPIN = """
-    import os
+    import os, time
     from julia_bridge import Worker
     with Worker(timeout=100) as julia:
         julia.include({probe!r})
@@ -352,16 +357,23 @@ SPIN = """
             julia.call("Probe.spin")
         except KeyboardInterrupt:
             print("interrupted", os.path.exists(f"/proc/{{pid}}"), julia.call("Probe.identity", 5), flush=True)
+        pid = julia.pid
+        try:
+            time.sleep(100)
+        except KeyboardInterrupt:
+            print("idle", julia.call("Probe.identity", 6), julia.pid == pid)
 """
 
 
-def test_ctrl_c_ends_the_call_and_the_next_one_works(lane: Lane, probe: Path):
+def test_ctrl_c_ends_a_call_and_nothing_else(lane: Lane, probe: Path):
     script = start_script(SPIN.format(probe=str(probe)))
-    script.stdout.readline()
-    time.sleep(0.5)
-    script.send_signal(signal.SIGINT)
+    told = []
+    for _ in range(2):
+        told.append(script.stdout.readline())
+        time.sleep(0.5)
+        os.killpg(script.pid, signal.SIGINT)  # as a terminal does it
     out, err = script.communicate(timeout=60)
-    assert (out, err) == ("interrupted False 5\n", "")
+    assert (told[1:], out, err) == (["interrupted False 5\n"], "idle 6 True\n", "")
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["busy", "stopped"])
