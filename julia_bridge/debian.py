@@ -1,10 +1,10 @@
 """The Debian lane: Julia 1.5.3 and juliacall 0.9.26 for a machine that reaches PyPI and Debian's packages only.
 
 bullseye holds the last Julia that Debian packaged. Its packages are unpacked, not installed, beside juliacall's source
-distribution (the one that carries PythonCall.jl) and the stand-ins for PythonCall's dependencies. One folder holds it:
+distribution (the one that carries PythonCall.jl) and stand-ins for what it depends on. One folder holds it all:
 
-    root/       the Debian packages            packages/   PythonCall (with juliacall) and the stand-ins
-    python/     juliapkg                       depot/      Julia's compiled code
+    root/       the Debian packages            packages/   PythonCall (with juliacall) and the Julia stand-ins
+    python/     the Python stand-in            depot/      Julia's compiled code
     project/    an empty Julia project         ready       written last: the versions that were seen to run
 
 The folder's name ends in a hash of everything that went into it, so that a change of recipe is a new folder. A folder
@@ -20,7 +20,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -75,7 +74,7 @@ def install(say: Callable[[str], None]) -> Lane:
 @cache
 def _name() -> str:
     recipe = hashlib.sha256(bytes([LAYOUT]))
-    for file in (PINS, *sorted(p for p in STANDINS.rglob("*") if p.suffix in (".jl", ".toml"))):
+    for file in (PINS, *sorted(p for p in STANDINS.rglob("*") if p.suffix in (".jl", ".toml", ".py"))):
         recipe.update(file.name.encode() + file.read_bytes())
     return f"debian-{recipe.hexdigest()[:12]}"
 
@@ -91,7 +90,6 @@ def _lane(place: Path) -> Lane:
             "JULIA_LOAD_PATH": f"@:{place / 'packages'}:@stdlib",
             "PYTHON_JULIAPKG_EXE": str(place / "root/usr/bin/julia"),
             "PYTHON_JULIAPKG_PROJECT": str(place / "project"),
-            "PYTHON_JULIAPKG_OFFLINE": "yes",
             # At -O2 the LLVM 9 of this Julia sometimes aborts with "Illegal inttoptr".
             "PYTHON_JULIACALL_OPTIMIZE": "1",
         },
@@ -99,22 +97,21 @@ def _lane(place: Path) -> Lane:
 
 
 def _fetch(downloads: Path, say: Callable[[str], None]) -> None:
-    suite, packages, python = pinned.read_pins(PINS)
+    suite, packages, juliacall = pinned.read_pins(PINS)
     if absent := pinned.missing(packages, downloads):
         say(f"fetching {len(absent)} packages of Debian {suite}")
         with tempfile.TemporaryDirectory(dir=downloads.parent, prefix=".building-apt-") as scratch:
             debian_archive.download([pin.specifier for pin in absent], suite, downloads, Path(scratch))
-    if absent := pinned.missing(python, downloads):
-        say("fetching " + ", ".join(f"{pin.name} {pin.version}" for pin in absent))
-        _pip_download(absent, downloads)
-    pinned.require([*packages, *python], downloads)
+    if pinned.missing([juliacall], downloads):
+        say(f"fetching juliacall {juliacall.version}")
+        _pip_download(juliacall, downloads)
+    pinned.require([*packages, juliacall], downloads)
 
 
-def _pip_download(pins: list[pinned.Pin], into: Path) -> None:
+def _pip_download(pin: pinned.Pin, into: Path) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
-        # Only juliacall's source distribution carries its Julia side.
-        requirements.write("--no-binary juliacall\n")
-        requirements.writelines(f"{pin.name}=={pin.version} --hash=sha256:{pin.sha256}\n" for pin in pins)
+        # Only the source distribution carries the Julia side.
+        requirements.write(f"--no-binary {pin.name}\n{pin.name}=={pin.version} --hash=sha256:{pin.sha256}\n")
         requirements.flush()
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
         command += ["--dest", str(into), "--requirement", requirements.name]
@@ -126,7 +123,7 @@ def _pip_download(pins: list[pinned.Pin], into: Path) -> None:
 
 def _build(downloads: Path, place: Path) -> None:
     """Unpack everything beside `place`, then move it there in one step."""
-    _, packages, python = pinned.read_pins(PINS)
+    _, packages, juliacall = pinned.read_pins(PINS)
     for left_over in (place, *place.parent.glob(".building-*")):
         shutil.rmtree(left_over, ignore_errors=True)
     beside = Path(tempfile.mkdtemp(dir=place.parent, prefix=".building-"))
@@ -134,12 +131,9 @@ def _build(downloads: Path, place: Path) -> None:
         subprocess.run(["dpkg", "-x", str(downloads / pin.file), str(beside / "root")], check=True)
     # The packaged library has no name without a version, which is the one that juliacall asks for.
     (beside / "root" / LIBRARIES[0] / "libjulia.so").symlink_to("libjulia.so.1")
-    for pin in python:
-        if pin.file.endswith(".whl"):
-            zipfile.ZipFile(downloads / pin.file).extractall(beside / "python")
-        else:
-            _unpack_juliacall(downloads / pin.file, beside / "packages" / "PythonCall")
-    shutil.copytree(STANDINS, beside / "packages", dirs_exist_ok=True)
+    _unpack_juliacall(downloads / juliacall.file, beside / "packages" / "PythonCall")
+    shutil.copytree(STANDINS / "julia", beside / "packages", dirs_exist_ok=True)
+    shutil.copytree(STANDINS / "python", beside / "python")
     (beside / "project").mkdir()
     (beside / "project" / "Project.toml").touch()
     beside.rename(place)

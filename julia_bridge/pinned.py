@@ -36,11 +36,11 @@ class Pin:
         return False
 
 
-def read_pins(path: Path) -> tuple[str, list[Pin], list[Pin]]:
-    """The Debian suite, its packages, and the Python packages that a pin file names."""
+def read_pins(path: Path) -> tuple[str, list[Pin], Pin]:
+    """The Debian suite, its packages, and the juliacall that a pin file names."""
     content = json.loads(path.read_text())
     packages = [Pin(p["name"], p["version"], _deb_file(**p), p["sha256"]) for p in content["debian"]]
-    return content["suite"], packages, [Pin(**p) for p in content["python"]]
+    return content["suite"], packages, Pin(**content["juliacall"])
 
 
 def _deb_file(name: str, version: str, architecture: str, sha256: str) -> str:
