@@ -1,1 +1,16 @@
-"""Running SHA-RNN.jl beside the port. Its parameters already go both ways: see `sharnn_py.weights.julia`."""
+"""Julia beside Python: getting it, running it in a child process, and the Julia side of SHA-RNN.
+
+Importing this starts no Julia and imports neither torch nor juliacall.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "errors": ["JuliaError", "JuliaUnavailable", "WorkerDied", "WorkerTimeout"],
+        "install": ["ensure"],
+        "lane": ["Lane"],
+        "worker": ["Worker"],
+    },
+)

@@ -1,0 +1,21 @@
+"""Errors of the bridge to Julia. Each message says what happened and what to do."""
+
+from __future__ import annotations
+
+from sharnn_py.errors import SharnnError
+
+
+class JuliaUnavailable(SharnnError):
+    """No Julia can be had, or the one that is there cannot be used as asked."""
+
+
+class JuliaError(SharnnError):
+    """Julia code threw an exception; the message is Julia's own."""
+
+
+class WorkerDied(SharnnError):
+    """The Julia process ended while it was wanted. The next call starts a new one."""
+
+
+class WorkerTimeout(SharnnError, TimeoutError):
+    """A call outlived its time limit and its Julia process was ended. The next call starts a new one."""

@@ -1,0 +1,63 @@
+"""Files that are known before they are fetched: by name, and by the sha256 of their bytes (see debian.json)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from julia_bridge.errors import JuliaUnavailable
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One file to fetch: what it is called in its registry, and on disk, and what its bytes hash to."""
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+
+    @property
+    def specifier(self) -> str:
+        """`name=version`, as apt wants it."""
+        return f"{self.name}={self.version}"
+
+    def is_in(self, folder: Path) -> bool:
+        """Whether the file is there, whole and genuine. One that is there but is not is removed."""
+        path = folder / self.file
+        if not path.is_file():
+            return False
+        if hashlib.sha256(path.read_bytes()).hexdigest() == self.sha256:
+            return True
+        path.unlink()
+        return False
+
+
+def read_pins(path: Path) -> tuple[str, list[Pin], Pin]:
+    """The Debian suite, its packages, and the juliacall that a pin file names."""
+    content = json.loads(path.read_text())
+    packages = [Pin(p["name"], p["version"], _deb_file(**p), p["sha256"]) for p in content["debian"]]
+    return content["suite"], packages, Pin(**content["juliacall"])
+
+
+def _deb_file(name: str, version: str, architecture: str, sha256: str) -> str:
+    # apt writes the colon of a version's epoch as %3a.
+    return f"{name}_{version.replace(':', '%3a')}_{architecture}.deb"
+
+
+def missing(pins: Iterable[Pin], folder: Path) -> list[Pin]:
+    """Those that are not in `folder`, whole and genuine."""
+    return [pin for pin in pins if not pin.is_in(folder)]
+
+
+def require(pins: Iterable[Pin], folder: Path) -> None:
+    """Raise `JuliaUnavailable` unless every file is in `folder` with the hash it must have."""
+    if wrong := missing(pins, folder):
+        raise JuliaUnavailable(
+            "these downloads are missing or do not have the sha256 that this project knows them by, and were not used: "
+            + ", ".join(pin.file for pin in wrong)
+            + ". Try again; if it stays so, your mirror serves other files under these names."
+        )
