@@ -5,12 +5,4 @@ Importing this starts no Julia and imports neither torch nor juliacall.
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "errors": ["JuliaError", "JuliaUnavailable", "WorkerDied", "WorkerTimeout"],
-        "install": ["ensure"],
-        "lane": ["Lane"],
-        "worker": ["Worker"],
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
