@@ -36,6 +36,7 @@ class JuliaProcess:
     """
 
     def __init__(self, lane: Lane) -> None:
+        self._owner = os.getpid()
         self._request, self._answer = SharedMemory(), SharedMemory()
         self._control, child_control = socket.socketpair()
         life, self._life = os.pipe()
@@ -78,8 +79,8 @@ class JuliaProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether the child can take a request."""
-        return self._life >= 0 and self._process.poll() is None
+        """Whether the child can take a request. A fork of the process that started it must start its own."""
+        return self._owner == os.getpid() and self._life >= 0 and self._process.poll() is None
 
     def ask(self, request: object, timeout: float, doing: str) -> Any:
         """Julia's answer, `(True, result)` or `(False, message)`.
@@ -112,8 +113,8 @@ class JuliaProcess:
             return wire.read(memory)
 
     def end(self) -> None:
-        """Kill the child if it lives and give everything of it back. A second call does nothing."""
-        if self._life < 0:
+        """Kill the child if it lives and give everything of it back. Does nothing a second time, and in a fork."""
+        if self._life < 0 or self._owner != os.getpid():
             return
         self._process.kill()
         self._process.wait()

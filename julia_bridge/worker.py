@@ -23,7 +23,8 @@ class Worker:
 
     Julia runs in a child process that never imports torch. It starts with the first `include` or `call` (some 4 s), and
     ends with the `with` block, with `close`, when the worker is collected and when this process ends in whatever way.
-    Several workers run side by side; calls to one from several threads wait for each other.
+    Several workers run side by side; calls to one from several threads wait for each other; in a fork of this process a
+    worker starts a Julia of its own.
 
     **Values.** Arguments and results are None, bool, int (64 bits), float, str, list, tuple, dict with str keys and
     numpy arrays of float32, float64, int32 or int64 with any number of axes, of length 0 too, nested at will. In Julia

@@ -388,6 +388,24 @@ def test_the_child_does_not_outlive_a_killed_parent(lane: Lane, probe: Path, sto
     wait_until(lambda: gone(child))
 
 
+def test_a_fork_has_a_julia_of_its_own(lane: Lane):
+    out = run_script(
+        """
+        import os
+        from julia_bridge import Worker
+        julia = Worker()
+        julia.call("+", 1, 1)
+        first = julia.pid
+        if os.fork() == 0:
+            print(julia.call("+", 1, 2), julia.pid != first, flush=True)
+        else:
+            os.wait()
+            print(julia.call("+", 2, 2), julia.pid == first)
+        """
+    )
+    assert out == "3 True\n4 True\n"
+
+
 def test_importing_starts_nothing_and_imports_neither_torch_nor_juliacall():
     out = run_script(
         """
