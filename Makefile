@@ -6,8 +6,8 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: parity test bench lint clean
 
-parity: $(INSTALLED)  ## hold the port against every packaged recording; writes report/
-	$(BIN)/sharnn parity run --report report
+parity: $(INSTALLED)  ## hold the port against every packaged recording and against live Julia; writes report/
+	$(BIN)/sharnn parity run --live --report report
 
 test: $(INSTALLED)  ## the tests
 	$(BIN)/python -m pytest

@@ -11,10 +11,10 @@ import json
 import lzma
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -35,9 +35,13 @@ class Recording:
 
     name: str
     path: Path
+    content: bytes | None = field(default=None, repr=False)
+    """The file's bytes, of a recording that was made in memory; `path` then only names it."""
 
     @cached_property
     def _content(self) -> bytes:
+        if self.content is not None:
+            return self.content
         try:
             data = self.path.read_bytes()
             return lzma.decompress(data) if self.path.suffix == ".xz" else data
@@ -59,7 +63,9 @@ class Recording:
 
     @cached_property
     def program(self) -> Program:
-        """Which program was recorded."""
+        """Whose semantics were recorded."""
+        if self.metadata.get("semantics") in ("julia", "paper"):
+            return cast(Program, self.metadata["semantics"])
         made_by = self.metadata.get("implementation", "") + self.metadata.get("source", "")
         if "SHA-RNN.jl" in made_by:
             return "julia"
@@ -67,7 +73,7 @@ class Recording:
             return "paper"
         raise RecordingError(
             f"{self.path}: its header names neither SHA-RNN.jl (as 'implementation') nor Smerity/sha-rnn "
-            "(as 'source'), so it is not a recording of either program"
+            "(as 'source') nor the 'semantics', so it is not a recording of either program"
         )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from parity.compare import Comparison
 
@@ -67,9 +67,19 @@ class SuiteResult:
     environment: dict[str, str]
     """Versions and settings of the run."""
     seconds: float
+    notes: list[str] = field(default_factory=list)
+    """What a reader should know besides."""
 
     def __bool__(self) -> bool:
         return bool(self.cases) and all(self.cases)
+
+    def without_live(self, reason: str, is_fault: bool) -> SuiteResult:
+        """This result, saying that live Julia was not available; as a case that could not be run if `is_fault`."""
+        words = f"live Julia was not available: {reason}"
+        if not is_fault:
+            return replace(self, notes=[*self.notes, words])
+        missing = CaseResult("live", "julia", "julia", 0, [], {}, 0.0, problem=words)
+        return replace(self, cases=[*self.cases, missing])
 
     @property
     def exit_code(self) -> int:

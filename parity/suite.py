@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -32,7 +32,7 @@ from sharnn_py.errors import SharnnError
 TRUTH = Precision(torch.float64)
 ROUNDED = [Precision(torch.float32, nudged=run) for run in range(ROUNDING_RUNS)]
 
-REQUIRED_GROUPS = {"param", "const"}
+REQUIRED_GROUPS = {"param"}
 """Of the groups of tensors in a recording; the others may be absent as a whole."""
 
 Progress = Callable[[CaseResult], None]
@@ -71,8 +71,9 @@ def run(
     flip: Sequence[str] = (),
     progress: Progress | None = None,
     processes: int = 1,
+    live: Iterable[Recording] = (),
 ) -> SuiteResult:
-    """Hold the port against every recording asked for.
+    """Hold the port against every recording asked for, and those of `live`.
 
     `semantics` is 'all', every recording under its own program's, or 'julia' or 'paper' (see `select`). `flip`
     names switches of `Semantics` to turn the other way. With `processes` above 1 the cases are shared out among as
@@ -84,7 +85,7 @@ def run(
     for preset in PRESETS.values():
         preset.flipped(*flip)
     start = time.perf_counter()
-    chosen = select(discover(references), semantics, cases)
+    chosen = select(discover(references), semantics, cases) + list(live)
     results = []
     for result in _run_all(chosen, partial(run_case, semantics=semantics, flip=flip), processes):
         results.append(result)

@@ -11,6 +11,7 @@ import click
 from sharnn_py.errors import SharnnError
 
 SUBCOMMANDS = {
+    "julia": ("julia_bridge.cli", "julia"),
     "parity": ("parity.cli", "parity"),
 }
 

@@ -29,6 +29,7 @@ def to_json(result: SuiteResult) -> dict[str, Any]:
         "compared": result.compared,
         "seconds": result.seconds,
         "environment": result.environment,
+        "notes": result.notes,
         "cases": [_case_to_json(case) for case in result.cases],
     }
 

@@ -58,7 +58,7 @@ def summary(result: SuiteResult) -> list[str]:
         f"{result.recorded - result.compared:,} left out"
     ]
     lines += [f"  left out: {count:,} {reason}" for reason, count in sorted(result.left_out.items())]
-    return lines
+    return lines + result.notes
 
 
 def verdict(result: SuiteResult) -> str:

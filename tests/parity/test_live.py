@@ -1,0 +1,156 @@
+"""Live cases: SHA-RNN run in Julia now, held against the port, recorded and read back."""
+
+import json
+import os
+
+import pytest
+import torch
+
+from julia_bridge.upstream import UpstreamError
+from parity import Recording, UsageError, run_case
+from parity.live import Case, checkpoint_case, random_case, record, recorded_case, sources
+from parity.recording import PACKAGED
+from sharnn_py import JULIA, PAPER, SHARNN, Config, ConfigError, Vocabulary, from_julia, save_checkpoint
+from tests.parity.test_cli import sharnn
+
+pytestmark = pytest.mark.usefixtures("lane")
+
+
+@pytest.mark.parametrize("seed", range(10, 16))
+def test_random_cases_agree(worker, seed):
+    result = run_case(record(random_case(seed), "reference", worker))
+    assert result, result.first
+    assert result.compared > 50
+    assert set(result.left_out.values()) <= {
+        "given to the port as its input",
+        "the mask of a model without attention, which nothing uses",
+    }
+
+
+def test_the_same_seed_is_the_same_case():
+    one, two, other = random_case(3), random_case(3), random_case(4)
+    assert one.config == two.config
+    assert all(torch.equal(one.parameters[name], two.parameters[name]) for name in one.parameters)
+    assert other.config != one.config
+    assert [len(x) for x, _ in random_case(3, lengths=(4, 1)).segments] == [4, 1]
+
+
+def test_a_recording_run_again_holds_what_was_recorded(worker):
+    recorded = Recording("r", PACKAGED / "sha_rnn_jl" / "L3_h2_tied_b2.safetensors.xz")
+    again = record(recorded_case(recorded), "reference", worker)
+    for name in (n for n in recorded.tensors if n.startswith("eval/")):
+        assert again.tensor(name).shape == recorded.tensor(name).shape
+        assert again.tensor(name).dtype == recorded.tensor(name).dtype
+    assert run_case(again)
+
+
+def test_a_difference_in_julia_is_found(worker):
+    """Julia runs with another parameter than the recording says: the first tensor after it is named."""
+    case = random_case(11)
+    changed = {**case.parameters, "blocks.1.lnff.beta": case.parameters["blocks.1.lnff.beta"] + 1e-3}
+    live = record(Case(case.name, case.config, changed, case.segments), "reference", worker)
+    tensors = {**live.tensors, "param/blocks.1.lnff.beta": case.parameters["blocks.1.lnff.beta"]}
+    object.__setattr__(live, "tensors", tensors)
+    assert run_case(live).first.name == "eval/1/blocks.1.lnff"
+
+
+@pytest.mark.skipif(not os.environ.get("SHARNN_JL_PATH"), reason="SHARNN_JL_PATH names no checkout of SHA-RNN.jl")
+def test_upstream_itself(worker):
+    result = run_case(record(random_case(20), "upstream", worker))
+    assert result
+    assert "SHA-RNN.jl@ebd62af" in result.provenance["implementation"]
+
+
+def test_sources_say_why_upstream_is_not_run(monkeypatch, tmp_path):
+    def unreachable(path=None):
+        raise UpstreamError("out of reach")
+
+    monkeypatch.setattr("parity.live.model_source", unreachable)
+    said = []
+    assert sources(None, said.append) == ["reference"]
+    assert "only the reference statement" in said[0]
+    monkeypatch.undo()
+    with pytest.raises(UpstreamError, match="there is no"):
+        sources(tmp_path, said.append)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    config = Config(vocab=6, emb=8, hidden=16, layers=3, max_memory=5, tied=False, semantics=JULIA)
+    save_checkpoint(SHARNN(config), tmp_path / "model", Vocabulary(["<s>", "<unk>", "a", "b", "c", "d"]))
+    (tmp_path / "text.txt").write_text("a b c\nd d a b z\n" * 20)
+    return tmp_path
+
+
+def test_a_checkpoint_on_a_text(worker, checkpoint):
+    case = checkpoint_case(checkpoint / "model", checkpoint / "text.txt", (7, 1, 12))
+    assert case.segments[0][0].flatten().tolist() == [2, 3, 4, 0, 5, 5, 2]
+    ours = from_julia(case.parameters, case.config)
+    assert ours.keys() == SHARNN(case.config).state_dict().keys()
+    assert run_case(record(case, "reference", worker))
+
+
+def test_a_checkpoint_julia_cannot_run_is_refused(worker, checkpoint):
+    paper = Config(vocab=6, emb=8, hidden=16, layers=2, semantics=PAPER)
+    save_checkpoint(SHARNN(paper), checkpoint / "paper", Vocabulary(["<s>", "<unk>", "a", "b", "c", "d"]))
+    with pytest.raises(ConfigError, match="semantics are not julia's"):
+        record(checkpoint_case(checkpoint / "paper", checkpoint / "text.txt"), "reference", worker)
+    save_checkpoint(SHARNN(paper), checkpoint / "wordless")
+    with pytest.raises(UsageError, match=r"has no vocabulary\.json"):
+        checkpoint_case(checkpoint / "wordless", checkpoint / "text.txt")
+
+
+def test_recorded_written_and_read_back(tmp_path, checkpoint):
+    path = tmp_path / "recordings" / "mine.safetensors"
+    path.parent.mkdir()
+    done = sharnn("parity", "record", "-o", path, "--seed", "7", "--segments", "4,1,9")
+    assert done.returncode == 0, done.stderr
+    assert "not SHA-RNN.jl" in done.stdout
+    recording = Recording("mine", path)
+    assert json.loads(recording.metadata["config"])["segs"] == [4, 1, 9]
+    done = sharnn("parity", "run", "--references", path.parent)
+    assert done.returncode == 0
+    assert "AGREEMENT: all 1 recordings agree" in done.stdout
+    flipped = sharnn("parity", "run", "--references", path.parent, "--flip", "layer_norm")
+    assert flipped.returncode == 1
+
+
+def test_run_live_with_a_seed_and_a_checkpoint(checkpoint):
+    done = sharnn(
+        "parity", "run", "--case", "sha_rnn_jl/baseline_l1", "--live", "--seed", "5",
+        "--checkpoint", checkpoint / "model", "--text", checkpoint / "text.txt",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "live/reference/seed 5" in done.stdout
+    assert "live/reference/model on text.txt" in done.stdout
+
+
+@pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 3)])
+def test_without_julia_the_recordings_still_run(tmp_path, ci, code):
+    """No apt, no juliapkg, an empty folder. In CI that is a fault; elsewhere it is said."""
+    environment = {**os.environ, "SHARNN_JULIA_DIR": str(tmp_path / "empty"), "SHARNN_JULIA_LANE": "debian"}
+    environment |= {"PATH": str(tmp_path), "CI": ci}
+    done = sharnn("parity", "run", "--case", "sha_rnn_jl/baseline_l1", "--live", env=environment)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "sha_rnn_jl/baseline_l1" in done.stdout
+    assert "live Julia was not available" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["run", "--seed", "3"], 2, "are for --live"),
+        (["run", "--live", "--checkpoint", "."], 2, "--checkpoint and --text go together"),
+        (["run", "--live", "--segments", "3,0"], 2, "is not a list of segment lengths"),
+        (["run", "--live", "--upstream", "docs", "--case", "baseline_l1", "--seed", "1"], 3, "there is no"),
+        (["record", "-o", "x.safetensors"], 2, "give either --seed, or --checkpoint and --text"),
+        (["record", "-o", "x.bin", "--seed", "1"], 2, "ends in .safetensors"),
+        (["record", "-o", "/nonexistent/x.safetensors", "--seed", "1"], 2, "there is no folder"),
+    ],
+)
+def test_wrong_usage(arguments, code, words):
+    done = sharnn("parity", *arguments)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
