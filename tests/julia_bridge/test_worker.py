@@ -173,7 +173,9 @@ def test_what_has_no_counterpart_is_refused_by_its_place(julia: Worker, value: o
         julia.call("Probe.identity", value)
 
 
-@pytest.mark.parametrize(("timeout", "isolation"), [(0, "process"), (float("nan"), "process"), (1, "thread")])
+@pytest.mark.parametrize(
+    ("timeout", "isolation"), [(0, "process"), (np.nan, "process"), (np.inf, "process"), (1, "thread")]
+)
 def test_settings_that_make_no_sense(timeout: float, isolation: str):
     with pytest.raises(ConfigError):
         Worker(timeout, isolation)
