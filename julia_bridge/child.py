@@ -23,12 +23,12 @@ SIZE = struct.Struct("=Q")
 
 
 def die_with_parent(life: int) -> None:
-    """Have the kernel end this process when the other end of the pipe `life` closes, even amid a Julia call.
+    """Have the kernel end this process group when the other end of the pipe `life` closes, even amid a Julia call.
 
     Where it cannot be asked to (it is Linux that can), the process ends after the call it is in.
     """
     if sys.platform == "linux":
-        fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(life, fcntl.F_SETOWN, -os.getpgrp())
         fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import sys
@@ -22,8 +23,6 @@ class InProcess:
     What it costs: no time limit holds, Ctrl-C waits for Julia, and a crash of Julia is a crash of the process. Raises
     `JuliaUnavailable`, and says why, where the two are known not to get on.
     """
-
-    alive = True
 
     def __init__(self, lane: Lane) -> None:
         if (reason := refusal(lane)) is not None:
@@ -82,6 +81,8 @@ def _start(lane: Lane) -> Runtime:
     if "juliacall" not in sys.modules:
         os.environ.update(lane.environment)
         sys.path[:0] = [str(path) for path in lane.python_path]
+        # Without it torch's exceptions would be thrown through Julia's libunwind, and crash.
+        ctypes.CDLL("libgcc_s.so.1", mode=ctypes.RTLD_GLOBAL)
     return _only_runtime()
 
 

@@ -116,7 +116,9 @@ class JuliaProcess:
         """Kill the child if it lives and give everything of it back. Does nothing a second time, and in a fork."""
         if self._life < 0 or self._owner != os.getpid():
             return
-        self._process.kill()
+        # The whole group: what Julia has started itself would outlive it, and hold its output open.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._printer.join()
         assert self._process.stdout is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from pathlib import Path
 
 
@@ -10,8 +9,6 @@ class Runtime:
     """A started Julia with wire.jl loaded. Making one takes seconds; a process has one Julia, whoever asks for it."""
 
     def __init__(self) -> None:
-        # juliacall's own exceptions and torch's come through libgcc's unwinder, which Julia's libunwind would shadow.
-        ctypes.CDLL("libgcc_s.so.1", mode=ctypes.RTLD_GLOBAL)
         import juliacall  # type: ignore[import-not-found]
 
         main = juliacall.Main

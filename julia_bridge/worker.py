@@ -55,8 +55,8 @@ class Worker:
 
         Raises `ConfigError` for a value other than those above, and `JuliaUnavailable` if Julia is not installed.
         """
-        if not timeout > 0:
-            raise ConfigError(f"timeout is {timeout!r}: give the seconds a call may take, more than 0.")
+        if not 0 < timeout <= threading.TIMEOUT_MAX:
+            raise ConfigError(f"timeout is {timeout!r}: give the seconds a call may take, more than 0 and finite.")
         if isolation not in ("process", "none"):
             raise ConfigError(f'isolation is {isolation!r}: give "process" or "none".')
         self._timeout = timeout

@@ -43,6 +43,7 @@ end
 results() = (view = view([1.0, 2.0, 3.0], 2:3), range = 1:3, symbol = :name, single = 1.5f0, words = ["a", "b"],
              transposed = [1 2 3; 4 5 6]', flags = [true, false])
 spin() = while true end
+spawn() = getpid(run(pipeline(`sleep 300`; stdout = stdout, stderr = stderr); wait = false))
 nap(seconds) = (sleep(seconds); getpid())
 quit() = exit(7)
 end
@@ -172,7 +173,9 @@ def test_what_has_no_counterpart_is_refused_by_its_place(julia: Worker, value: o
         julia.call("Probe.identity", value)
 
 
-@pytest.mark.parametrize(("timeout", "isolation"), [(0, "process"), (float("nan"), "process"), (1, "thread")])
+@pytest.mark.parametrize(
+    ("timeout", "isolation"), [(0, "process"), (np.nan, "process"), (np.inf, "process"), (1, "thread")]
+)
 def test_settings_that_make_no_sense(timeout: float, isolation: str):
     with pytest.raises(ConfigError):
         Worker(timeout, isolation)
@@ -294,10 +297,11 @@ def test_a_call_past_its_time_limit_costs_the_child_only(
 
 
 def test_closing_leaves_nothing_and_a_closed_worker_starts_again(doomed: Worker):
-    doomed.call("Probe.identity", 0)
+    grandchild = doomed.call("Probe.spawn")
     pid, threads, files = doomed.pid, threading.active_count(), len(os.listdir("/proc/self/fd"))
     doomed.close()
     assert gone(pid)
+    wait_until(lambda: gone(grandchild))
     assert threading.active_count() == threads - 1
     assert (
         len(os.listdir("/proc/self/fd")) == files - 7
