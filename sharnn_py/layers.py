@@ -25,6 +25,11 @@ def gelu(x: Tensor) -> Tensor:
     return x * torch.sigmoid(1.702 * x)
 
 
+def dropout(rate: float) -> nn.Module:
+    """Dropout; with rate 0 a layer that costs half as much to call and does the same."""
+    return nn.Dropout(rate) if rate else nn.Identity()
+
+
 class LayerNorm(nn.Module):
     """Normalisation over the last axis (row 1). On a constant row both give `bias`; julia's gradient there is NaN."""
 
@@ -51,7 +56,7 @@ class Boom(nn.Module):
         self.emb = config.emb
         self.program = config.semantics.boom
         self.linear = nn.Linear(config.emb, config.hidden)
-        self.dropout = nn.Dropout(config.dropout_hidden)
+        self.dropout = dropout(config.dropout_hidden)
 
     def forward(self, x: Tensor, note: Note = silent) -> Tensor:
         x = self.linear(x)  # (T, B, F)
@@ -85,7 +90,7 @@ class Attention(nn.Module):
         self.ks = nn.Parameter(torch.zeros(H))
         self.vs = nn.Parameter(torch.zeros(H))
         self.overparam = None if config.collapsed_values else nn.Linear(H, 2 * H)
-        self.dropout = nn.Dropout(config.dropout_hidden if self.semantics.attention_dropout == "paper" else 0.0)
+        self.dropout = dropout(config.dropout_hidden if self.semantics.attention_dropout == "paper" else 0.0)
 
     def value_gain(self, note: Note = silent) -> Tensor:
         """sigmoid(f) * tanh(c) with (c, f) = W sigmoid(vs) + b; it depends on parameters alone. (H,)"""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sharnn_py.config import Config
 from sharnn_py.errors import InputError
 from sharnn_py.initialisation import initialise
-from sharnn_py.layers import Attention, Boom, LayerNorm
+from sharnn_py.layers import Attention, Boom, LayerNorm, dropout
 from sharnn_py.memory import causal_mask, rows_dropped
 from sharnn_py.state import LayerState, State
 from sharnn_py.trace import Note, silent, within
@@ -36,7 +36,7 @@ class Block(nn.Module):
         self.lnff = LayerNorm(H, program)
         self.lnxff = LayerNorm(H, program)
         self.boom = Boom(config)
-        self.dropout = nn.Dropout(config.dropout_hidden)
+        self.dropout = dropout(config.dropout_hidden)
 
     def forward(self, h: Tensor, state: LayerState, note: Note = silent) -> tuple[Tensor, LayerState]:
         note("in", h)
@@ -100,8 +100,8 @@ class SHARNN(nn.Module):
             self.decoder = TiedDecoder(config.vocab, config.decoder_bias)
         else:
             self.decoder = nn.Linear(config.emb, config.vocab)
-        self.dropout_embedding = nn.Dropout(config.dropout_embedding)
-        self.dropout_output = nn.Dropout(config.dropout_output)
+        self.dropout_embedding = dropout(config.dropout_embedding)
+        self.dropout_output = dropout(config.dropout_output)
         initialise(self, config.semantics.initialisation, config.emb, generator)
 
     def forward(self, tokens: Tensor, state: State | None = None, note: Note = silent) -> tuple[Tensor, State]:
@@ -149,7 +149,7 @@ def check_tokens(tokens: Tensor, vocab: int) -> None:
         raise InputError(f"tokens have shape {tuple(tokens.shape)}; a segment needs at least one step and sequence")
     # On an accelerator the test would wait for the device; there the embedding's own assertion stops a bad id.
     if tokens.device.type == "cpu":
-        low, high = int(tokens.min()), int(tokens.max())
+        low, high = (int(end) for end in tokens.aminmax())
         if low < 0 or high >= vocab:
             raise InputError(
                 f"token ids run from {low} to {high}; with a vocabulary of {vocab} they must be 0 to {vocab - 1}"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sharnn_py import JULIA, PAPER, SHARNN, Config, nll
 from sharnn_py.state import LayerState, State
-from tests.bench.plain import forward
+from tests.bench.plain import forward, norms
 from tests.bench.timing import medians
 
 ALLOWED = 1.05
@@ -47,8 +47,10 @@ def _ratios(model: SHARNN, tokens: Tensor) -> Iterator[tuple[str, float]]:
     def noting() -> Tensor:
         return nll(model(tokens, state, lambda name, tensor: None)[0], targets)
 
+    plain_norms = norms(model)
+
     def plain() -> Tensor:
-        return forward(model, tokens, targets, memory)
+        return forward(model, plain_norms, tokens, targets, memory)
 
     torch.testing.assert_close(port(), plain(), rtol=1e-5, atol=0)
 
