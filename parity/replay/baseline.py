@@ -30,21 +30,16 @@ def replay_baseline(recording: Recording, precision: Precision) -> Iterator[Item
     state: tuple[Tensor, Tensor] | None = None
     for segment in range(1, recording.count("eval") + 1):
         prefix, place = f"eval/{segment}/", f"segment {segment}"
-        items: list[Item] = []
-
-        def note(
-            name: str, tensor: Tensor, items: list[Item] = items, prefix: str = prefix, place: str = place
-        ) -> None:
-            items.append(Item(prefix + name, tensor.detach(), place))
-
         tokens, targets = (_ids(recording, prefix + name, config.vocab) for name in "xy")
-        logits, state = model(tokens, state, note)
+        seen: dict[str, Tensor] = {}
+        logits, state = model(tokens, state, seen.__setitem__)
+        for name, tensor in seen.items():
+            yield Item(prefix + name, tensor.detach(), place)
         loss = nll(logits, targets)
-        yield from items
         yield Item(f"{prefix}loss", loss.detach().reshape(1), place)
         names, ours = zip(*model.named_parameters(), strict=True)
         attached = any(t.requires_grad for t in state)
-        found = torch.autograd.grad(loss, ours, retain_graph=attached)
+        found = torch.autograd.grad(loss, ours, retain_graph=attached, materialize_grads=True)
         for name, gradient in reversed(to_julia(dict(zip(names, found, strict=True)), config).items()):
             yield Item(f"grad/{segment}/{name}", gradient, f"{place}, gradient of {name}")
     for name, tensor in to_julia(model.state_dict(), config).items():
