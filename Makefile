@@ -14,6 +14,7 @@ test: $(INSTALLED)  ## the tests
 
 bench: $(INSTALLED)  ## speed, as ratios measured in one run
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.bridge
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,12 +1,13 @@
-"""`sharnn julia`: get Julia, and see whether it works. Exit status 0 if it does, 3 if not."""
+"""`sharnn julia`: get Julia, see whether it works, exchange weights with it."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import click
 
 from julia_bridge.doctor import doctor
 from julia_bridge.install import ensure
-from sharnn_py.errors import SharnnError
 
 ENVIRONMENT = 3
 """The exit status that says: the machine lacks something."""
@@ -20,18 +21,35 @@ def julia() -> None:
 @julia.command("install")
 def install_command() -> None:
     """Get Julia and juliacall into a folder of their own, without root. Does nothing if they are there."""
-    try:
-        lane = ensure(lambda step: click.echo(step, err=True))
-    except SharnnError as problem:
-        click.echo(f"error: {problem}", err=True)
-        raise SystemExit(ENVIRONMENT) from None
+    lane = ensure(lambda step: click.echo(step, err=True))
     click.echo(f"Julia is installed: lane {lane.name}, {lane.place}")
 
 
 @julia.command("doctor")
-def doctor_command() -> None:
-    """Say which Julia is used, in which versions, and what is wrong with it."""
+def doctor_command() -> int:
+    """Say which Julia is used, in which versions, and what is wrong with it. Exits with 3 if it does not work."""
     report = doctor()
     click.echo(report)
-    if not report:
-        raise SystemExit(ENVIRONMENT)
+    return 0 if report else ENVIRONMENT
+
+
+@julia.command("export")
+@click.argument("checkpoint", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), required=True)
+def export_command(checkpoint: Path, output: Path) -> None:
+    """Write a checkpoint's weights under SHA-RNN.jl's names, as a safetensors file."""
+    from julia_bridge.weights import export_parameters
+
+    export_parameters(checkpoint, output)
+    click.echo(f"{output}: the parameters of {checkpoint}")
+
+
+@julia.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--output", "-o", type=click.Path(file_okay=False, path_type=Path), required=True)
+def import_command(file: Path, output: Path) -> None:
+    """Make a checkpoint folder of SHA-RNN.jl's weights: what `export` writes, or a .jld2 that SHA-RNN.jl saved."""
+    from julia_bridge.weights import import_parameters
+
+    import_parameters(file, output)
+    click.echo(f"{output}: a checkpoint of {file}")

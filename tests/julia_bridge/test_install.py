@@ -10,12 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from julia_bridge import JuliaUnavailable, Lane, Worker, debian, debian_archive, install, juliapkg_lane, pinned
-from julia_bridge.cli import julia
 from julia_bridge.doctor import doctor
 from julia_bridge.folder import folder
+from sharnn_py.cli import main
 from sharnn_py.errors import ConfigError
 
 DEB822 = """
@@ -218,21 +217,27 @@ with Worker() as julia:
 # ---- the doctor
 
 
-def test_the_doctor_finds_what_works(lane: Lane):
-    result = CliRunner().invoke(julia, ["doctor"])
-    assert result.exit_code == 0, result.output
-    found = dict(line.split(maxsplit=1) for line in result.output.splitlines())
+def sharnn(*arguments: str) -> int:
+    """The command's exit status."""
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    return int(end.value.code or 0)
+
+
+def test_the_doctor_finds_what_works(lane: Lane, capfd: pytest.CaptureFixture[str]):
+    assert sharnn("julia", "doctor") == 0
+    output = capfd.readouterr().out
+    found = dict(line.split(maxsplit=1) for line in output.splitlines())
     assert found["lane"] == lane.name
     assert found["juliacall"] == found["PythonCall"]
     if lane.name == "debian":
         assert (found["julia"], found["juliacall"], found["libunwind"]) == ("1.5.3", "0.9.26", "1.3.2")
-    assert result.output.endswith("Julia works.\n")
+    assert output.endswith("Julia works.\n")
 
 
-def test_the_doctor_finds_nothing_installed(empty: Path):
-    result = CliRunner().invoke(julia, ["doctor"])
-    assert result.exit_code == 3
-    assert result.output == (
+def test_the_doctor_finds_nothing_installed(empty: Path, capfd: pytest.CaptureFixture[str]):
+    assert sharnn("julia", "doctor") == 3
+    assert capfd.readouterr().out == (
         "lane        none\nproblem: Julia is not installed for sharnn. `sharnn julia install` does it, without root.\n"
     )
 
@@ -246,8 +251,9 @@ def test_the_doctor_finds_a_damaged_installation(empty: Path):
     assert "juliacall" in str(report)
 
 
-def test_install_says_what_stands_in_the_way(empty: Path, monkeypatch: pytest.MonkeyPatch):
+def test_install_says_what_stands_in_the_way(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
     monkeypatch.setenv("SHARNN_JULIA_DIR", "/dev/null/julia")
-    result = CliRunner().invoke(julia, ["install"])
-    assert result.exit_code == 3
-    assert "Not a directory: '/dev/null/julia'" in result.output
+    assert sharnn("julia", "install") == 3
+    assert "Not a directory" in capfd.readouterr().err
