@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
-ROUNDS = 15
+ROUNDS = 31
 
 
 def medians(functions: Mapping[str, Callable[[], object]]) -> dict[str, float]:
