@@ -86,10 +86,7 @@ def random_case(seed: int, lengths: Sequence[int] | None = None) -> Case:
 
 def recorded_case(recording: Recording) -> Case:
     """A recorded SHA-RNN.jl run, to be run again: its parameters and ids."""
-    ids = [
-        [recording.tensor(f"eval/{s}/{name}").long() - 1 for name in "xy"]
-        for s in range(1, recording.count("eval") + 1)
-    ]
+    ids = [[recording.tensor(f"eval/{s}/{name}").long() - 1 for name in "xy"] for s in range(1, recording.segments + 1)]
     config = model_config(recording, JULIA)
     return Case(recording.name, config, recording.group("param/"), [(x, y) for x, y in ids])
 

@@ -133,6 +133,14 @@ class Recording:
         """The tensors under `prefix`, by the rest of their names."""
         return {name[len(prefix) :]: t for name, t in self.tensors.items() if name.startswith(prefix)}
 
+    @property
+    def segments(self) -> int:
+        """How many segments `eval` holds. Raises `RecordingError` unless that is as many as the header says."""
+        found, lengths = self.count("eval"), self.setting("segs")
+        if not isinstance(lengths, list) or (found and found != len(lengths)):
+            raise RecordingError(f"{self.path}: eval/ has {found} segments, but the header's segs are {lengths}")
+        return found
+
     def count(self, group: str) -> int:
         """How many numbered members `group` has: segments of `eval` and `grad`, updates of `train`.
 

@@ -28,7 +28,7 @@ def replay_baseline(recording: Recording, precision: Precision) -> Iterator[Item
     parameters = from_julia(recording.group("param/"), config)
     model.load_state_dict({name: nudge(t, precision.nudged, name) for name, t in parameters.items()})
     state: tuple[Tensor, Tensor] | None = None
-    for segment in range(1, recording.count("eval") + 1):
+    for segment in range(1, recording.segments + 1):
         prefix, place = f"eval/{segment}/", f"segment {segment}"
         tokens, targets = (_ids(recording, prefix + name, config.vocab) for name in "xy")
         seen: dict[str, Tensor] = {}

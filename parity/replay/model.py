@@ -26,9 +26,9 @@ from sharnn_py.weights.shapes import parameter_shapes
 def model_config(recording: Recording, semantics: Semantics) -> Config:
     """The configuration of the recorded model, under the semantics asked for."""
     attention_layers: Any = None
-    if "attn_layer" in recording.config:  # Smerity's recordings: the 0-based block, -1 for none
+    if "attn_layer" in recording.config:  # Smerity's recordings: the 0-based block or blocks, -1 for none
         chosen = recording.config["attn_layer"]
-        attention_layers = () if chosen == -1 else (chosen,)
+        attention_layers = tuple(chosen) if isinstance(chosen, list) else () if chosen == -1 else (chosen,)
     return Config(
         vocab=recording.setting("vocab"),
         emb=recording.setting("emb"),
@@ -130,7 +130,7 @@ def replay(recording: Recording, semantics: Semantics, precision: Precision) -> 
     """The stream of `eval/`, `grad/`, `const/` and `param/`."""
     port = build(recording, semantics, precision)
     state: State | None = None
-    for segment in range(1, recording.count("eval") + 1):
+    for segment in range(1, recording.segments + 1):
         state = yield from _segment(port, segment, state)
     if port.program == "julia":
         yield from _constants(port)
@@ -188,7 +188,7 @@ def _intermediates(port: Port, seen: dict[str, Tensor], segment: int) -> Iterato
 
 def _check_length(recording: Recording, segment: int, steps: int) -> None:
     lengths = recording.setting("segs")
-    if segment > len(lengths) or lengths[segment - 1] != steps:
+    if lengths[segment - 1] != steps:
         raise RecordingError(
             f"{recording.path}: segment {segment} has {steps} steps, but the header's segs are {lengths}"
         )

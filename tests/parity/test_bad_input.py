@@ -123,6 +123,11 @@ def test_infinity_is_not_a_number_to_agree_with(julia):
     assert "infinite or NaN on one side only" in result.cases[0].first.problem
 
 
+def test_a_whole_segment_missing(julia):
+    julia.tensors = {name: t for name, t in julia.tensors.items() if not name.startswith(("eval/5/", "grad/5/"))}
+    assert "eval/ has 4 segments, but the header's segs are [7, 5, 9, 4, 3]" in problem_of(julia)
+
+
 def test_a_gap_in_the_numbering(smerity):
     smerity.tensors = {name.replace("eval/3/", "eval/9/"): t for name, t in smerity.tensors.items()}
     assert "eval/ should be numbered 1, 2, ..." in problem_of(smerity)
