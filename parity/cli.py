@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from sharnn_py.config import Semantics
 
 if TYPE_CHECKING:
     from julia_bridge.model import Source
@@ -66,7 +69,10 @@ def parity() -> None:
 @click.option("--references", type=EXISTING_FOLDER, help="Folder of recordings; the packaged ones if not given.")
 @click.option("--case", "cases", multiple=True, metavar="NAME", help="Run this recording only; may be repeated.")
 @click.option(
-    "--flip", multiple=True, metavar="ROW", help="Turn one switch of the semantics the other way; may be repeated."
+    "--flip",
+    multiple=True,
+    type=click.Choice([field.name for field in dataclasses.fields(Semantics)]),
+    help="Turn one switch of the semantics the other way; may be repeated.",
 )
 @click.option("--json", "json_path", type=FILE, help="Write every comparison to this file.")
 @click.option("--junit", "junit_path", type=FILE, help="Write a JUnit XML file for CI.")

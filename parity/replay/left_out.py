@@ -9,6 +9,7 @@ from parity.recording import Recording
 INPUT = "given to the port as its input"
 UNUSED = "built by Smerity's program but never used in what it computes"
 NO_ATTENTION = "the mask of a model without attention, which nothing uses"
+NO_BIAS = "a bias that a tied decoder has not under the semantics asked for"
 UNKNOWN = "not a name of the recording format"
 
 
@@ -22,4 +23,6 @@ def reason(name: str, recording: Recording) -> str:
         return UNUSED
     if re.fullmatch(r"eval/\d+/mask", name) and recording.config.get("nlayers") == 1:
         return NO_ATTENTION
+    if name.endswith("/decoder.bias"):
+        return NO_BIAS
     return UNKNOWN

@@ -84,7 +84,7 @@ def test_list_shows_provenance():
     ("arguments", "code", "words"),
     [
         (["parity", "run", "--case", "nonesuch"], 2, "there is no case 'nonesuch'"),
-        (["parity", "run", "--flip", "gelu"], 2, "no semantics switch 'gelu'"),
+        (["parity", "run", "--flip", "gelu"], 2, "'gelu' is not one of 'layer_norm', 'boom'"),
         (["parity", "run", "--semantics", "knet"], 2, "'knet' is not one of"),
         (["parity", "run", "--references", "/nonexistent"], 2, "does not exist"),
         (["parity", "run", "--json", "/nonexistent/a.json"], 2, "there is no folder /nonexistent"),
