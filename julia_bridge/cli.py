@@ -6,9 +6,6 @@ from pathlib import Path
 
 import click
 
-from julia_bridge.doctor import doctor
-from julia_bridge.install import ensure
-
 ENVIRONMENT = 3
 """The exit status that says: the machine lacks something."""
 
@@ -21,6 +18,8 @@ def julia() -> None:
 @julia.command("install")
 def install_command() -> None:
     """Get Julia and juliacall into a folder of their own, without root. Does nothing if they are there."""
+    from julia_bridge.install import ensure
+
     lane = ensure(lambda step: click.echo(step, err=True))
     click.echo(f"Julia is installed: lane {lane.name}, {lane.place}")
 
@@ -28,6 +27,8 @@ def install_command() -> None:
 @julia.command("doctor")
 def doctor_command() -> int:
     """Say which Julia is used, in which versions, and what is wrong with it. Exits with 3 if it does not work."""
+    from julia_bridge.doctor import doctor
+
     report = doctor()
     click.echo(report)
     return 0 if report else ENVIRONMENT

@@ -227,6 +227,8 @@ FAULTS = [
     (mask_one_too_wide, JL4, "eval/1/mask"),
     (mask_one_too_wide, SM, "eval/1/blocks.0.attn.focus"),
     (missing_detach("memory"), JL2, "grad/2/blocks.1.lnmem.beta"),
+    (missing_detach("h"), JL4, "grad/2/blocks.4.rnn.w"),
+    (missing_detach("c"), SM, "grad/2/blocks.1.rnn.bias_hh_l0"),
     (memory_gradient_cut, JL4, "grad/1/blocks.3.lnmem.beta"),
     (swapped_biases, JL4, "param/blocks.1.rnn.w"),
     (clip_skipped, JL4, "train/1/fstm/encoder.w"),
