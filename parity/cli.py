@@ -23,27 +23,25 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class SegmentLengths(click.ParamType[tuple[int, ...]]):
+def segment_lengths(ctx: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
     """Whole numbers of at least 1, separated by commas."""
-
-    name = "lengths"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            lengths = tuple(int(part) for part in value.split(","))
-        except ValueError:
-            lengths = ()
-        if not lengths or min(lengths) < 1:
-            self.fail(f"{value!r} is not a list of segment lengths, as 64,64,1", param, ctx)
-        return lengths
+    if value is None:
+        return None
+    try:
+        lengths = tuple(int(part) for part in value.split(","))
+    except ValueError:
+        lengths = ()
+    if not lengths or min(lengths) < 1:
+        raise click.BadParameter(f"{value!r} is not a list of segment lengths, as 64,64,1", ctx, option)
+    return lengths
 
 
 def live_options(command: Command) -> Command:
     """What live Julia is given to run; shared by `run --live` and `record`."""
     for option in (
-        click.option("--segments", type=SegmentLengths(), help="Steps of each live segment, as 64,64,1."),
+        click.option(
+            "--segments", callback=segment_lengths, metavar="LENGTHS", help="Steps of each live segment, as 64,64,1."
+        ),
         click.option("--text", type=EXISTING_FILE, help="Text for --checkpoint to read; a line is a sentence."),
         click.option("--checkpoint", type=EXISTING_FOLDER, help="Run this checkpoint's model live, on --text."),
         click.option("--upstream", type=EXISTING_FOLDER, help="A checkout of SHA-RNN.jl at ebd62af."),
