@@ -43,6 +43,8 @@ JULIA_KEYS = {
     "tie": "tied",
 }
 """The file's name of every size, and `Config`'s."""
+DROPOUTS = {"dropouti": "dropout_embedding", "dropouth": "dropout_hidden", "dropout": "dropout_output"}
+"""Likewise of the dropouts, which are 0 where the file has none."""
 
 
 def export_parameters(checkpoint: str | Path, path: str | Path) -> None:
@@ -85,6 +87,8 @@ def import_parameters(path: str | Path, checkpoint: str | Path) -> None:
     metadata, parameters = _read(path)
     config = _julia_config(_entry(path, metadata, "config", dict))
     words = _entry(path, metadata, "vocabulary", list)
+    if not all(isinstance(word, str) for word in words):
+        raise CheckpointError(f"{path}: the header's 'vocabulary' holds something other than strings")
     model = SHARNN(config)
     # A smaller vocabulary would be an error of load_state_dict; that every name and shape fits is checked here.
     model.load_state_dict(from_julia(parameters, config))
@@ -92,14 +96,15 @@ def import_parameters(path: str | Path, checkpoint: str | Path) -> None:
 
 
 def _sizes(config: Config) -> dict[str, Any]:
-    return {theirs: getattr(config, ours) for theirs, ours in JULIA_KEYS.items()}
+    return {theirs: getattr(config, ours) for theirs, ours in (JULIA_KEYS | DROPOUTS).items()}
 
 
 def _julia_config(sizes: dict[str, Any]) -> Config:
     missing = sorted(JULIA_KEYS.keys() - sizes.keys())
     if missing:
         raise ConfigError(f"the config of SHA-RNN.jl's parameters has no {', '.join(missing)}")
-    return Config(**{ours: sizes[theirs] for theirs, ours in JULIA_KEYS.items()}, semantics=JULIA)
+    values = {ours: sizes[theirs] for theirs, ours in (JULIA_KEYS | DROPOUTS).items() if theirs in sizes}
+    return Config(**values, semantics=JULIA)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -44,6 +44,8 @@ def save_checkpoint(model: SHARNN | Baseline, folder: str | Path, vocabulary: Vo
     write_bytes(folder / "model.safetensors", save(weights))
     if vocabulary is not None:
         vocabulary.save(folder / "vocabulary.json")
+    else:
+        (folder / "vocabulary.json").unlink(missing_ok=True)  # an earlier model's, whose ids mean something else
     write_text(folder / "config.json", json.dumps({"model": kind, **model.config.to_json()}, indent=2) + "\n")
 
 

@@ -32,13 +32,15 @@ parameters(model) = [
 function config(model, named)
     sizes = Dict(name => size(array) for (name, array) in named)
     heads = [block.attn.heads for block in model.blocks if block.attn !== nothing]
-    return [
+    return Pair{String,Any}[                                      # Any: an integer beside a float stays an integer
         "emb" => sizes["encoder.w"][1], "vocab" => sizes["encoder.w"][2], "hidden" => sizes["blocks.1.ff.lin1.w"][1],
         "nlayers" => length(model.blocks), "npos" => model.num_max_positions,
-        "heads" => isempty(heads) ? 1 : heads[1], "tie" => model.decoder === nothing]
+        "heads" => isempty(heads) ? 1 : heads[1], "tie" => model.decoder === nothing,
+        "dropouti" => model.idrop, "dropouth" => model.hdrop, "dropout" => model.drop]
 end
 
 json(x::Union{Integer,Bool}) = string(x)
+json(x::AbstractFloat) = string(Float64(x))
 json(x::Union{AbstractVector{<:Pair},Tuple{Vararg{Pair}}}) = "{" * join(["$(json(k)):$(json(v))" for (k, v) in x], ",") * "}"
 json(x::Union{AbstractVector,Tuple}) = "[" * join(json.(x), ",") * "]"
 function json(x::AbstractString)
@@ -61,6 +63,7 @@ function write_safetensors(path, named, metadata)
         offset = stop
     end
     header = json(entries)
+    header *= " "^mod(-sizeof(header), 8)                         # so that the data begins at a multiple of 8
     beside = "$path.part"
     open(beside, "w") do file
         write(file, htol(UInt64(sizeof(header))), header)

@@ -34,6 +34,7 @@ function save(path, p, layers, heads, limit, tied, words)
     model = (
         encoder = (w = Param(p["encoder.w"]),), decoder = tied ? nothing : linear(p, "decoder"),
         blocks = Any[block(p, "blocks.$i", heads) for i in 1:layers], num_max_positions = limit,
+        idrop = 0.25, hdrop = 0.5, drop = 0.125,
         pos_emb = zeros(limit), new_hidden = nothing)
     Main.SaveParameters.save(path, model, String.(words))
 end

@@ -31,7 +31,9 @@ WORDS = ["<s>", "<unk>", 'quo"te', "back\\slash", "tab\t", "漢", "g"]
 @pytest.fixture(params=[(1, True), (2, False), (4, True)], ids=str)
 def checkpoint(request, tmp_path):
     layers, tied = request.param
-    config = Config(vocab=7, emb=6, hidden=12, layers=layers, heads=2, max_memory=9, tied=tied, semantics=JULIA)
+    sizes = dict(vocab=7, emb=6, hidden=12, layers=layers, heads=2, max_memory=9, tied=tied)
+    dropouts = dict(dropout_embedding=0.25, dropout_hidden=0.5, dropout_output=0.125)
+    config = Config(**sizes, **dropouts, semantics=JULIA)
     model = SHARNN(config, torch.Generator().manual_seed(0))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -127,6 +129,7 @@ def test_files_that_are_not_parameters(checkpoint, tmp_path):
     refuse(tensors, {**good, "format": "else"}, CheckpointError, "not one of SHA-RNN.jl's parameters")
     refuse(tensors, {"format": FORMAT}, CheckpointError, "no readable 'config'")
     refuse(tensors, {**good, "config": "{}"}, ConfigError, "has no emb, heads, hidden")
+    refuse(tensors, {**good, "vocabulary": "[1]"}, CheckpointError, "something other than strings")
     refuse(tensors, {**good, "vocabulary": "{}"}, CheckpointError, "'vocabulary' is not a JSON list")
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(CheckpointError, match="cannot be read"):

@@ -44,6 +44,12 @@ def test_float64_and_the_baseline(model, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), baseline.parameters(), strict=True))
 
 
+def test_a_model_without_a_vocabulary_leaves_no_other_models_behind(model, tmp_path):
+    save_checkpoint(model, tmp_path, WORDS)
+    save_checkpoint(model, tmp_path)
+    assert load_checkpoint(tmp_path).vocabulary is None
+
+
 def test_what_is_wrong_is_named(model, tmp_path):
     with pytest.raises(CheckpointError, match="is not a checkpoint that can be read"):
         load_checkpoint(tmp_path)
