@@ -30,6 +30,12 @@ def dropout(rate: float) -> nn.Module:
     return nn.Dropout(rate) if rate else nn.Identity()
 
 
+def causal_mask(memory: int, steps: int, like: Tensor) -> Tensor:
+    """Additive mask, (T, M+T): 0 over all memory rows and the past, -inf above the diagonal of the new rows."""
+    mask = torch.full((steps, memory + steps), float("-inf"), dtype=like.dtype, device=like.device)
+    return mask.triu_(diagonal=memory + 1)
+
+
 class LayerNorm(nn.Module):
     """Normalisation over the last axis (row 1). On a constant row both give `bias`; julia's gradient there is NaN."""
 

@@ -1,11 +1,8 @@
-"""Which memory rows a block attends to (row 4 of docs/semantics.md), and the mask over them."""
+"""Which memory rows a block attends to: row 4 of docs/semantics.md."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
-from torch import Tensor
 
 from sharnn_py.config import Config
 
@@ -27,7 +24,8 @@ def rows_dropped(config: Config, held: Sequence[int], steps: int, layer: int) ->
     return max(0, first + T - N)
 
 
-def causal_mask(memory: int, steps: int, like: Tensor) -> Tensor:
-    """Additive mask, (T, M+T): 0 over all memory rows and the past, -inf above the diagonal of the new rows."""
-    mask = torch.full((steps, memory + steps), float("-inf"), dtype=like.dtype, device=like.device)
-    return mask.triu_(diagonal=memory + 1)
+def most_keys_of_a_step(config: Config) -> int:
+    """The most keys, memory and the new row, that a segment of one step ever attends to: N or N + 1."""
+    N = config.max_memory
+    held = [N if config.attends(i) else 0 for i in range(config.layers)]
+    return max((max(0, N - rows_dropped(config, held, 1, i)) + 1 for i in config.attention_layers or ()), default=0)

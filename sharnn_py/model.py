@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from sharnn_py.config import Config
 from sharnn_py.errors import InputError
 from sharnn_py.initialisation import initialise
-from sharnn_py.layers import Attention, Boom, LayerNorm, dropout
-from sharnn_py.memory import causal_mask, rows_dropped
+from sharnn_py.layers import Attention, Boom, LayerNorm, causal_mask, dropout
+from sharnn_py.memory import rows_dropped
 from sharnn_py.state import LayerState, State
 from sharnn_py.trace import Note, silent, within
 

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from sharnn_py.config import Config
-from sharnn_py.errors import CheckpointError, InputError
+from sharnn_py.errors import InputError
 from sharnn_py.files import write_bytes
-
-_FORMAT = "sharnn state 1"
+from sharnn_py.state_file import METADATA, name_tensors, read_layers
 
 
 @dataclass(frozen=True)
@@ -81,33 +79,14 @@ class State:
 
     def save(self, path: str | Path) -> None:
         """Write `layers.i.h`, `layers.i.c` and `layers.i.memory` (i from 0) to one safetensors file."""
-        tensors = {
-            f"layers.{i}.{name}": tensor.detach().contiguous().clone()
-            for i, layer in enumerate(self.layers)
-            for name, tensor in zip(("h", "c", "memory"), layer.tensors(), strict=True)
-        }
-        write_bytes(path, save(tensors, metadata={"format": _FORMAT}))
+        tensors = name_tensors(layer.tensors() for layer in self.layers)
+        copies = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+        write_bytes(path, save(copies, metadata=METADATA))
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> State:
         """Read what `save` wrote. Raises `CheckpointError` if the file is anything else."""
-        try:
-            with safe_open(path, "pt", device=str(device)) as file:
-                if (file.metadata() or {}).get("format") != _FORMAT:
-                    raise CheckpointError(f"{path} is a safetensors file, but not a saved state ({_FORMAT!r})")
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{path} cannot be read as a saved state: {error}") from error
-        count = len(tensors) // 3
-        try:
-            layers = tuple(
-                LayerState(*(tensors.pop(f"layers.{i}.{name}") for name in ("h", "c", "memory"))) for i in range(count)
-            )
-        except KeyError as error:
-            raise CheckpointError(f"{path} is a damaged state: tensor {error} is missing") from error
-        if tensors or not layers:
-            raise CheckpointError(f"{path} is a damaged state: it has {sorted(tensors) or 'no layers'}")
-        return cls(layers)
+        return cls(tuple(LayerState(*layer) for layer in read_layers(path, "pt", str(device))))
 
     def check(self, config: Config, batch: int, like: Tensor) -> None:
         """Raise `InputError` unless a model of `config` with parameters like `like` can continue from this state."""

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from sharnn_py import JULIA, PAPER, Config
-from sharnn_py.memory import causal_mask, rows_dropped
+from sharnn_py import JULIA, PAPER, SHARNN, Config
+from sharnn_py.layers import causal_mask
+from sharnn_py.memory import most_keys_of_a_step, rows_dropped
 
 
 def keys_seen(layers, N, M, T, semantics, layer=None):
@@ -43,3 +44,17 @@ def test_the_mask_hides_the_future_alone():
     mask = causal_mask(2, 3, torch.zeros(()))
     inf = float("inf")
     assert mask.tolist() == [[0, 0, 0, -inf, -inf], [0, 0, 0, 0, -inf], [0, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("attention", [(0,), (1,), (0, 1), (1, 2)])
+@pytest.mark.parametrize("N", [1, 2, 3, 5])
+def test_a_step_never_sees_more_keys_than_promised_and_sees_that_many(semantics, attention, N):
+    """`most_keys_of_a_step` sizes a buffer: one too few loses a row, one too many never fills."""
+    sizes = dict(vocab=5, emb=4, hidden=8, layers=3, max_memory=N, attention_layers=attention)
+    model = SHARNN(Config(**sizes, semantics=semantics)).eval()
+    state, seen = None, {}
+    widths = []
+    for token in range(2 * N + 3):
+        _, state = model(torch.tensor([[token % 5]]), state, note=seen.__setitem__)
+        widths += [seen[f"blocks.{i}.keys"].shape[0] for i in attention]
+    assert max(widths) == most_keys_of_a_step(model.config)
