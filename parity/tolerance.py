@@ -23,7 +23,7 @@ MULTIPLE = 16.0
 """Of the measured rounding."""
 FLOOR = 4.0
 """Units of rounding at the tensor's scale that are always allowed."""
-UNIT = {torch.float32: 2.0**-23, torch.float64: 2.0**-52}
+UNIT = {torch.float16: 2.0**-10, torch.float32: 2.0**-23, torch.float64: 2.0**-52}
 
 
 def nudge(tensor: Tensor, run: int, name: str) -> Tensor:
@@ -36,7 +36,7 @@ def nudge(tensor: Tensor, run: int, name: str) -> Tensor:
     seed = int.from_bytes(hashlib.sha256(f"{run} {name}".encode()).digest()[:6], "big")
     generator = torch.Generator().manual_seed(seed)
     step = torch.randint(-1, 2, tensor.shape, generator=generator).to(tensor.dtype)
-    return tensor * (1 + step * UNIT[torch.float32])
+    return tensor * (1 + step * UNIT[tensor.dtype])
 
 
 def allowed(rounding: float, scale: float, unit: float) -> float:

@@ -5,7 +5,9 @@ from .config import JULIA, PAPER, Config, Semantics
 from .errors import CheckpointError, ConfigError, InputError, SharnnError, WeightsError
 from .lamb import MinTrustLAMB, julia_lamb, paper_lamb
 from .model import SHARNN, nll
+from .session import Score, Session
 from .state import LayerState, State
+from .torch_session import TorchSession
 from .training import evaluate, train
 from .vocabulary import Vocabulary
 from .weights import from_julia, from_smerity, to_julia, to_smerity
@@ -23,9 +25,12 @@ __all__ = [
     "InputError",
     "LayerState",
     "MinTrustLAMB",
+    "Score",
     "Semantics",
+    "Session",
     "SharnnError",
     "State",
+    "TorchSession",
     "Vocabulary",
     "WeightsError",
     "evaluate",

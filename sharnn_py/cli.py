@@ -11,8 +11,12 @@ import click
 from sharnn_py.errors import SharnnError
 
 SUBCOMMANDS = {
+    "export": ("export.cli", "export"),
+    "generate": ("sharnn_py.text_cli", "generate"),
     "julia": ("julia_bridge.cli", "julia"),
+    "onnx": ("export.cli", "onnx"),
     "parity": ("parity.cli", "parity"),
+    "score": ("sharnn_py.text_cli", "score"),
 }
 
 USAGE, ENVIRONMENT, INTERRUPTED = 2, 3, 130

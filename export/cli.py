@@ -1,0 +1,110 @@
+"""`sharnn export`: write an export folder. `sharnn onnx check`: is it still the model it was exported from?"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from sharnn_py.files import write_text
+
+if TYPE_CHECKING:
+    from export.check import Found
+    from export.placement import NodePlacement
+    from export.providers import Provider
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("checkpoint", type=FOLDER)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FOLDER",
+              help="Where to write; an earlier export there is replaced.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["float32", "float16"]), default="float32", show_default=True,
+              help="Of weights and state; float16 is for CUDA.")  # fmt: skip
+@click.option("--int8", is_flag=True, help="Write an int8 step for the CPU too.")
+@click.option("--capacity", type=click.IntRange(min=1), metavar="C",
+              help="Most slots of the ring memory; default: all that the model attends to.")  # fmt: skip
+@click.option("--check", is_flag=True, help="Compare with PyTorch; an export that differs is not written.")
+def export(
+    checkpoint: Path, output: Path, precision: Literal["float32", "float16"], int8: bool, capacity: int | None,
+    check: bool,
+) -> None:  # fmt: skip
+    """Export the model in CHECKPOINT to ONNX: a graph for segments, a graph for steps, one set of weights."""
+    from export.exporter import export_checkpoint
+
+    manifest = export_checkpoint(checkpoint, output, precision=precision, int8=int8, capacity=capacity, check=check)
+    size = sum(entry["bytes"] for entry in manifest.files.values() if entry["for"] == "serving")
+    click.echo(f"{output}: {', '.join(manifest.graphs)}; {size / 1e6:,.1f} MB to serve")
+    if manifest.check is None:
+        click.echo(f"not yet compared with PyTorch: sharnn onnx check {output}")
+    else:
+        click.echo("compared with PyTorch: all within bounds (manifest.json has the figures)")
+
+
+@click.group()
+def onnx() -> None:
+    """Work with export folders."""
+
+
+@onnx.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--provider", type=click.Choice(["cpu", "cuda", "tensorrt"]), default="cpu", show_default=True,
+              help="Where to run the export: what is asked for, or an error.")  # fmt: skip
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure here.")
+@click.option("--nodes", is_flag=True, help="List the provider of every node, not only how many each has.")
+def check(folder: Path, provider: Provider, json_path: Path | None, nodes: bool) -> int:
+    """Compare the export in FOLDER with its PyTorch model, and say where its nodes run.
+
+    Exits with 0 if it computes the same, 1 if not, 3 if it was changed since or cannot be run.
+    """
+    if json_path is not None and not json_path.parent.is_dir():
+        raise click.UsageError(f"{json_path}: there is no folder {json_path.parent}")
+    from export.check import check_export
+    from export.placement import place_graphs
+
+    placements = place_graphs(folder, provider)
+    found = check_export(folder, provider)
+    placed = all(node.provider == provider and not node.why for node in placements)
+    _print_placements(placements, nodes)
+    _print_found(found)
+    if json_path is not None:
+        report = {**found.to_json(), "placements": [dataclasses.asdict(node) for node in placements]}
+        write_text(json_path, json.dumps(report, indent=2) + "\n")
+    return 0 if found.passed and placed else 1
+
+
+def _print_placements(placements: list[NodePlacement], nodes: bool) -> None:
+    console = Console(soft_wrap=True)
+    table = Table("graph", "provider", "nodes", "CUDA", box=None, pad_edge=False)
+    for graph in dict.fromkeys(node.graph for node in placements):
+        of_graph = [node for node in placements if node.graph == graph]
+        for used, count in Counter(node.provider for node in of_graph).items():
+            kernels = "for the CPU" if graph == "step.int8" else "has a kernel for each"
+            table.add_row(graph, used, str(count), kernels)
+    console.print(table)
+    for node in placements:
+        if node.why or nodes:
+            console.print(
+                f"  {node.graph}  {node.node}  {node.op}  {node.provider}  {node.why}".rstrip(), highlight=False
+            )
+
+
+def _print_found(found: Found) -> None:
+    table = Table(
+        "graph", "what", "numbers", "rms error", "allowed", "largest", "allowed", "", box=None, pad_edge=False
+    )
+    for row in found.rows:
+        figures = (f"{x:.3g}" for x in (row.rms, row.allowed_rms, row.largest, row.allowed_largest))
+        table.add_row(row.graph, row.what, f"{row.compared:,}", *figures, "" if row.passed else "WRONG")
+    console = Console(soft_wrap=True)
+    console.print()
+    console.print(table)
+    console.print()
+    console.print(f"{'AGREEMENT' if found.passed else 'DIVERGENCE'}: {found.summary()}", highlight=False)

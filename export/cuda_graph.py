@@ -1,0 +1,45 @@
+"""Recording a step as a CUDA graph, and seeing that its replay computes the same before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from onnxruntime import OrtValue, RunOptions
+
+from export.errors import ProviderError
+
+_NO_GRAPH = -1  # onnxruntime's number for a run outside every graph
+
+
+def capture(run: Callable[[RunOptions], None], state: Sequence[OrtValue], logits: OrtValue, graph: int) -> RunOptions:
+    """The options under which `run` replays the graph numbered `graph`; `state`, written in place, is as before.
+
+    Recording runs the step several times, each of which would move the state on, so it is put back in between.
+    Raises `ProviderError` unless replaying gives, bit for bit, the logits and state of a plain run.
+    """
+    before = [np.array(value.numpy()) for value in state]
+
+    def results(options: RunOptions) -> list[np.ndarray]:
+        for value, array in zip(state, before, strict=True):
+            value.update_inplace(array)
+        run(options)
+        return [np.array(value.numpy()) for value in (logits, *state)]
+
+    plain, replay = _options(_NO_GRAPH), _options(graph)
+    expected = results(plain)
+    results(replay)  # records
+    replayed = results(replay)
+    for value, array in zip(state, before, strict=True):
+        value.update_inplace(array)
+    if not all(np.array_equal(a, b) for a, b in zip(expected, replayed, strict=True)):
+        raise ProviderError(
+            "a step replayed as a CUDA graph gives other numbers than a plain run; load without CUDA graphs"
+        )
+    return replay
+
+
+def _options(graph: int) -> RunOptions:
+    options = RunOptions()
+    options.add_run_config_entry("gpu_graph_annotation_id", str(graph))
+    return options

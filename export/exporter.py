@@ -1,0 +1,151 @@
+"""From a checkpoint folder to an export folder: the checkpoint's files, the graphs, their weights, the manifest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto
+from safetensors.numpy import save
+
+from export.check import check_export
+from export.describe import describe_graph, rules
+from export.errors import ExportError
+from export.fold import fold
+from export.graph.builder import OPSET, Precision, Weights, stored
+from export.graph.int8 import quantise_products
+from export.graph.segment import segment
+from export.graph.step import step
+from export.manifest import CHECKING, NAME, SERVING, Manifest, describe_files
+from export.placement import unplaceable
+from sharnn_py.checkpoint import load_checkpoint
+from sharnn_py.errors import ConfigError
+from sharnn_py.files import write_bytes, write_text
+from sharnn_py.memory import most_keys_of_a_step
+from sharnn_py.model import SHARNN
+
+
+def export_checkpoint(
+    checkpoint: str | Path,
+    folder: str | Path,
+    *,
+    precision: Precision = "float32",
+    int8: bool = False,
+    capacity: int | None = None,
+    check: bool = False,
+) -> Manifest:
+    """Write the export of `checkpoint`, whole or not at all, to `folder`; an earlier export there is replaced.
+
+    `precision` is that of the weights, of both graphs and of the state. `int8` adds `step.int8.onnx`, for the CPU.
+    `capacity` is the most slots a ring may have: by default all that the model can attend to. `check` compares the
+    export with the PyTorch model and keeps what it found in the manifest.
+
+    Raises `ExportError` for a folder that holds anything else, a model that cannot be exported, or a check that
+    failed; and what `load_checkpoint` raises.
+    """
+    checkpoint, folder = Path(checkpoint), Path(folder)
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / NAME).exists())):
+        raise ExportError(f"{folder} exists and is not an export; choose another folder, or remove it first")
+    model = load_checkpoint(checkpoint).model
+    if not isinstance(model, SHARNN):
+        raise ExportError(f"{checkpoint} holds a baseline; only SHA-RNN models are exported")
+    if int8 and precision != "float32":
+        raise ConfigError("int8 goes with float32: its step is for the CPU, and carries float32 state")
+    most_keys = most_keys_of_a_step(model.config)
+    if capacity is not None and capacity < 1:
+        raise ConfigError(f"capacity is {capacity}; a ring has at least 1 slot")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        files = {"model.safetensors": CHECKING}
+        files |= {name: SERVING for name in ("config.json", "vocabulary.json") if (checkpoint / name).exists()}
+        for name in files:
+            shutil.copyfile(checkpoint / name, beside / name)
+        graphs = _write_graphs(model, beside, precision, files, int8)
+        manifest = Manifest(
+            config=model.config.to_json(),
+            precision=precision,
+            opset=OPSET,
+            capacity=most_keys if capacity is None else min(capacity, most_keys),
+            rules=rules(model.config),
+            graphs=graphs,
+            files=describe_files(beside, files),
+            check=None,
+        )
+        write_text(beside / NAME, manifest.to_json())
+        if check:
+            manifest = _checked(beside, manifest)
+        os.chmod(beside, 0o755)  # mkdtemp's folders are the owner's alone
+        _replace(folder, beside)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return manifest
+
+
+def _write_graphs(
+    model: SHARNN, folder: Path, precision: Precision, files: dict[str, str], int8: bool
+) -> dict[str, dict[str, Any]]:
+    config = model.config
+    parameters = {name: tensor.detach().cpu().double().numpy() for name, tensor in model.state_dict().items()}
+    folded = fold(parameters, config)
+    weights = _write_weights(folder, "weights.safetensors", {n: w.astype(precision) for n, w in folded.items()}, files)
+    graphs = {"segment": segment(config, precision, weights), "step": step(config, precision, weights)}
+    for graph in graphs.values():
+        _refuse_unplaceable(graph)
+    if int8:
+        quantised = _write_weights(folder, "weights.int8.safetensors", quantise_products(folded, config), files)
+        graphs["step.int8"] = step(config, precision, weights | quantised)
+    described = {}
+    for name, graph in graphs.items():
+        file = f"{name}.onnx"
+        write_bytes(folder / file, graph.SerializeToString())
+        onnx.checker.check_model(str(folder / file), full_check=True)  # by path, to reach the weights beside it
+        files[file] = SERVING
+        described[name] = describe_graph(file, graph)
+    return described
+
+
+def _write_weights(folder: Path, file: str, weights: Mapping[str, NDArray[Any]], files: dict[str, str]) -> Weights:
+    infinite = [name for name, w in weights.items() if not np.isfinite(w).all()]
+    if infinite:
+        raise ExportError(f"{', '.join(infinite)}: not finite in the export's precision; the model cannot be exported")
+    data = save({name: np.ascontiguousarray(w) for name, w in weights.items()})
+    write_bytes(folder / file, data)
+    files[file] = SERVING
+    return stored(file, data)
+
+
+def _refuse_unplaceable(graph: ModelProto) -> None:
+    faults = unplaceable(graph)
+    if faults:
+        raise ExportError("CUDA could not take every node: " + "; ".join(str(fault) for fault in faults))
+
+
+def _checked(folder: Path, manifest: Manifest) -> Manifest:
+    """The manifest with what the check found. Raises `ExportError` if the export does not pass."""
+    found = check_export(folder)
+    if not found.passed:
+        raise ExportError(f"the export does not compute what the model does, and was not written: {found.summary()}")
+    manifest = replace(manifest, check=found.to_json())
+    write_text(folder / NAME, manifest.to_json())
+    return manifest
+
+
+def _replace(folder: Path, beside: Path) -> None:
+    """Put the folder `beside` in the place of `folder`, which may hold an earlier export."""
+    if folder.exists():
+        old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        os.replace(folder, old)  # onto an empty folder: no moment at which half a folder is there
+        os.replace(beside, folder)
+        shutil.rmtree(old)
+    else:
+        os.replace(beside, folder)

@@ -1,0 +1,113 @@
+"""Writing one ONNX graph node by node, its weights in a file beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+OPSET = 17  # the first with LayerNormalization; every runtime of the last years has it
+IR_VERSION = 8  # what opset 17 came with
+
+Precision = Literal["float32", "float16"]
+ELEMENT = {
+    "float32": TensorProto.FLOAT,
+    "float16": TensorProto.FLOAT16,
+    "int64": TensorProto.INT64,
+    "int8": TensorProto.INT8,
+    "uint8": TensorProto.UINT8,
+}
+_DTYPES = {"F32": "float32", "F16": "float16", "I8": "int8"}
+Dim = int | str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where the bytes of one tensor lie."""
+
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+
+Weights = dict[str, Stored]
+
+
+def stored(file: str, data: bytes) -> Weights:
+    """Every tensor of safetensors `data`, which will lie beside the graph as `file`."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header.pop("__metadata__", None)
+    return {
+        name: Stored(file, _DTYPES[entry["dtype"]], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0])
+        for name, entry in header.items()
+    }
+
+
+class Graph:
+    """An ONNX graph in the making. Every value is named by its maker; a node is named after its first output."""
+
+    def __init__(self, name: str, precision: Precision, weights: Weights) -> None:
+        self.name = name
+        self.precision: Precision = precision
+        self.weights = weights
+        self._inputs: list[ValueInfoProto] = []
+        self._outputs: list[ValueInfoProto] = []
+        self._nodes: list[Any] = []
+        self._initializers: dict[str, TensorProto] = {}
+
+    def input(self, name: str, dtype: str, shape: Sequence[Dim]) -> str:
+        self._inputs.append(helper.make_tensor_value_info(name, ELEMENT[dtype], list(shape)))
+        return name
+
+    def output(self, name: str, dtype: str, shape: Sequence[Dim]) -> None:
+        self._outputs.append(helper.make_tensor_value_info(name, ELEMENT[dtype], list(shape)))
+
+    def add(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """A node of one output, which is also the node's name."""
+        return self.split(op, inputs, [output], **attributes)[0]
+
+    def split(self, op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> list[str]:
+        """A node of several outputs, named after the first that is named."""
+        name = next(output for output in outputs if output)
+        self._nodes.append(helper.make_node(op, list(inputs), list(outputs), name=name, **attributes))
+        return list(outputs)
+
+    def cast(self, value: str, to: str, output: str) -> str:
+        """`value`, which has this graph's precision or is to have it, as `to`; nothing if both are float32."""
+        return value if self.precision == "float32" else self.add("Cast", [value], output, to=ELEMENT[to])
+
+    def constant(self, name: str, value: NDArray[Any]) -> str:
+        """A small tensor kept in the graph itself; asked for again, it is the same one."""
+        self._initializers[name] = numpy_helper.from_array(value, name)
+        return name
+
+    def integers(self, *values: int) -> str:
+        """An int64 constant, named by its values."""
+        return self.constant("int64_" + "_".join(str(v) for v in values), np.array(values, np.int64))
+
+    def weight(self, name: str, shape: Sequence[int] | None = None) -> str:
+        """The stored tensor of that name; with `shape`, its first bytes read as that shape."""
+        at = self.weights[name]
+        shape = at.shape if shape is None else tuple(shape)
+        size = int(np.prod(shape)) * np.dtype(at.dtype).itemsize
+        tensor = TensorProto(name=name, data_type=ELEMENT[at.dtype], dims=shape)
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in (("location", at.file), ("offset", at.offset), ("length", size)):
+            tensor.external_data.add(key=key, value=str(value))
+        self._initializers[name] = tensor
+        return name
+
+    def model(self) -> ModelProto:
+        """The finished graph."""
+        graph = helper.make_graph(
+            self._nodes, self.name, self._inputs, self._outputs, list(self._initializers.values())
+        )
+        opset = helper.make_opsetid("", OPSET)
+        return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="sharnn")

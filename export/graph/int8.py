@@ -1,0 +1,67 @@
+"""Products in int8, in operators of ONNX itself.
+
+A weight has 8 bits and a scale for each output; an activation has 7, and a scale for each row, found as it comes: a
+scale for a whole batch would let the sequences of a batch feel each other. 7 bits, for processors without VNNI add
+pairs of products in 16 bits, and 2 * 127 * 127 is the most that fits: with 8 they saturate without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.graph.builder import ELEMENT, Graph
+from sharnn_py.config import Config
+
+_MIDDLE = 64
+"""What zero becomes: activations are stored as 1 to 127."""
+
+
+def quantise(weight: NDArray[np.float64]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """A weight (in, out) as int8 and a scale for each output, float32 (out,); their product is near the weight."""
+    largest = np.abs(weight).max(axis=0)
+    scale = (np.where(largest > 0, largest, 1.0) / 127).astype(np.float32)
+    return np.rint(weight / scale.astype(np.float64)).clip(-127, 127).astype(np.int8), scale
+
+
+def quantise_products(folded: Mapping[str, NDArray[np.float64]], config: Config) -> dict[str, NDArray[Any]]:
+    """`<name>.int8` and `<name>.scale` for every weight of `export.fold` that a step multiplies by."""
+    decoder = "encoder.weight" if config.tied else "decoder.weight"
+    quantised: dict[str, NDArray[Any]] = {}
+    for name, weight in folded.items():
+        if name == decoder or name.endswith((".rnn.W", ".rnn.R")):
+            weight = weight.T  # those are stored (out, in)
+        elif not name.endswith((".attn.q.weight", ".boom.weight")):
+            continue
+        quantised[f"{name}.int8"], quantised[f"{name}.scale"] = quantise(weight)
+    return quantised
+
+
+def is_int8(g: Graph, weight: str) -> bool:
+    """Whether `weight` is stored in int8."""
+    return f"{weight}.int8" in g.weights
+
+
+def int8_product(g: Graph, x: str, weight: str, output: str) -> str:
+    """x W, (B, in) -> (B, out), in float32 up to the rounding of x and W to int8."""
+    q, scale = _rows_to_uint8(g, x)
+    middle = g.constant("uint8_middle", np.array(_MIDDLE, np.uint8))
+    whole = g.add("MatMulInteger", [q, g.weight(f"{weight}.int8"), middle], f"{output}_int32")  # (B, out)
+    y = g.add("Cast", [whole], f"{output}_float32", to=ELEMENT["float32"])
+    y = g.add("Mul", [y, g.weight(f"{weight}.scale")], f"{output}_by_row")
+    return g.add("Mul", [y, scale], output)
+
+
+def _rows_to_uint8(g: Graph, x: str) -> tuple[str, str]:
+    """x (B, in) as whole numbers around the middle, and the scale of each row, (B, 1)."""
+    size = g.add("Abs", [x], f"{x}.size")
+    largest = g.add("ReduceMax", [size], f"{x}.largest", axes=[-1], keepdims=1)
+    # Far below any activation: a row of zeros stays one, without 0 / 0.
+    largest = g.add("Max", [largest, g.constant("smallest", np.array([[2.0**-100]], np.float32))], f"{x}.bound")
+    scale = g.add("Mul", [largest, g.constant("per_unit", np.array(1 / 63, np.float32))], f"{x}.scale")
+    steps = g.add("Round", [g.add("Div", [x, scale], f"{x}.units")], f"{x}.steps")
+    moved = g.add("Add", [steps, g.constant("middle", np.array(_MIDDLE, np.float32))], f"{x}.moved")
+    return g.add("Cast", [moved], f"{x}.uint8", to=ELEMENT["uint8"]), scale

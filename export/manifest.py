@@ -1,0 +1,94 @@
+"""`manifest.json`: all that a program in any language needs to know to serve an export folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from export.errors import ExportError
+
+FORMAT = "sharnn onnx 1"
+NAME = "manifest.json"
+SERVING, CHECKING = "serving", "checking"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an export folder holds and how to use it."""
+
+    config: dict[str, Any]
+    """Sizes and semantics, as in `config.json`."""
+    precision: str
+    """Of weights, h, c, memory and ring: float32 or float16. Logits, mask, scale and bias are always float32."""
+    opset: int
+    capacity: int
+    """The most slots a ring needs, or fewer if the export was told so. 0 without attention."""
+    rules: dict[str, Any]
+    graphs: dict[str, dict[str, Any]]
+    files: dict[str, dict[str, Any]]
+    """sha256 and bytes of every file, and whether serving needs it or only checking."""
+    check: dict[str, Any] | None
+    """What `--check` measured, or null: this export was not checked when it was written."""
+    format: str = FORMAT
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Raises `ExportError` if `folder` has no manifest that this program understands."""
+        path = folder / NAME
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ExportError(f"{folder} is not an export: it has no {NAME} ({error.strerror or error})") from error
+        except ValueError as error:
+            raise ExportError(f"{path} is damaged: {error}") from error
+        given = values.get("format") if isinstance(values, dict) else None
+        if given != FORMAT:
+            raise ExportError(f"{path} has format {given!r}, this program reads {FORMAT!r}; export the model again")
+        fields = {field.name for field in dataclasses.fields(cls)}
+        if set(values) != fields:
+            wrong = sorted(set(values) ^ fields)
+            raise ExportError(f"{path} is damaged: {', '.join(wrong)} missing or unknown")
+        return cls(**values)
+
+    def verify(self, folder: Path, *purposes: str) -> None:
+        """Raise `ExportError` unless every file of these purposes is the one that was exported, by its hash."""
+        wrong = []
+        for name, entry in self.files.items():
+            if entry["for"] not in purposes:
+                continue
+            try:
+                found = sha256(folder / name)
+            except OSError as error:
+                wrong.append(f"{name} cannot be read ({error.strerror or error})")
+                continue
+            if found != entry["sha256"]:
+                wrong.append(
+                    f"{name} is not the file that was exported (sha256 {found[:12]}…, expected {entry['sha256'][:12]}…)"
+                )
+        if wrong:
+            raise ExportError(f"{folder} was changed after its export: {'; '.join(wrong)}; export the model again")
+
+
+def sha256(path: Path) -> str:
+    """Of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def describe_files(folder: Path, purposes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The `files` entry for the named files of `folder`."""
+    return {
+        name: {"sha256": sha256(folder / name), "bytes": (folder / name).stat().st_size, "for": purpose}
+        for name, purpose in purposes.items()
+    }

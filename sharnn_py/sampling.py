@@ -1,0 +1,50 @@
+"""Drawing the next token from logits, on the host: the same seed draws the same tokens, whatever computed the logits
+to the same bits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharnn_py.errors import ConfigError, InputError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw. Raises `ConfigError` for settings that no distribution has."""
+
+    temperature: float = 1.0
+    """Logits are divided by it; 0 takes the most likely token, of equals the one with the lowest id."""
+    top_k: int | None = None
+    """Draw from the k most likely tokens; of equals at the border the lower ids stay."""
+    top_p: float | None = None
+    """Draw from the fewest most likely tokens whose probabilities, at this temperature, add up to p at least."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise ConfigError(f"temperature is {self.temperature}; it must be a number of at least 0")
+        if self.top_k is not None and self.top_k < 1:
+            raise ConfigError(f"top_k is {self.top_k}; it must be at least 1")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
+
+    def draw(self, logits: NDArray[np.float32], generator: np.random.Generator) -> int:
+        """An id, drawn from logits (V,). Raises `InputError` if they are not numbers."""
+        scores = logits.astype(np.float64)
+        if np.isnan(scores).any() or not np.isfinite(scores.max()):
+            raise InputError("the model gives logits that are not numbers; nothing can be drawn from them")
+        order = np.argsort(-scores, kind="stable")  # most likely first, of equals the lowest id
+        if self.temperature == 0:
+            return int(order[0])
+        order = order[: self.top_k]
+        with np.errstate(over="ignore"):  # a temperature near 0 may reach -inf, which is a probability of 0
+            weights = np.exp((scores[order] - scores[order[0]]) / self.temperature)
+        total = np.cumsum(weights)
+        if self.top_p is not None:
+            kept = int(np.searchsorted(total, self.top_p * total[-1])) + 1
+            total = total[:kept]
+        drawn = int(np.searchsorted(total, generator.random() * total[-1], side="right"))
+        return int(order[min(drawn, len(total) - 1)])  # rounding may reach the very end

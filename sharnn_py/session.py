@@ -1,0 +1,187 @@
+"""Sequences with carried state, on any back end: feeding, scoring and generating text. No torch is loaded here."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharnn_py.config import Config
+from sharnn_py.errors import ConfigError, InputError
+from sharnn_py.sampling import Sampling
+from sharnn_py.text import Decoder, encode
+from sharnn_py.vocabulary import Vocabulary
+
+SEGMENT = 1024
+"""Steps a segment of scoring and of prompts, as in both programs' evaluation of enwik8."""
+
+Tokens = NDArray[np.integer[Any]]
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How likely a text is."""
+
+    nats: float
+    """-log p of all tokens together."""
+    tokens: int
+    bytes: int
+
+    @property
+    def bits_per_byte(self) -> float:
+        return self.nats / math.log(2) / self.bytes
+
+    @property
+    def bits_per_token(self) -> float:
+        return self.nats / math.log(2) / self.tokens
+
+    @property
+    def perplexity(self) -> float:
+        """Of a token."""
+        return math.exp(self.nats / self.tokens)
+
+
+class Session(ABC):
+    """B sequences of one model that are fed token by token or segment by segment, their state carried along.
+
+    Under julia's semantics attention is scaled by 1 / sqrt(T): there the same tokens in segments of another length,
+    or one by one, give other logits.
+    """
+
+    def __init__(self, config: Config, vocabulary: Vocabulary | None) -> None:
+        self.config = config
+        self.vocabulary = vocabulary
+
+    @property
+    @abstractmethod
+    def batch(self) -> int:
+        """Number of sequences, B."""
+
+    @abstractmethod
+    def prefill(self, tokens: Tokens) -> Logits:
+        """Feed one segment of ids (T, B); float32 logits (T, B, V) of the next token after each."""
+
+    @abstractmethod
+    def step(self, tokens: Tokens) -> Logits:
+        """Feed one id to each sequence (B,), a segment of one step; float32 logits (B, V)."""
+
+    @abstractmethod
+    def reset(self, batch: int = 1) -> None:
+        """Forget everything fed, and go on with `batch` sequences."""
+
+    @abstractmethod
+    def fork(self) -> Session:
+        """A session that goes on from the same state on its own, with the same weights."""
+
+    @abstractmethod
+    def save_state(self, path: str | Path) -> None:
+        """Write the state to a safetensors file (`sharnn_py.state_file`), in float32 at least."""
+
+    @abstractmethod
+    def load_state(self, path: str | Path) -> None:
+        """Carry on from a state that any back end has saved; B becomes its own.
+
+        Raises `CheckpointError` or `InputError`, with the session as it was, if it is not a state of this model.
+        """
+
+    def score(self, text: str | bytes, segment: int = SEGMENT) -> Score:
+        """How likely `text` is after a line break, fed in segments of `segment` steps with carried state.
+
+        The session itself stays as it is. Raises `InputError` for an empty text or one that cannot be encoded.
+        """
+        segment = at_least(1, "segment", segment)
+        data = text.encode() if isinstance(text, str) else text
+        targets = self._encode(data, "text")
+        inputs = np.concatenate([[0], targets[:-1]])  # the text begins after `<s>`
+        session = self.fork()
+        session.reset(1)
+        nats = 0.0
+        for start in range(0, len(inputs), segment):
+            logits = session.prefill(inputs[start : start + segment, None])[:, 0]  # (T, V)
+            nats += nll(logits, targets[start : start + segment])
+        return Score(nats, len(targets), len(data))
+
+    def generate(
+        self,
+        prompt: str | bytes,
+        n: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+        segment: int = SEGMENT,
+    ) -> Iterator[str]:
+        """Feed `prompt`, then draw and feed `n` tokens; yields their text in pieces as it comes.
+
+        Goes on from the session's state, which must be of one sequence, and leaves it holding all that was fed: the
+        prompt, and every token whose text was yielded. The prompt is fed in segments of at most `segment` steps, the
+        rest one by one. `seed` fixes what is drawn; see `Sampling` for the others. Raises `InputError` or
+        `ConfigError` at once, not at the first piece.
+        """
+        sampling, generator = Sampling(temperature, top_k, top_p), np.random.default_rng(at_least(0, "seed", seed))
+        count, segment = at_least(0, "n", n), at_least(1, "segment", segment)
+        if self.batch != 1:
+            raise InputError(f"text is generated for one sequence; this session carries {self.batch}; call reset()")
+        ids = self._encode(prompt, "prompt")
+        assert self.vocabulary is not None
+        decoder = Decoder(self.vocabulary, after=int(ids[-1]))
+
+        def pieces() -> Iterator[str]:
+            for start in range(0, len(ids), segment):
+                logits = self.prefill(ids[start : start + segment, None])[-1]  # (1, V)
+            for _ in range(count):
+                token = sampling.draw(logits[0], generator)
+                logits = self.step(np.array([token]))
+                yield decoder.feed(token)
+            yield decoder.finish()
+
+        return (piece for piece in pieces() if piece)
+
+    def check_tokens(self, tokens: Tokens, axes: int) -> NDArray[np.int64]:
+        """`tokens` as int64. Raises `InputError` unless they are ids of this model, (T, B) or (B,) by `axes`."""
+        tokens, shape = np.asarray(tokens), ("(B,)", "(T, B)")[axes - 1]
+        if not np.issubdtype(tokens.dtype, np.integer):
+            raise InputError(f"tokens are {tokens.dtype}; they must be whole numbers")
+        if tokens.ndim != axes or not tokens.size:
+            raise InputError(f"tokens have shape {tokens.shape}; they must be {shape}, T and B at least 1")
+        if tokens.shape[-1] != self.batch:
+            raise InputError(
+                f"tokens are for {tokens.shape[-1]} sequences; this session carries {self.batch}; "
+                f"reset(batch={tokens.shape[-1]}) begins that many"
+            )
+        low, high, vocab = int(tokens.min()), int(tokens.max()), self.config.vocab
+        if low < 0 or high >= vocab:
+            raise InputError(
+                f"token ids run from {low} to {high}; with a vocabulary of {vocab} they must be 0 to {vocab - 1}"
+            )
+        return tokens.astype(np.int64)
+
+    def _encode(self, text: str | bytes, what: str) -> NDArray[np.int64]:
+        if self.vocabulary is None:
+            raise InputError("the model has no vocabulary.json; without it there is no way from text to ids")
+        ids = encode(self.vocabulary, text)
+        if not len(ids):
+            raise InputError(f"the {what} is empty; it needs at least one token")
+        return ids
+
+
+def nll(logits: Logits, targets: NDArray[np.int64]) -> float:
+    """-log p of `targets` (T,) under logits (T, V), in nats, summed in float64."""
+    scores = logits.astype(np.float64)
+    top = scores.max(axis=-1)
+    total = top + np.log(np.exp(scores - top[:, None]).sum(axis=-1))
+    return float((total - scores[np.arange(len(targets)), targets]).sum())
+
+
+def at_least(least: int, name: str, value: int) -> int:
+    """`value`. Raises `ConfigError`, naming it `name`, if it is less than `least`."""
+    if value < least:
+        raise ConfigError(f"{name} is {value}; it must be at least {least}")
+    return value

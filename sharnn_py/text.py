@@ -1,0 +1,83 @@
+"""From raw text to the ids of a vocabulary, and from ids back to text as they come.
+
+A *byte vocabulary*, enwik8's, names bytes by their decimal numbers (`sharnn_py.vocabulary.bytes_to_text`): there an id
+is a byte of the text in UTF-8. Any other vocabulary is one of words, split on white space. In both, a line break is
+`<s>`.
+"""
+
+from __future__ import annotations
+
+import codecs
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharnn_py.errors import InputError
+from sharnn_py.vocabulary import Vocabulary
+
+_NEWLINE = 0  # the id of `<s>`
+_UNKNOWN = 1
+
+
+def of_bytes(vocabulary: Vocabulary) -> bool:
+    """Whether every token but `<s>` and `<unk>` is the decimal number of a byte."""
+    numbers = {str(byte) for byte in range(256)}
+    return len(vocabulary) > 2 and all(token in numbers for token in vocabulary.tokens[2:])
+
+
+def encode(vocabulary: Vocabulary, text: str | bytes) -> NDArray[np.int64]:
+    """Ids of a text, int64 (tokens,); nothing is added at its end.
+
+    A word that is not in the vocabulary is `<unk>`. Raises `InputError` for a byte that is not in a byte vocabulary,
+    and for bytes that are no UTF-8 where the vocabulary is of words.
+    """
+    if of_bytes(vocabulary):
+        return _encode_bytes(vocabulary, text.encode() if isinstance(text, str) else text)
+    if isinstance(text, bytes):
+        try:
+            text = text.decode()
+        except UnicodeDecodeError as error:
+            raise InputError(f"the text is not UTF-8 at byte {error.start}; this vocabulary is of words") from error
+    lines = (vocabulary.encode_line(line) for line in text.split("\n"))
+    return np.array(list(chain.from_iterable(lines))[:-1], np.int64)  # the last line has no line break after it
+
+
+def _encode_bytes(vocabulary: Vocabulary, data: bytes) -> NDArray[np.int64]:
+    ids = np.full(256, -1, np.int64)
+    for i, token in enumerate(vocabulary.tokens[2:], start=2):
+        ids[int(token)] = i
+    ids[ord("\n")] = _NEWLINE
+    encoded = ids[np.frombuffer(data, np.uint8)]
+    unknown = np.flatnonzero(encoded < 0)
+    if len(unknown):
+        at = int(unknown[0])
+        raise InputError(
+            f"byte {data[at]} ({bytes([data[at]])!r}) at offset {at} of the text is not in the vocabulary, which has "
+            f"{len(vocabulary) - 2} bytes; the model has never seen it: take it out, or replace it"
+        )
+    return encoded
+
+
+class Decoder:
+    """Text from ids one by one. The pieces, joined, are what the ids say, wherever the stream is cut."""
+
+    def __init__(self, vocabulary: Vocabulary, after: int = _NEWLINE) -> None:
+        """For what follows the id `after`: after a word, the next one needs a space."""
+        self._tokens = vocabulary.tokens
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace") if of_bytes(vocabulary) else None
+        self._in_line = after != _NEWLINE
+
+    def feed(self, token: int) -> str:
+        """The text that is certain once `token` is known; `<unk>` among bytes is U+FFFD."""
+        if self._utf8 is not None:
+            if token == _UNKNOWN:
+                return self._utf8.decode(b"", final=True) + "\N{REPLACEMENT CHARACTER}"
+            return self._utf8.decode(b"\n" if token == _NEWLINE else bytes([int(self._tokens[token])]))
+        space = " " if self._in_line and token != _NEWLINE else ""
+        self._in_line = token != _NEWLINE
+        return "\n" if token == _NEWLINE else space + self._tokens[token]
+
+    def finish(self) -> str:
+        """What is left: U+FFFD for a character whose bytes did not all come."""
+        return self._utf8.decode(b"", final=True) if self._utf8 is not None else ""

@@ -1,0 +1,146 @@
+"""`sharnn generate` and `sharnn score`: text out of a model, and how likely a text is, on any back end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+from sharnn_py.errors import InputError
+from sharnn_py.files import write_text
+
+if TYPE_CHECKING:
+    from sharnn_py.session import Session
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+READABLE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+STATE = click.Path(dir_okay=False, path_type=Path)
+
+Provider = Literal["cpu", "cuda", "tensorrt"]
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def back_end_options(command: Command) -> Command:
+    """Which program computes, and where; shared by both commands."""
+    for option in (
+        click.option("--segment", type=click.IntRange(min=1), default=1024, show_default=True, metavar="T",
+                     help="Steps a segment. Under julia's semantics the numbers depend on it."),
+        click.option("--int8", is_flag=True, help="Take the export's int8 steps (onnx, cpu)."),
+        click.option("--provider", type=click.Choice(["cpu", "cuda", "tensorrt"]), default="cpu", show_default=True,
+                     help="Where to compute: what is asked for, or an error."),
+        click.option("--backend", type=click.Choice(["torch", "onnx"]),
+                     help="Default: onnx if MODEL is an export, else torch."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("model", type=FOLDER)
+@click.option("--prompt", help="The text to go on from.")
+@click.option("--prompt-file", type=READABLE, help="The same, from a file; - is standard input.")
+@click.option("-n", "count", type=click.IntRange(min=0), default=256, show_default=True, help="Tokens to draw.")
+@click.option("--temperature", type=float, default=1.0, show_default=True, help="0 takes the most likely token.")
+@click.option("--top-k", type=int, help="Draw from the K most likely tokens.")
+@click.option("--top-p", type=float, help="Draw from the most likely tokens that add up to probability P.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same text.")
+@click.option("--state", type=STATE, help="Go on from a saved state, of either back end.")
+@click.option("--save-state", type=STATE, help="Write the state after the last token to this file.")
+@back_end_options
+def generate(
+    model: Path,
+    prompt: str | None,
+    prompt_file: Path | None,
+    count: int,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    seed: int,
+    state: Path | None,
+    save_state: Path | None,
+    backend: str | None,
+    provider: Provider,
+    int8: bool,
+    segment: int,
+) -> None:
+    """Generate text with MODEL, a checkpoint folder or an export folder.
+
+    The text is written as it comes, without the prompt.
+    """
+    if (prompt is None) == (prompt_file is None):
+        raise click.UsageError("give the text to go on from: either --prompt or --prompt-file")
+    if save_state is not None and not save_state.parent.is_dir():
+        raise click.UsageError(f"{save_state}: there is no folder {save_state.parent}")
+    text = prompt if prompt_file is None else _read(prompt_file)
+    assert text is not None
+    session = _open(model, backend, provider, int8)
+    if state is not None:
+        session.load_state(state)
+    for piece in session.generate(text, count, temperature, top_k, top_p, seed, segment):
+        click.echo(piece, nl=False)
+    click.echo()
+    if save_state is not None:
+        session.save_state(save_state)
+
+
+@click.command()
+@click.argument("model", type=FOLDER)
+@click.argument("text", type=READABLE)
+@click.option("--json", "json_path", type=STATE, help="Write the numbers to this file as well.")
+@back_end_options
+def score(
+    model: Path,
+    text: Path,
+    json_path: Path | None,
+    backend: str | None,
+    provider: Provider,
+    int8: bool,
+    segment: int,
+) -> None:
+    """Say how likely the file TEXT (- is standard input) is to MODEL, a checkpoint folder or an export folder."""
+    if json_path is not None and not json_path.parent.is_dir():
+        raise click.UsageError(f"{json_path}: there is no folder {json_path.parent}")
+    if int8:
+        raise click.UsageError("--int8 is for steps, and a text is scored in segments; leave it out")
+    found = _open(model, backend, provider, int8).score(_read(text), segment)
+    numbers = {
+        "bits_per_byte": found.bits_per_byte,
+        "bits_per_token": found.bits_per_token,
+        "perplexity": found.perplexity,
+        "nats": found.nats,
+        "tokens": found.tokens,
+        "bytes": found.bytes,
+        "segment": segment,
+    }
+    click.echo(f"{found.bits_per_byte:.4f} bits per byte ({found.bytes:,} bytes)")
+    click.echo(
+        f"{found.bits_per_token:.4f} bits per token, perplexity {found.perplexity:.2f} ({found.tokens:,} tokens)"
+    )
+    if json_path is not None:
+        write_text(json_path, json.dumps(numbers, indent=2) + "\n")
+
+
+def _read(path: Path) -> bytes:
+    with click.open_file(str(path), "rb") as file:
+        data: bytes = file.read()
+    return data
+
+
+def _open(model: Path, backend: str | None, provider: Provider, int8: bool) -> Session:
+    backend = backend or ("onnx" if (model / "manifest.json").exists() else "torch")
+    if backend == "onnx":
+        from export.session import Session as OnnxSession
+
+        return OnnxSession.load(model, provider, "int8" if int8 else "exported")
+    if int8 or provider == "tensorrt":
+        raise click.UsageError(f"{'--int8' if int8 else '--provider tensorrt'} is for the onnx back end")
+    import torch
+
+    from sharnn_py.torch_session import TorchSession
+
+    if provider == "cuda" and not torch.cuda.is_available():
+        raise InputError("cuda was asked for, and this PyTorch finds no CUDA device; use --provider cpu")
+    return TorchSession.load(model, provider)

@@ -1,0 +1,63 @@
+"""Small models of both semantics, exported."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from sharnn_py import JULIA, PAPER, SHARNN, Config, Vocabulary, save_checkpoint
+
+WORDS = ["<s>", "<unk>", *(str(byte) for byte in b" abcdefghijklmnopqrstuvwxyz")]
+SIZES = dict(vocab=len(WORDS), emb=12, hidden=36, layers=3, heads=3, max_memory=6, attention_layers=(0, 2))
+
+
+def trained_looking(config, seed=1):
+    """A model in evaluation mode with every parameter away from its special initial value."""
+    model = SHARNN(config, torch.Generator().manual_seed(seed)).eval()
+    generator = torch.Generator().manual_seed(seed + 1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
+    return model
+
+
+@pytest.fixture(scope="session", params=["julia", "paper"])
+def config(request):
+    return Config(**SIZES, semantics={"julia": JULIA, "paper": PAPER}[request.param])
+
+
+@pytest.fixture(scope="session")
+def model(config):
+    return trained_looking(config)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    save_checkpoint(model, folder, Vocabulary(WORDS))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint, tmp_path_factory):
+    """An export with everything in it. Tests that change files work on a copy."""
+    from export import export_checkpoint
+
+    folder = tmp_path_factory.mktemp("export") / "model"
+    export_checkpoint(checkpoint, folder, int8=True)
+    return folder
+
+
+@pytest.fixture
+def export_of(tmp_path):
+    """Export a model of the shared sizes with some of them changed: (model, folder)."""
+    from export import export_checkpoint
+
+    def export(config, options=None, **changes):
+        config = dataclasses.replace(config, **changes)
+        model = trained_looking(config)
+        save_checkpoint(model, tmp_path / "checkpoint", Vocabulary(WORDS) if config.vocab == len(WORDS) else None)
+        export_checkpoint(tmp_path / "checkpoint", tmp_path / "export", **(options or {}))
+        return model, tmp_path / "export"
+
+    return export
