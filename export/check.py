@@ -229,7 +229,7 @@ def _replay(
 def _rows(
     graph: str, feed: _Feed, twins: Sequence[_Feed], scale: dict[str, Errors], unit: float | None
 ) -> list[Compared]:
-    """The verdict on each quantity, by PyTorch's own distance; without a `unit` of rounding, by its share of `scale`."""
+    """The verdict on each quantity, by PyTorch's own distance; without a `unit`, by its share of `scale`."""
     rows = []
     for what in QUANTITIES:
         error = feed.errors[what]

@@ -99,8 +99,15 @@ def open_session(
 
 def installed_wheels() -> list[str]:
     """The installed wheels that provide the module `onnxruntime`."""
-    installed = {(d.metadata["Name"] or "").lower().replace("_", "-") for d in importlib.metadata.distributions()}
-    return [wheel for wheel in WHEELS if wheel in installed]
+    return [wheel for wheel in WHEELS if _is_installed(wheel)]
+
+
+def _is_installed(wheel: str) -> bool:
+    try:
+        importlib.metadata.version(wheel)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def check_wheels() -> None:
