@@ -61,6 +61,9 @@ class Errors:
     compared: int = 0
 
     def add(self, given: Array, truth: Array) -> None:
+        if given.shape != truth.shape:  # as wrong as can be, and still a row of the report
+            self.squares, self.largest, self.compared = np.inf, np.inf, self.compared + truth.size
+            return
         distance = np.abs(given.astype(np.float64) - truth)
         self.squares += float(np.square(distance).sum())
         self.largest = float(np.maximum(self.largest, distance.max(initial=0.0)))  # keeps a NaN, as max would not
@@ -114,7 +117,12 @@ class Found:
         )
 
     def to_json(self) -> dict[str, Any]:
-        return {"multiple": MULTIPLE, "int8_share": INT8_SHARE, "rows": [dataclasses.asdict(row) for row in self.rows]}
+        """Every figure; one that is not finite is null, as JSON knows no other way."""
+        rows = [
+            {**{name: _finite(value) for name, value in dataclasses.asdict(row).items()}, "passed": row.passed}
+            for row in self.rows
+        ]
+        return {"multiple": MULTIPLE, "int8_share": INT8_SHARE, "rows": rows}
 
 
 def replays(max_memory: int) -> list[Replay]:
@@ -243,6 +251,10 @@ def _rows(
             rms, largest = INT8_SHARE * scale[what].rms, scale[what].largest
         rows.append(Compared(graph, what, error.compared, error.rms, error.largest, rms, largest))
     return rows
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _quantities(logits: Array, layers: Layers) -> dict[str, list[Array]]:

@@ -62,32 +62,33 @@ def onnx() -> None:
 def check(folder: Path, provider: Provider, json_path: Path | None, nodes: bool) -> int:
     """Compare the export in FOLDER with its PyTorch model, and say where its nodes run.
 
-    Exits with 0 if it computes the same, 1 if not, 3 if it was changed since or cannot be run.
+    Exits with 0 if it computes the same and every node is where it should be, 1 if not, 3 if it was changed since or cannot be run.
     """
     if json_path is not None and not json_path.parent.is_dir():
         raise click.UsageError(f"{json_path}: there is no folder {json_path.parent}")
     from export.check import check_export
     from export.placement import place_graphs
 
+    found = check_export(folder, provider)  # first, for it refuses files that were changed
     placements = place_graphs(folder, provider)
-    found = check_export(folder, provider)
-    placed = all(node.provider == provider and not node.why for node in placements)
+    misplaced = [node for node in placements if node.provider != provider or node.why]
     _print_placements(placements, nodes)
     _print_found(found)
+    if misplaced:
+        click.echo(f"MISPLACED: {len(misplaced)} nodes do not run on {provider}, or could not run on CUDA; listed above")
     if json_path is not None:
         report = {**found.to_json(), "placements": [dataclasses.asdict(node) for node in placements]}
         write_text(json_path, json.dumps(report, indent=2) + "\n")
-    return 0 if found.passed and placed else 1
+    return 0 if found.passed and not misplaced else 1
 
 
 def _print_placements(placements: list[NodePlacement], nodes: bool) -> None:
     console = Console(soft_wrap=True)
     table = Table("graph", "provider", "nodes", "CUDA", box=None, pad_edge=False)
-    for graph in dict.fromkeys(node.graph for node in placements):
-        of_graph = [node for node in placements if node.graph == graph]
-        for used, count in Counter(node.provider for node in of_graph).items():
-            kernels = "for the CPU" if graph == "step.int8" else "has a kernel for each"
-            table.add_row(graph, used, str(count), kernels)
+    for (graph, used), count in Counter((node.graph, node.provider) for node in placements).items():
+        without = sum((node.graph, node.provider) == (graph, used) and bool(node.why) for node in placements)
+        kernels = f"has no kernel for {without}" if without else "has a kernel for each"
+        table.add_row(graph, used, str(count), "for the CPU" if graph == "step.int8" else kernels)
     console.print(table)
     for node in placements:
         if node.why or nodes:

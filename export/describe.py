@@ -77,8 +77,8 @@ def rules(config: Config) -> dict[str, Any]:
         return {}
     N = config.max_memory
     dropped = {
-        "paper": f"max(0, M + T - {N}) if T < {N} else T - {N}",
-        "julia": f"max(0, {'M' if config.attends(0) else 1} + T - {N})",
+        "paper": f"min(M, max(0, M + T - {N}) if T < {N} else T - {N})",
+        "julia": f"min(M, max(0, {'M' if config.attends(0) else 1} + T - {N}))",
     }
     return {
         "mask": {

@@ -97,7 +97,9 @@ def _write_graphs(
     config = model.config
     parameters = {name: tensor.detach().cpu().double().numpy() for name, tensor in model.state_dict().items()}
     folded = fold(parameters, config)
-    weights = _write_weights(folder, "weights.safetensors", {n: w.astype(precision) for n, w in folded.items()}, files)
+    with np.errstate(over="ignore"):  # what float16 cannot hold becomes inf, and is refused below by name
+        rounded = {name: weight.astype(precision) for name, weight in folded.items()}
+    weights = _write_weights(folder, "weights.safetensors", rounded, files)
     graphs = {"segment": segment(config, precision, weights), "step": step(config, precision, weights)}
     for graph in graphs.values():
         _refuse_unplaceable(graph)

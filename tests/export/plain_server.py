@@ -1,0 +1,90 @@
+"""Serving an export folder from its manifest alone, in plain NumPy and onnxruntime.
+
+It imports nothing of this project, and follows docs/onnx.md word for word: what it gets right, a program in any other
+language can.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+
+class PlainServer:
+    """B sequences, fed in segments and step by step."""
+
+    def __init__(self, folder, batch):
+        self.manifest = json.loads((Path(folder) / "manifest.json").read_text())
+        self.graphs = {
+            name: onnxruntime.InferenceSession(
+                str(Path(folder) / self.manifest["graphs"][name]["file"]), providers=["CPUExecutionProvider"]
+            )
+            for name in ("segment", "step")
+        }
+        config = self.manifest["config"]
+        self.sizes = {"B": batch, "B_heads": batch * config["heads"]}
+        self.state = self.zeros("segment", M=0)
+        self.rows = 0
+
+    def zeros(self, graph, **sizes):
+        """Every input of a graph that has an output to carry on."""
+        entry = self.manifest["graphs"][graph]
+        carried = {port["name"] for port in entry["outputs"] if port["name"].endswith(".next")}
+        sizes = {**self.sizes, **sizes}
+        return {
+            port["name"]: np.zeros([sizes.get(d, d) for d in port["shape"]], port["dtype"])
+            for port in entry["inputs"]
+            if port["name"] + ".next" in carried
+        }
+
+    def inputs(self, graph):
+        return [port["name"] for port in self.manifest["graphs"][graph]["inputs"]]
+
+    def run(self, graph, feeds):
+        names = [port["name"] for port in self.manifest["graphs"][graph]["outputs"]]
+        outputs = dict(zip(names, self.graphs[graph].run(names, feeds), strict=True))
+        self.state = {name: outputs[f"{name}.next"] for name in self.state}
+        return outputs["logits"]
+
+    def segment(self, tokens):
+        """(T, B) ids; logits (T, B, V)."""
+        T, M, N = len(tokens), self.rows, self.manifest["config"]["max_memory"]
+        feeds = {"tokens": tokens, **self.state}
+        if "mask" in self.inputs("segment"):
+            dropped = eval(self.manifest["rules"]["mask"]["dropped"], {"max": max, "min": min}, {"M": M, "T": T})
+            t, j = np.arange(T)[:, None], np.arange(M + T)
+            feeds["mask"] = np.where((dropped <= j) & (j <= M + t), 0, -np.inf).astype(np.float32)
+            self.rows = min(N, M + T)
+        if "attention_scale" in self.inputs("segment"):
+            feeds["attention_scale"] = np.array(1 / np.sqrt(T), np.float32)
+        return self.run("segment", feeds)
+
+    def begin_steps(self):
+        """From the memory of segments to a ring, here of all slots that it may ever need."""
+        memories = {name: value for name, value in self.state.items() if name.endswith(".memory")}
+        state = {name: value for name, value in self.state.items() if name not in memories}
+        self.slot = 0
+        if memories:
+            C, heads = self.manifest["rules"]["ring"]["most_keys"], self.manifest["config"]["heads"]
+            rings = self.zeros("step", C=C)
+            for name, memory in memories.items():
+                M, B, emb = memory.shape
+                d = emb // heads
+                ring = rings[name.removesuffix(".memory") + ".ring"]
+                for s in range(M):
+                    for b in range(B):
+                        for a in range(heads):
+                            ring[b * heads + a][s] = memory[s][b][a * d : (a + 1) * d]
+            state |= {name: value for name, value in rings.items() if name.endswith(".ring")}
+            state["bias"] = np.where(np.arange(C) < self.rows, 0, -np.inf).astype(np.float32)
+            self.slot = self.rows % C
+        self.state = state
+
+    def step(self, tokens):
+        """(B,) ids; logits (B, V)."""
+        feeds = {"tokens": tokens, **self.state}
+        if "slots" in self.inputs("step"):
+            feeds["slots"] = np.array([(row, self.slot) for row in range(self.sizes["B_heads"])], np.int64)
+            self.slot = (self.slot + 1) % self.manifest["rules"]["ring"]["most_keys"]
+        return self.run("step", feeds)

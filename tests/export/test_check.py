@@ -1,0 +1,198 @@
+"""The check passes exports that are right and fails those that are not: in weights, graphs, host code and files."""
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+
+import export.exporter
+import export.session
+from export import ExportError, ring
+from export.check import MULTIPLE, QUANTITIES, Compared, Errors, Found, check_export, replays
+from export.fold import fold
+from export.manifest import CHECKING, Manifest, describe_files
+from sharnn_py.memory import most_keys_of_a_step
+from tests.export.conftest import trained_looking
+
+
+def wrong(found):
+    return {(row.graph, row.what) for row in found.rows if not row.passed}
+
+
+def test_an_export_passes_and_everything_was_compared(exported):
+    found = check_export(exported)
+    assert found.passed
+    assert [(row.graph, row.what) for row in found.rows] == [
+        (graph, what) for graph in ("segment", "step", "step.int8") for what in QUANTITIES
+    ]
+    assert all(row.compared > 500 for row in found.rows)
+    assert "all within bounds" in found.summary()
+
+
+def test_replays_reach_every_edge_of_the_memory():
+    N = 6
+    seen = {(replay.stepwise, replay.batch > 1, replay.rows) for replay in replays(N)}
+    assert {(False, False, 0), (False, True, N - 4), (True, True, N - 4)} <= seen
+    lengths = {steps for replay in replays(N) for steps in replay.segments}
+    assert {1, N, N + 3} <= lengths
+    assert all(sum(r.segments) + r.rows > N for r in replays(N) if r.rows == N - 4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("seed", range(3))
+def test_models_of_other_seeds_pass(export_of, config, monkeypatch, precision, seed):
+    from tests.export import conftest
+
+    monkeypatch.setattr(conftest, "trained_looking", lambda config: trained_looking(config, 100 + seed))
+    _, folder = export_of(config, {"precision": precision})
+    found = check_export(folder)
+    assert found.passed, found.summary()
+
+
+KINDS = [
+    "encoder.weight", "decoder.bias", "blocks.1.rnn.W", "blocks.1.rnn.R", "blocks.1.rnn.B", "blocks.0.lnstart.weight",
+    "blocks.0.lnmem.weight", "blocks.0.lnmem.bias", "blocks.2.lnmid.weight", "blocks.2.attn.q.weight",
+    "blocks.2.attn.q.bias", "blocks.0.attn.qln.weight", "blocks.0.attn.qln.bias", "blocks.0.attn.gain",
+    "blocks.1.lnff.bias", "blocks.1.lnxff.weight", "blocks.1.boom.weight", "blocks.1.boom.bias",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_any_weight_that_is_a_little_wrong_is_seen(export_of, config, monkeypatch, name):
+    """By a five-hundredth: far above what rounding does, far below what a reader would notice."""
+
+    def faulty(parameters, config):
+        folded = fold(parameters, config)
+        if name in folded:
+            folded[name] = folded[name] * 1.002
+        return folded
+
+    monkeypatch.setattr(export.exporter, "fold", faulty)
+    if name == "decoder.bias" and not config.decoder_bias:
+        pytest.skip("a model of these semantics has no decoder bias")
+    _, folder = export_of(config)
+    assert wrong(check_export(folder))
+
+
+@pytest.mark.parametrize("fault", ["mask too narrow", "mask too wide", "not carried", "ring never wraps", "stale slot"])
+def test_a_host_that_breaks_a_rule_is_seen(exported, monkeypatch, fault):
+    original = export.session.segment_mask
+
+    def narrow(config, rows, steps):
+        mask = original(config, rows, steps)
+        if rows:
+            mask[:, np.argmax(np.isfinite(mask[0]))] = -np.inf
+        return mask
+
+    def wide(config, rows, steps):
+        mask = original(config, rows, steps)
+        return np.where(np.arange(mask.shape[1]) <= rows + np.arange(steps)[:, None], 0, mask).astype(np.float32)
+
+    if fault == "mask too narrow":
+        monkeypatch.setattr(export.session, "segment_mask", narrow)
+    elif fault == "mask too wide":
+        monkeypatch.setattr(export.session, "segment_mask", wide)
+    elif fault == "not carried":
+        monkeypatch.setattr(export.session.Session, "_carried", lambda self: self.reset(self.batch) or self._state)
+    elif fault == "ring never wraps":
+        monkeypatch.setattr(ring.Slots, "advance", lambda self: setattr(self, "held", min(self.held + 1, 99)))
+    else:
+        monkeypatch.setattr(ring.Slots, "after", lambda rows, capacity: ring.Slots(capacity, rows, 0))
+    assert wrong(check_export(exported))
+
+
+def test_a_number_that_is_none_never_passes():
+    errors = Errors()
+    errors.add(np.array([0.0, np.nan, 1.0]), np.zeros(3))
+    assert math.isnan(errors.rms)
+    assert math.isnan(errors.largest)
+    assert not Compared("step", "h", 3, errors.rms, errors.largest, 1.0, 1.0).passed
+    assert not Compared("step", "h", 3, 0.1, math.nan, 1.0, 1.0).passed
+
+
+def test_comparing_nothing_is_a_failure():
+    assert not Found().passed
+    assert Found().summary() == "nothing was compared"
+    assert not Found([Compared("step", "h", 0, 0.0, 0.0, 1.0, 1.0)]).passed
+
+
+def test_the_bound_is_the_one_that_is_documented():
+    assert MULTIPLE == 1.5
+
+
+@pytest.fixture
+def copied(exported, tmp_path):
+    return shutil.copytree(exported, tmp_path / "copy")
+
+
+@pytest.mark.parametrize("name", [
+    "segment.onnx", "step.onnx", "step.int8.onnx", "weights.safetensors", "weights.int8.safetensors",
+    "model.safetensors", "config.json", "vocabulary.json",
+])  # fmt: skip
+def test_a_tampered_file_is_refused_by_name(copied, name):
+    data = bytearray((copied / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copied / name).write_bytes(data)
+    with pytest.raises(ExportError, match=rf"{name} is not the file that was exported \(sha256"):
+        check_export(copied)
+    (copied / name).unlink()
+    with pytest.raises(ExportError, match=rf"{name} cannot be read \(No such file"):
+        check_export(copied)
+
+
+def rehash(folder):
+    """What someone does who changes a file and covers it up."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"] = describe_files(folder, {name: entry["for"] for name, entry in manifest["files"].items()})
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_weights_of_another_model_under_a_corrected_hash_are_found_by_comparing(copied, export_of, config, monkeypatch):
+    from tests.export import conftest
+
+    monkeypatch.setattr(conftest, "trained_looking", lambda config: trained_looking(config, 7))
+    _, foreign = export_of(config)
+    shutil.copyfile(foreign / "weights.safetensors", copied / "weights.safetensors")
+    rehash(copied)
+    found = check_export(copied)
+    assert not found.passed
+    assert {("segment", what) for what in QUANTITIES} <= wrong(found)
+    assert "segment, logits: off by" in found.summary()
+
+
+def test_a_model_of_another_config_is_refused(copied):
+    path = copied / "config.json"
+    path.write_text(path.read_text().replace('"max_memory": 6', '"max_memory": 5'))
+    rehash(copied)
+    with pytest.raises(ExportError, match="the manifest describe different models"):
+        check_export(copied)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda text: text[:200], "is damaged"),
+    (lambda text: text.replace("sharnn onnx 1", "sharnn onnx 9"), "has format 'sharnn onnx 9'"),
+    (lambda text: text.replace('"capacity"', '"volume"'), "capacity, volume missing or unknown"),
+    (lambda text: "[]", "has format None"),
+])  # fmt: skip
+def test_a_manifest_that_is_not_one_is_refused(copied, change, message):
+    path = copied / "manifest.json"
+    path.write_text(change(path.read_text()))
+    with pytest.raises(ExportError, match=message):
+        check_export(copied)
+
+
+def test_what_serving_does_not_need_may_be_left_out_of_what_is_served(copied):
+    manifest = Manifest.load(copied)
+    for name in [name for name, entry in manifest.files.items() if entry["for"] == CHECKING]:
+        (copied / name).unlink()
+    export.session.Session.load(copied).step(np.array([3]))
+    with pytest.raises(ExportError, match=r"model\.safetensors cannot be read"):
+        check_export(copied)
+
+
+def test_most_keys_of_a_step_is_all_that_a_ring_ever_holds(exported):
+    manifest = Manifest.load(exported)
+    session = export.session.Session.load(exported)
+    assert manifest.capacity == most_keys_of_a_step(session.config) == manifest.rules["ring"]["most_keys"]
