@@ -62,7 +62,8 @@ def onnx() -> None:
 def check(folder: Path, provider: Provider, json_path: Path | None, nodes: bool) -> int:
     """Compare the export in FOLDER with its PyTorch model, and say where its nodes run.
 
-    Exits with 0 if it computes the same and every node is where it should be, 1 if not, 3 if it was changed since or cannot be run.
+    Exits with 0 if it computes the same and every node is where it should be, 1 if not, 3 if it was changed since or
+    cannot be run.
     """
     if json_path is not None and not json_path.parent.is_dir():
         raise click.UsageError(f"{json_path}: there is no folder {json_path.parent}")
@@ -75,7 +76,7 @@ def check(folder: Path, provider: Provider, json_path: Path | None, nodes: bool)
     _print_placements(placements, nodes)
     _print_found(found)
     if misplaced:
-        click.echo(f"MISPLACED: {len(misplaced)} nodes do not run on {provider}, or could not run on CUDA; listed above")
+        click.echo(f"MISPLACED: {len(misplaced)} nodes are not on {provider} or could not be on CUDA; they are listed")
     if json_path is not None:
         report = {**found.to_json(), "placements": [dataclasses.asdict(node) for node in placements]}
         write_text(json_path, json.dumps(report, indent=2) + "\n")

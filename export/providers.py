@@ -77,7 +77,7 @@ def open_session(
     if provider != "cpu":
         check_libraries(provider)
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    settings = {"enable_cuda_graph": "1"} if cuda_graph else {}
+    settings = _provider_settings(provider, cuda_graph)
     onnxruntime.set_default_logger_severity(_SILENT)
     try:
         session = onnxruntime.InferenceSession(str(model), options, providers=[(PROVIDERS[provider], settings)])
@@ -95,6 +95,13 @@ def open_session(
             "check that the GPU is one that this onnxruntime supports"
         )
     return session
+
+
+def _provider_settings(provider: Provider, cuda_graph: bool) -> dict[str, str]:
+    if provider == "cuda":
+        # float32 means float32: by default products would be of TF32, whose numbers have 10 bits.
+        return {"use_tf32": "0", "enable_cuda_graph": str(int(cuda_graph))}
+    return {"trt_cuda_graph_enable": str(int(cuda_graph))} if provider == "tensorrt" else {}
 
 
 def installed_wheels() -> list[str]:

@@ -118,3 +118,27 @@ def test_a_corrupt_graph_is_one_sentence(tmp_path, data):
     with pytest.raises(ExportError, match="is not a graph that onnxruntime can run") as raised:
         open_session(tmp_path / "graph.onnx", "cpu")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("provider", "settings"), [
+    ("cpu", {}),
+    ("cuda", {"use_tf32": "0", "enable_cuda_graph": "1"}),
+    ("tensorrt", {"trt_cuda_graph_enable": "1"}),
+])  # fmt: skip
+def test_products_are_of_float32_and_graphs_are_each_providers_own_option(libraries, monkeypatch, provider, settings):
+    given = []
+
+    class Opened:
+        def __init__(self, model, options, providers):
+            given.extend(providers)
+
+        def disable_fallback(self):
+            pass
+
+        def get_providers(self):
+            return [given[0][0]]
+
+    libraries()
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Opened)
+    open_session("graph.onnx", provider, cuda_graph=True)
+    assert given == [(providers.PROVIDERS[provider], settings)]

@@ -11,9 +11,11 @@ def loaded(code, *modules):
     return subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.strip()
 
 
-@pytest.mark.parametrize("package", ["sharnn_py", "julia_bridge", "parity", "export", "sharnn_py.cli", "parity.cli"])
+@pytest.mark.parametrize(
+    "package", ["sharnn_py", "julia_bridge", "parity", "export", "sharnn_py.cli", "parity.cli", "export.cli"]
+)
 def test_importing_loads_neither_torch_nor_julia(package):
-    assert loaded(f"import {package}", "torch", "juliacall", "juliapkg", "onnxruntime") == "[]"
+    assert loaded(f"import {package}", "torch", "juliacall", "juliapkg", "onnxruntime", "onnx") == "[]"
 
 
 def test_a_model_loads_torch_but_no_julia():
@@ -21,8 +23,9 @@ def test_a_model_loads_torch_but_no_julia():
 
 
 def test_every_public_name_is_there():
+    import export
     import parity
     import sharnn_py
 
-    for package in (sharnn_py, parity):
+    for package in (sharnn_py, parity, export):
         assert all(getattr(package, name) is not None for name in package.__all__)
