@@ -76,9 +76,11 @@ def rules(config: Config) -> dict[str, Any]:
     if not config.attention_layers:
         return {}
     N = config.max_memory
+    short, long = f"T < {N}", f"T >= {N}"
+    held = "M" if config.attends(0) else "1"
     dropped = {
-        "paper": f"min(M, max(0, M + T - {N}) if T < {N} else T - {N})",
-        "julia": f"min(M, max(0, {'M' if config.attends(0) else 1} + T - {N}))",
+        "paper": {short: f"min(M, max(0, M + T - {N}))", long: f"min(M, T - {N})"},
+        "julia": {short: f"min(M, max(0, {held} + T - {N}))", long: f"min(M, {held} + T - {N})"},
     }
     return {
         "mask": {

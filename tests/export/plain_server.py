@@ -38,6 +38,9 @@ class PlainServer:
             if port["name"] + ".next" in carried
         }
 
+    def rule(self, about, name):
+        return self.manifest["rules"][about][name]
+
     def inputs(self, graph):
         return [port["name"] for port in self.manifest["graphs"][graph]["inputs"]]
 
@@ -52,7 +55,8 @@ class PlainServer:
         T, M, N = len(tokens), self.rows, self.manifest["config"]["max_memory"]
         feeds = {"tokens": tokens, **self.state}
         if "mask" in self.inputs("segment"):
-            dropped = eval(self.manifest["rules"]["mask"]["dropped"], {"max": max, "min": min}, {"M": M, "T": T})
+            known = {"M": M, "T": T, "max": max, "min": min}
+            (dropped,) = [eval(n, known) for case, n in self.rule("mask", "dropped").items() if eval(case, known)]
             t, j = np.arange(T)[:, None], np.arange(M + T)
             feeds["mask"] = np.where((dropped <= j) & (j <= M + t), 0, -np.inf).astype(np.float32)
             self.rows = min(N, M + T)
@@ -66,7 +70,7 @@ class PlainServer:
         state = {name: value for name, value in self.state.items() if name not in memories}
         self.slot = 0
         if memories:
-            C, heads = self.manifest["rules"]["ring"]["most_keys"], self.manifest["config"]["heads"]
+            C, heads = self.rule("ring", "most_keys"), self.manifest["config"]["heads"]
             rings = self.zeros("step", C=C)
             for name, memory in memories.items():
                 M, B, emb = memory.shape
@@ -86,5 +90,5 @@ class PlainServer:
         feeds = {"tokens": tokens, **self.state}
         if "slots" in self.inputs("step"):
             feeds["slots"] = np.array([(row, self.slot) for row in range(self.sizes["B_heads"])], np.int64)
-            self.slot = (self.slot + 1) % self.manifest["rules"]["ring"]["most_keys"]
+            self.slot = (self.slot + 1) % self.rule("ring", "most_keys")
         return self.run("step", feeds)
