@@ -41,5 +41,5 @@ def capture(run: Callable[[RunOptions], None], state: Sequence[OrtValue], logits
 
 def _options(graph: int) -> RunOptions:
     options = RunOptions()
-    options.add_run_config_entry("gpu_graph_annotation_id", str(graph))
+    options.add_run_config_entry("gpu_graph_id", str(graph))
     return options

@@ -20,7 +20,7 @@ class Device:
         self.runs = 0
 
     def run(self, options):
-        graph = options.get_run_config_entry("gpu_graph_annotation_id")
+        graph = options.get_run_config_entry("gpu_graph_id")
         self.runs += 1
         stale = graph in self.recorded and not self.rightly
         if graph != "-1":
@@ -33,7 +33,7 @@ class Device:
 def test_a_recording_is_seen_to_compute_the_same_and_moves_nothing_on():
     device = Device()
     options = capture(device.run, [device.state], device.logits, graph=7)
-    assert options.get_run_config_entry("gpu_graph_annotation_id") == "7"
+    assert options.get_run_config_entry("gpu_graph_id") == "7"
     assert device.recorded == ["7", "7"]
     assert device.state.numpy() == [3.0]
     device.run(options)

@@ -1,0 +1,129 @@
+"""onnxruntime's own CUDA partitioner, and the host's side of serving on a GPU, where there is none.
+
+`pretend_cuda` makes the CUDA provider load. What a GPU computes is seen in test_gpu.py, on one.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    not (sys.platform == "linux" and shutil.which("gcc") and shutil.which("objdump")),
+    reason="gcc and objdump build the pretended CUDA; here one is missing. test_placement.py holds the same graphs "
+    "against the list of CUDA's kernels",
+)
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory):
+    from tests.export.pretend_cuda import build
+
+    folder = tmp_path_factory.mktemp("cuda")
+    build(folder)
+    return folder
+
+
+@pytest.fixture
+def on_pretended(libraries):
+    """Run a program in a process of its own, where there seems to be a GPU, and read the JSON that it prints."""
+
+    def run(code, *arguments):
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(libraries)}
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=100)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+PLACE = """
+import json, sys
+from pathlib import Path
+from export.placement import place_graphs
+print(json.dumps([[node.graph, node.op, node.provider, node.why] for node in place_graphs(Path(sys.argv[1]), "cuda")]))
+"""
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("changes", [{}, dict(heads=1), dict(attention_layers=(0, 1, 2), tied=False, heads=4)])
+def test_onnxruntime_puts_every_node_on_cuda(on_pretended, export_of, config, precision, changes):
+    _, folder = export_of(config, {"precision": precision}, **changes)
+    placed = on_pretended(PLACE, folder)
+    assert {(graph, provider, why) for graph, _, provider, why in placed} == {
+        ("segment", "cuda", ""), ("step", "cuda", "")
+    }  # fmt: skip
+    assert {"LSTM", "ScatterND", "Softmax", "LayerNormalization"} <= {op for _, op, _, _ in placed}
+
+
+REFUSED = """
+import json, sys
+from pathlib import Path
+from export import ProviderError
+from export.providers import open_session
+try:
+    open_session(Path(sys.argv[1]), "cuda")
+except ProviderError as error:
+    print(json.dumps(str(error)))
+"""
+
+
+def test_onnxruntime_agrees_that_an_int8_step_would_fall_to_the_cpu(on_pretended, exported):
+    said = on_pretended(REFUSED, exported / "step.int8.onnx")
+    assert said.startswith(f"cuda cannot run {exported / 'step.int8.onnx'}: ")
+    assert "fallback to CPU EP has been explicitly disabled" in said
+
+
+SERVE = """
+import ctypes, json, sys
+import numpy as np
+from export import Session
+
+cuda = ctypes.CDLL("libcudart.so.13")
+counts = []
+session = Session.load(sys.argv[1], "cuda", cuda_graph=sys.argv[2] == "graph")
+session.load_state(sys.argv[3])
+session.save_state(sys.argv[3] + ".segment")
+for fed in (session, session, session.fork(), session.fork()):
+    assert fed.step(np.array([3, 4])).shape == (2, session.config.vocab)
+    counts.append((cuda.pretended_recordings(), cuda.pretended_replays()))
+session.save_state(sys.argv[3] + ".step")
+assert session.prefill(np.array([[3, 4]] * 5)).shape == (5, 2, session.config.vocab)
+print(json.dumps([session.provider, session.config.max_memory, counts]))
+"""
+
+
+@pytest.mark.parametrize("graph", ["graph", "plain"])
+def test_state_stays_on_the_device_and_comes_back_whole(on_pretended, exported, tmp_path, graph):
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    from sharnn_py import TorchSession
+
+    theirs = TorchSession.load(exported)
+    theirs.reset(2)
+    theirs.prefill(np.arange(8).reshape(4, 2))
+    theirs.save_state(tmp_path / "state")
+    provider, _, counts = on_pretended(SERVE, exported, graph, tmp_path / "state")
+    assert provider == "cuda"
+    before, after = load_file(tmp_path / "state"), load_file(tmp_path / "state.segment")
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    stepped = load_file(tmp_path / "state.step")
+    for (
+        name,
+        array,
+    ) in before.items():  # no kernel ran, so that h and c are as they were, and the rows before the step's
+        kept = len(array) if name.endswith("memory") else None
+        assert np.array_equal(stepped[name][:kept], array)
+    if graph == "plain":
+        assert counts == [[0, 0]] * 4
+    else:  # each state is recorded once, replayed to be compared, and then step by step
+        assert [recordings for recordings, _ in counts] == [1, 1, 2, 3]
+        replays = [replays for _, replays in counts]
+        assert replays[1] == replays[0] + 1
+        assert replays[2] - replays[1] == replays[3] - replays[2] == replays[0]
