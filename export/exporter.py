@@ -104,7 +104,7 @@ def _write_graphs(
     for graph in graphs.values():
         _refuse_unplaceable(graph)
     if int8:
-        quantised = _write_weights(folder, "weights.int8.safetensors", quantise_products(folded, config), files)
+        quantised = _write_weights(folder, "weights.int8.safetensors", quantise_products(folded), files)
         graphs["step.int8"] = step(config, precision, weights | quantised)
     described = {}
     for name, graph in graphs.items():

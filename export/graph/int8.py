@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.graph.builder import ELEMENT, Graph
-from sharnn_py.config import Config
-
 _MIDDLE = 64
 """What zero becomes: activations are stored as 1 to 127."""
 
@@ -27,12 +25,14 @@ def quantise(weight: NDArray[np.float64]) -> tuple[NDArray[np.int8], NDArray[np.
     return np.rint(weight / scale.astype(np.float64)).clip(-127, 127).astype(np.int8), scale
 
 
-def quantise_products(folded: Mapping[str, NDArray[np.float64]], config: Config) -> dict[str, NDArray[Any]]:
-    """`<name>.int8` and `<name>.scale` for every weight of `export.fold` that a step multiplies by."""
-    decoder = "encoder.weight" if config.tied else "decoder.weight"
+def quantise_products(folded: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
+    """`<name>.int8` and `<name>.scale` for every weight of `export.fold` that a block multiplies by.
+
+    The decoder stays in float32: most of what int8 cost in bits per byte was its share (docs/onnx.md).
+    """
     quantised: dict[str, NDArray[Any]] = {}
     for name, weight in folded.items():
-        if name == decoder or name.endswith((".rnn.W", ".rnn.R")):
+        if name.endswith((".rnn.W", ".rnn.R")):
             weight = weight.T  # those are stored (out, in)
         elif not name.endswith((".attn.q.weight", ".boom.weight")):
             continue

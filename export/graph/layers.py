@@ -65,12 +65,9 @@ def decode(g: Graph, config: Config, h: str) -> None:
     weight = "encoder.weight" if config.tied else "decoder.weight"
     last = "logits" if g.precision == "float32" else "logits_float16"
     product = "logits_product" if config.decoder_bias else last
-    if is_int8(g, weight):
-        x = int8_product(g, h, weight, product)
-    else:
-        # Runtimes fold this into the product or do it once; stored both ways, a tied weight would be there twice.
-        columns = g.add("Transpose", [g.weight(weight)], "decoder.weight.T", perm=[1, 0])  # (H, V)
-        x = g.add("MatMul", [h, columns], product)
+    # Runtimes fold this into the product or do it once; stored both ways, a tied weight would be there twice.
+    columns = g.add("Transpose", [g.weight(weight)], "decoder.weight.T", perm=[1, 0])  # (H, V)
+    x = g.add("MatMul", [h, columns], product)
     if config.decoder_bias:
         x = g.add("Add", [x, g.weight("decoder.bias")], last)
     g.cast(x, "float32", "logits")
