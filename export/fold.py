@@ -5,7 +5,7 @@ The folding is done in float64 and rounded once, at the end, by whoever stores t
 | folded | shape | from |
 | --- | --- | --- |
 | `encoder.weight` | (V, H) | as it is |
-| `blocks.*.rnn.W`, `blocks.*.rnn.R` | (4H, H) | torch's gates i f g o put in ONNX's order i o f c |
+| `blocks.*.rnn.W`, `blocks.*.rnn.R` | (H, 4H) | transposed; torch's gates i f g o put in ONNX's order i o f c |
 | `blocks.*.rnn.B` | (8H,) | both biases added, then 4H zeros: ONNX's second bias |
 | `blocks.*.<norm>.weight`, `.bias` | (H,) | of every LayerNorm; under julia the weight times sqrt((H-1)/H) |
 | `blocks.*.attn.q.weight` | (H, H) | transposed: (in, out) |
@@ -16,6 +16,9 @@ The folding is done in float64 and rounded once, at the end, by whoever stores t
 
 The gain of the keys can move to the queries, for q . (ks * k) = (q * ks) . k, and the gain of the values behind the
 mix, for it is the same for every key. So one tensor, the memory, serves as keys and as values.
+
+Weights of products are stored (in, out), as a row times such a matrix reads it from end to end; ONNX's LSTM wants its
+own the other way round, which runtimes do once, when they load `segment`.
 """
 
 from __future__ import annotations
@@ -61,8 +64,8 @@ def _block(block: Mapping[str, Array], config: Config, attends: bool) -> dict[st
     H, program = config.emb, config.semantics.layer_norm
     bias = _gates(block["rnn.bias_ih_l0"] + block["rnn.bias_hh_l0"])
     folded = {
-        "rnn.W": _gates(block["rnn.weight_ih_l0"]),
-        "rnn.R": _gates(block["rnn.weight_hh_l0"]),
+        "rnn.W": _gates(block["rnn.weight_ih_l0"]).T,
+        "rnn.R": _gates(block["rnn.weight_hh_l0"]).T,
         "rnn.B": np.concatenate([bias, np.zeros_like(bias)]),
     }
     for norm in ("lnstart", "lnff", "lnxff", *(("lnmem", "lnmid", "attn.qln") if attends else ())):

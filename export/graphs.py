@@ -20,10 +20,10 @@ Precision = Literal["exported", "int8"]
 class Graphs:
     """An export folder, verified, for one provider.
 
-    On the CPU weights are held in one of two ways. For one sequence every product reads each weight once, so the
-    graphs share the file's own pages, unpacked: nothing is copied, and a large page of a file is read faster than
-    the small ones of a copy. From two sequences on, onnxruntime's packed copies pay for themselves, up to twice; two
-    graphs would have two, so only the one in use is open.
+    On the CPU onnxruntime packs a copy of the weights, which makes products of many rows up to twice as fast. A step of
+    one sequence has products of one row, which read each weight once: its weights are the pages of the file itself, of
+    which there is no copy. So that a process never holds more than one copy, only the graph in use is open; opening the
+    other one takes as long as some steps.
     """
 
     def __init__(
@@ -41,47 +41,41 @@ class Graphs:
         self._folder, self._threads, self._cuda_graph = folder, threads, cuda_graph
         self._step = "step.int8" if precision == "int8" else "step"
         self._numbers = itertools.count(1)
-        self._open: dict[str, tuple[bool, InferenceSession]] = {}
-        self._files: dict[str, np.ndarray[Any, Any]] = {}
+        self._open: dict[tuple[str, bool], InferenceSession] = {}
 
-    def segment(self, batch: int) -> InferenceSession:
-        """For segments of that many sequences."""
-        return self._session("segment", packed=batch > 1)
+    def segment(self) -> InferenceSession:
+        """For segments."""
+        return self._session("segment", mapped=False)
 
     def step(self, batch: int) -> InferenceSession:
         """For steps of that many sequences."""
-        return self._session(self._step, packed=batch > 1 or self._step == "step.int8")
+        return self._session(self._step, mapped=batch == 1 and self._step == "step" and self.provider == "cpu")
 
     def number(self) -> int | None:
         """A fresh number for a CUDA graph; None if there are to be none."""
         return next(self._numbers) if self._cuda_graph else None
 
-    def _session(self, graph: str, packed: bool) -> InferenceSession:
-        shared = self.provider == "cpu" and not packed
-        if graph not in self._open or self._open[graph][0] != shared:
+    def _session(self, graph: str, mapped: bool) -> InferenceSession:
+        key = graph, mapped
+        if key not in self._open:
             if self.provider == "cpu":
-                for other in [name for name in self._open if name == graph or not (shared and self._open[name][0])]:
-                    del self._open[other]
-            session = open_session(
+                self._open.clear()
+            self._open[key] = open_session(
                 self._folder / self.manifest.graphs[graph]["file"],
                 self.provider,
                 threads=self._threads,
-                prepack=not shared,
+                weights=self._mapped(graph) if mapped else None,
                 cuda_graph=self._cuda_graph and graph != "segment",
-                weights=self._mapped(graph) if shared else None,
             )
-            self._open[graph] = shared, session
-        return self._open[graph][1]
+        return self._open[key]
 
     def _mapped(self, graph: str) -> dict[str, OrtValue]:
-        """The graph's weights where they lie in the file, mapped into memory once for all graphs."""
-        entries = self.manifest.graphs[graph]["weights"]
-        return {entry["name"]: OrtValue.ortvalue_from_numpy(self._view(entry)) for entry in entries}
+        """The graph's weights where they lie in their file."""
+        return {entry["name"]: OrtValue.ortvalue_from_numpy(self._view(entry)) for entry in self._entries(graph)}
+
+    def _entries(self, graph: str) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = self.manifest.graphs[graph]["weights"]
+        return entries
 
     def _view(self, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
-        dtype, shape = np.dtype(entry["dtype"]), tuple(entry["shape"])
-        start, size = entry["offset"], int(np.prod(shape)) * dtype.itemsize
-        if entry["file"] not in self._files:
-            self._files[entry["file"]] = np.memmap(self._folder / entry["file"], np.uint8, "r")
-        view: np.ndarray[Any, Any] = self._files[entry["file"]][start : start + size].view(dtype).reshape(shape)
-        return view
+        return np.memmap(self._folder / entry["file"], entry["dtype"], "r", entry["offset"], tuple(entry["shape"]))

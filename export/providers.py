@@ -47,16 +47,15 @@ def open_session(
     provider: Provider,
     *,
     threads: int | None = None,
-    prepack: bool = True,
     weights: Mapping[str, OrtValue] | None = None,
     cuda_graph: bool = False,
     record_placement: bool = False,
 ) -> InferenceSession:
     """A session whose every node runs on `provider`.
 
-    `threads` is the number of threads within an operator, by default onnxruntime's choice. Without `prepack` the
-    weights stay as the file has them; `weights` are then used where they lie. `cuda_graph` makes runs replayable;
-    `record_placement` keeps every node's provider (`export.placement.assigned_providers`).
+    `threads` is the number of threads within an operator, by default onnxruntime's choice. `weights`, by name, are used
+    where they lie, and not copied in another order. `cuda_graph` makes runs replayable; `record_placement` keeps every
+    node's provider (`export.placement.assigned_providers`).
 
     Raises `ProviderError` if the provider cannot be had or cannot take every node, saying what is missing and how to
     get it; `ExportError` for a file that is not a graph.
@@ -68,7 +67,7 @@ def open_session(
     options.log_severity_level = _SILENT
     if threads is not None:
         options.intra_op_num_threads = threads
-    if not prepack:
+    if weights is not None:
         options.add_session_config_entry("session.disable_prepacking", "1")
     for name, value in (weights or {}).items():
         options.add_initializer(name, value)
@@ -87,6 +86,7 @@ def open_session(
         raise ExportError(f"{model} is not a graph that onnxruntime can run: {_first_line(error)}") from error
     finally:
         onnxruntime.set_default_logger_severity(_WARNING)
+    session.weights = weights  # which it does not own, and which have to live as long as it
     session.disable_fallback()  # nor may a failed run go on elsewhere
     used = NAMES.get(session.get_providers()[0], session.get_providers()[0])
     if used != provider:

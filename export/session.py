@@ -58,7 +58,7 @@ class Session(BaseSession):
         """
         folder = Path(folder)
         graphs = Graphs(folder, provider, precision, threads, cuda_graph)
-        graphs.segment(1)  # a provider that cannot be had is an error here, not at the first token
+        graphs.segment()  # a provider that cannot be had is an error here, not at the first token
         listed = folder / "vocabulary.json"
         return cls(graphs, Vocabulary.load(listed) if listed.name in graphs.manifest.files else None)
 
@@ -74,7 +74,7 @@ class Session(BaseSession):
     def prefill(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """Feed one segment, (T, B) ids; logits (T, B, V)."""
         tokens = self.check_tokens(tokens, 2)
-        state, session = self._carried(), self._graphs.segment(tokens.shape[1])
+        state, session = self._carried(), self._graphs.segment()
         steps, batch = tokens.shape
         feeds: dict[str, NDArray[Any]] = {"tokens": np.ascontiguousarray(tokens)}
         if self.config.attention_layers:

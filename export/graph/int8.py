@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.graph.builder import ELEMENT, Graph
+
 _MIDDLE = 64
 """What zero becomes: activations are stored as 1 to 127."""
 
@@ -32,11 +33,8 @@ def quantise_products(folded: Mapping[str, NDArray[np.float64]]) -> dict[str, ND
     """
     quantised: dict[str, NDArray[Any]] = {}
     for name, weight in folded.items():
-        if name.endswith((".rnn.W", ".rnn.R")):
-            weight = weight.T  # those are stored (out, in)
-        elif not name.endswith((".attn.q.weight", ".boom.weight")):
-            continue
-        quantised[f"{name}.int8"], quantised[f"{name}.scale"] = quantise(weight)
+        if name.endswith((".rnn.W", ".rnn.R", ".attn.q.weight", ".boom.weight")):
+            quantised[f"{name}.int8"], quantised[f"{name}.scale"] = quantise(weight)
     return quantised
 
 

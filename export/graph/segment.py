@@ -46,7 +46,10 @@ def _lstm(g: Graph, config: Config, x: str, i: int) -> str:
     for part in ("h", "c"):
         g.input(f"{layer}.{part}", g.precision, ["B", H])
         state.append(g.add("Unsqueeze", [f"{layer}.{part}", g.integers(0)], f"{block}.{part}_in"))  # (1, B, H)
-    W, R = g.weight(f"{block}.rnn.W", (1, 4 * H, H)), g.weight(f"{block}.rnn.R", (1, 4 * H, H))
+    W, R = (
+        g.add("Transpose", [g.weight(f"{block}.rnn.{name}", (1, H, 4 * H))], f"{block}.rnn.{name}.T", perm=[0, 2, 1])
+        for name in "WR"
+    )  # (1, 4H, H)
     B = g.weight(f"{block}.rnn.B", (1, 8 * H))
     y, h, c = g.split(
         "LSTM",

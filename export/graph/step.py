@@ -73,8 +73,8 @@ def _gates(g: Graph, config: Config, x: str, h: str, block: str) -> str:
         x = int8_product(g, x, f"{block}.rnn.W", f"{block}.rnn_x")
         h = int8_product(g, h, f"{block}.rnn.R", f"{block}.rnn_h")
         return g.add("Add", [g.add("Add", [x, bias], f"{block}.rnn_input"), h], f"{block}.rnn_gates")
-    x = g.add("Gemm", [x, g.weight(f"{block}.rnn.W"), bias], f"{block}.rnn_input", transB=1)
-    return g.add("Gemm", [h, g.weight(f"{block}.rnn.R"), x], f"{block}.rnn_gates", transB=1)
+    x = g.add("Gemm", [x, g.weight(f"{block}.rnn.W"), bias], f"{block}.rnn_input")
+    return g.add("Gemm", [h, g.weight(f"{block}.rnn.R"), x], f"{block}.rnn_gates")
 
 
 def _attend(g: Graph, config: Config, x: str, i: int) -> str:

@@ -44,7 +44,7 @@ def test_queries_carry_the_gains_of_queries_and_keys_and_the_scale(model, folded
 
 def test_gates_are_in_the_order_i_o_f_c(model, folded):
     torch_rows = model.blocks[1].rnn.weight_hh_l0.detach().double().numpy().reshape(4, model.config.emb, -1)  # i f g o
-    rows = folded["blocks.1.rnn.R"].reshape(4, model.config.emb, -1)
+    rows = folded["blocks.1.rnn.R"].T.reshape(4, model.config.emb, -1)
     for ours, theirs in zip((0, 1, 2, 3), (0, 3, 1, 2), strict=True):
         assert np.array_equal(rows[ours], torch_rows[theirs])
 

@@ -20,7 +20,7 @@ def of_block(model, i):
 
 LAYERS = Counter(LayerNormalization=3, MatMul=1, Add=2, Mul=2, Sigmoid=1, Reshape=1, ReduceSum=1)
 JULIA_BOOM = Counter(Pad=1)
-SEGMENT_LSTM = Counter(LSTM=1, Unsqueeze=2, Squeeze=3)
+SEGMENT_LSTM = Counter(LSTM=1, Transpose=2, Unsqueeze=2, Squeeze=3)
 STEP_LSTM = Counter(Gemm=2, Split=2, Sigmoid=1, Tanh=2, Mul=3, Add=1)
 SEGMENT_ATTENTION = Counter(
     LayerNormalization=3, Concat=1, Slice=1, MatMul=3, Add=3, Reshape=3, Transpose=4, Softmax=1, Mul=1

@@ -148,6 +148,14 @@ def test_a_state_read_and_written_back_changes_nothing(onnx, tmp_path):
     np.testing.assert_array_equal(onnx.step(np.array([9])), before)
 
 
+def test_scoring_in_between_leaves_steps_as_they_are(onnx):
+    """Only the graph in use is open, but a state that steps keeps what it runs on."""
+    alone = onnx.fork()
+    for token in (3, 4, 5, 6):
+        onnx.score("words")
+        np.testing.assert_array_equal(onnx.step(np.array([token])), alone.step(np.array([token])))
+
+
 BAD_TOKENS = [
     (lambda s: s.step(np.array([29])), "ids run from 29 to 29.*0 to 28"),
     (lambda s: s.step(np.array([-1])), "ids run from -1"),
