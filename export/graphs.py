@@ -10,6 +10,7 @@ import numpy as np
 from onnxruntime import InferenceSession, OrtValue
 
 from export.errors import ExportError
+from export.freed import return_freed_memory
 from export.manifest import SERVING, Manifest
 from export.providers import Provider, open_session
 from sharnn_py.config import Config
@@ -58,8 +59,9 @@ class Graphs:
     def _session(self, graph: str, mapped: bool) -> InferenceSession:
         key = graph, mapped
         if key not in self._open:
-            if self.provider == "cpu":
+            if self.provider == "cpu" and self._open:
                 self._open.clear()
+                return_freed_memory()
             self._open[key] = open_session(
                 self._folder / self.manifest.graphs[graph]["file"],
                 self.provider,
@@ -79,3 +81,4 @@ class Graphs:
 
     def _view(self, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
         return np.memmap(self._folder / entry["file"], entry["dtype"], "r", entry["offset"], tuple(entry["shape"]))
+

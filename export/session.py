@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from export.carried import Carried, Layers, check_layers, zeros
+from export.freed import return_freed_memory
 from export.graphs import Graphs, Precision
 from export.mask import segment_mask
 from export.providers import Provider
@@ -148,6 +149,7 @@ class Session(BaseSession):
             return self._state
         stepping = self._ring(self.state())
         self._state = stepping
+        return_freed_memory()  # of a segment graph, which the state before kept alive
         return stepping
 
     def _must_grow(self, slots: Slots) -> bool:
