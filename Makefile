@@ -12,9 +12,11 @@ parity: $(INSTALLED)  ## hold the port against every packaged recording and agai
 test: $(INSTALLED)  ## the tests
 	$(BIN)/python -m pytest
 
-bench: $(INSTALLED)  ## speed, as ratios measured in one run
+bench: $(INSTALLED)  ## speed and memory, as ratios measured in one run; takes half an hour
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group bench
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.bridge
+	$(BIN)/python -m tests.bench.serving
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

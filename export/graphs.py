@@ -81,4 +81,3 @@ class Graphs:
 
     def _view(self, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
         return np.memmap(self._folder / entry["file"], entry["dtype"], "r", entry["offset"], tuple(entry["shape"]))
-
