@@ -356,8 +356,9 @@ def run_script(script: str, **environment: str) -> str:
 
 
 SPIN = """
-    import os, time
+    import os, signal, time
     from julia_bridge import Worker
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a program begun in the background ignores
     with Worker(timeout=100) as julia:
         julia.include({probe!r})
         julia.call("Probe.identity", 0)
