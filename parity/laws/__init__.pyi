@@ -1,0 +1,28 @@
+from .again import again, reporting
+from .backend import Backend, Layers
+from .laws import LAWS, Subject
+from .machine import sequences_machine
+from .oracle import Oracle
+from .strategies import Spec, configs, parameters, specs, states, token_segments, tokens
+from .truth import Broken, Truth, check
+
+__all__ = [
+    "LAWS",
+    "Backend",
+    "Broken",
+    "Layers",
+    "Oracle",
+    "Spec",
+    "Subject",
+    "Truth",
+    "again",
+    "check",
+    "configs",
+    "parameters",
+    "reporting",
+    "sequences_machine",
+    "specs",
+    "states",
+    "token_segments",
+    "tokens",
+]

@@ -1,0 +1,154 @@
+"""The laws' interface on everything here that runs a SHA-RNN: PyTorch, onnxruntime, Julia."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from export.exporter import export_checkpoint
+from export.session import Session as OnnxSession
+from julia_bridge import JuliaModel, JuliaState, Worker
+from julia_bridge.model import LayerArrays, Source
+from parity.laws.backend import Array, Backend, Layers
+from sharnn_py.checkpoint import save_checkpoint
+from sharnn_py.config import Config
+from sharnn_py.files import write_bytes
+from sharnn_py.model import SHARNN
+from sharnn_py.state import LayerState, State
+from sharnn_py.state_file import METADATA, name_tensors, read_layers
+from sharnn_py.torch_session import TorchSession
+from sharnn_py.weights import to_julia
+
+Parameters = Mapping[str, Array]
+
+
+def model_of(config: Config, parameters: Parameters) -> SHARNN:
+    """The PyTorch model with these parameters."""
+    model = SHARNN(config)
+    model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in parameters.items()})
+    return model.eval()
+
+
+class TorchBackend(Backend):
+    """PyTorch, in float32 or float64."""
+
+    def __init__(self, config: Config, parameters: Parameters, dtype: Any = np.float32) -> None:
+        self.config, self.dtype = config, dtype
+        kind = {np.float32: torch.float32, np.float64: torch.float64}[dtype]
+        self.session = TorchSession(model_of(config, parameters).to(kind))
+
+    def start(self, batch: int) -> None:
+        self.session.reset(batch)
+
+    def feed(self, tokens: NDArray[np.int64]) -> Array:
+        with torch.no_grad():
+            logits, self.session.state = self.session.model(torch.from_numpy(tokens), self.session.state)
+        found: Array = logits.numpy()
+        return found
+
+    def read(self) -> Layers:
+        return [tuple(t.numpy().copy() for t in layer.tensors()) for layer in self.session.state.layers]  # type: ignore[misc]
+
+    def write(self, layers: Layers) -> None:
+        made = (LayerState(*(torch.from_numpy(a.astype(self.dtype)) for a in layer)) for layer in layers)
+        self.session.state = State(tuple(made))
+
+    def fork(self) -> TorchBackend:
+        other = object.__new__(type(self))
+        other.config, other.dtype, other.session = self.config, self.dtype, self.session.fork()
+        return other
+
+    def save(self, path: Path) -> None:
+        self.session.save_state(path)
+
+    def load(self, path: Path) -> None:
+        self.session.load_state(path)
+
+    def reorder(self, rows: Sequence[int]) -> None:
+        self.session.state = self.session.state[list(rows)]
+
+
+class OnnxBackend(Backend):
+    """An export on onnxruntime: its `segment` graph, or with `steps_only` its `step` graph and ring."""
+
+    def __init__(self, config: Config, parameters: Parameters, steps_only: bool = False) -> None:
+        self.config, self.steps_only = config, steps_only
+        folder = Path(tempfile.mkdtemp(prefix="sharnn-laws-"))
+        save_checkpoint(model_of(config, parameters), folder / "checkpoint")
+        export_checkpoint(folder / "checkpoint", folder / "export")
+        self.session = OnnxSession.load(folder / "export", threads=1)
+        weakref.finalize(self.session._graphs, shutil.rmtree, folder)  # every fork opens graphs from it
+
+    def start(self, batch: int) -> None:
+        self.session.reset(batch)
+
+    def feed(self, tokens: NDArray[np.int64]) -> Array:
+        if self.steps_only:
+            return np.stack([self.session.step(row) for row in tokens])
+        return self.session.prefill(tokens)
+
+    def read(self) -> Layers:
+        return list(self.session.state())
+
+    def write(self, layers: Layers) -> None:
+        self.session.set_state(layers)
+
+    def fork(self) -> OnnxBackend:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.session = self.session.fork()
+        return other
+
+    def save(self, path: Path) -> None:
+        self.session.save_state(path)
+
+    def load(self, path: Path) -> None:
+        self.session.load_state(path)
+
+
+class JuliaBackend(Backend):
+    """SHA-RNN in live Julia. Its state is the caller's: Julia is given it with each segment, and returns the next."""
+
+    def __init__(self, config: Config, parameters: Parameters, worker: Worker, source: Source = "reference") -> None:
+        self.config = config
+        tensors = {name: torch.from_numpy(np.array(value)) for name, value in parameters.items()}
+        ours = {name: tensor.numpy() for name, tensor in to_julia(tensors, config).items()}
+        self.model = JuliaModel(source, config, ours, worker)
+        self.state: JuliaState
+        self.start(1)
+
+    def start(self, batch: int) -> None:
+        h, none = np.zeros((batch, self.config.emb), np.float32), np.zeros((0, batch, self.config.emb), np.float32)
+        self.write([(h, h, none)] * self.config.layers)
+
+    def feed(self, tokens: NDArray[np.int64]) -> Array:
+        output = self.model.run(tokens, np.full_like(tokens, -1), self.state)
+        self.state = output.state
+        return np.array(output.logits)
+
+    def read(self) -> Layers:
+        return [(np.array(layer.h), np.array(layer.c), np.array(layer.memory)) for layer in self.state.layers]
+
+    def write(self, layers: Layers) -> None:
+        made = (LayerArrays(*(np.ascontiguousarray(a, np.float32) for a in layer)) for layer in layers)
+        self.state = JuliaState(tuple(made))
+
+    def fork(self) -> JuliaBackend:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def save(self, path: Path) -> None:
+        write_bytes(path, save(name_tensors(self.read()), metadata=METADATA))
+
+    def load(self, path: Path) -> None:
+        self.write(read_layers(path, "np"))

@@ -1,0 +1,49 @@
+"""`python -m tests.laws [NAME...]`: plant all faults, or these, and print which law finds each, and how soon."""
+
+from __future__ import annotations
+
+import functools
+import sys
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from julia_bridge import JuliaUnavailable, Worker, ensure
+from tests.laws.faults import FAULTS
+from tests.laws.kill import kill
+
+
+def main(names: list[str]) -> int:
+    console, table = Console(width=200), Table("fault", "in", "found by", "cases", "smallest case says", box=None)
+    lived = 0
+
+    @functools.cache
+    def worker() -> Worker:
+        ensure(print)
+        return Worker(timeout=300)
+
+    for name in names or FAULTS:
+        where, plant = FAULTS[name]
+        with pytest.MonkeyPatch.context() as patch:
+            plant(patch)
+            try:
+                found = kill(where, worker)
+            except JuliaUnavailable as reason:
+                table.add_row(name, where, f"not tried: {reason}", "", "")
+                continue
+        print(f"{name}: {'NOT FOUND' if found is None else found.law}", file=sys.stderr, flush=True)
+        if found is None:
+            lived += 1
+            table.add_row(name, where, "NOTHING", "", "")
+        else:
+            table.add_row(name, where, found.law, str(found.cases), found.message)
+        if names and found is not None:
+            print(found.case)
+    console.print(table)
+    print(f"{len(names or FAULTS) - lived} of {len(names or FAULTS)} found")
+    return 1 if lived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

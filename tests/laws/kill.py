@@ -1,0 +1,89 @@
+"""Finding a planted fault: which law did, after how many cases, and the smallest case that shows it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from julia_bridge import Worker
+from parity.laws.backends import JuliaBackend, OnnxBackend
+from parity.laws.laws import LAWS, Subject
+from tests.laws.subjects import torch_float32
+from tests.laws.torch_laws import TORCH_LAWS
+
+CASES = 40
+"""Tried of every law, until one does not hold."""
+
+
+@dataclass(frozen=True)
+class Kill:
+    law: str
+    cases: int
+    """Tried before the first that failed, over all laws before and this one."""
+    message: str
+    """What was broken, in the smallest case found."""
+    case: str
+    """That case: what was drawn."""
+
+
+def kill(where: str, worker: Callable[[], Worker]) -> Kill | None:
+    """The first law that does not hold on the back end `where`, or None: then the fault lives."""
+    tried = 0
+    for name, holds in laws_of(where, worker):
+        counter = _Counter(holds)
+        try:
+            settings(
+                max_examples=CASES, derandomize=True, database=None, deadline=None,
+                suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink),
+            )(given(st.data())(counter.run))()  # fmt: skip
+        except Exception as error:
+            notes = [note for note in getattr(error, "__notes__", []) if note.startswith("Draw ")]
+            message = str(error).splitlines()[0] if str(error) else repr(error)
+            return Kill(name, tried + counter.first, message, "\n".join(notes))
+        tried += counter.count
+    return None
+
+
+class _Counter:
+    """A law, the cases it was tried on, and the number of the first that failed."""
+
+    def __init__(self, holds: Callable) -> None:
+        self.holds, self.count, self.first = holds, 0, 0
+
+    @property
+    def run(self) -> Callable:
+        def run(data):
+            self.count += 1
+            try:
+                self.holds(data.draw)
+            except Exception:
+                self.first = self.first or self.count
+                raise
+
+        return run
+
+
+def laws_of(where: str, worker: Callable[[], Worker]) -> Iterator[tuple[str, Callable]]:
+    """The laws that a back end is held to, in order. Back ends are made within a law, with its fault in them."""
+    if where == "torch":
+        yield from TORCH_LAWS.items()
+    for semantics in ("julia", "paper"):
+        if where == "torch":
+            subject = Subject(torch_float32, semantics)
+        elif where == "julia":
+            if semantics == "paper":
+                return
+            make = functools.lru_cache(64)(lambda spec: JuliaBackend(spec.config, spec.parameters(), worker()))
+            subject = Subject(make, "julia", any_attention=False, any_semantics=False)
+        else:
+            steps = where == "onnx step"
+            make = functools.lru_cache(64)(
+                lambda spec, steps=steps: OnnxBackend(spec.config, spec.parameters(), steps_only=steps)
+            )
+            subject = Subject(make, semantics)
+        for name, law in LAWS.items():
+            yield f"{name} ({semantics})", functools.partial(law, subject)
