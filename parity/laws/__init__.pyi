@@ -3,6 +3,7 @@ from .backend import Backend, Layers
 from .laws import LAWS, Subject
 from .machine import sequences_machine
 from .oracle import Oracle
+from .record import record_case
 from .strategies import Spec, configs, parameters, specs, states, token_segments, tokens
 from .truth import Broken, Truth, check
 
@@ -19,6 +20,7 @@ __all__ = [
     "check",
     "configs",
     "parameters",
+    "record_case",
     "reporting",
     "sequences_machine",
     "specs",

@@ -1,7 +1,9 @@
 """The laws on live Julia: the reference statement, and SHA-RNN.jl itself where there is a checkout."""
 
+import dataclasses
 import os
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,11 @@ from hypothesis.stateful import run_state_machine_as_test
 from parity.laws.backends import JuliaBackend
 from parity.laws.laws import LAWS, Subject
 from parity.laws.machine import sequences_machine
-from parity.laws.strategies import specs
+from parity.laws.record import record_case
+from parity.laws.strategies import Spec, specs
+from parity.recording import discover
+from parity.suite import run_case
+from sharnn_py import JULIA, PAPER, Config, ConfigError
 from tests.laws.subjects import MAKERS
 
 
@@ -35,3 +41,18 @@ def test_law(law, make):
 def test_any_sequence_of_operations_with_julia_among_the_back_ends(make):
     machine = sequences_machine({**MAKERS, "julia": make}, specs("julia", any_attention=False))
     run_state_machine_as_test(machine, settings=settings(stateful_step_count=15))
+
+
+def test_a_case_becomes_a_recording_that_names_the_first_wrong_tensor(worker, tmp_path, monkeypatch):
+    config = Config(vocab=7, emb=4, hidden=8, layers=3, max_memory=3, semantics=JULIA)
+    segments = [np.array([[1, 2], [3, 4]]), np.array([[5, 6], [0, 1], [2, 2]])]
+    record_case(tmp_path / "case.safetensors", Spec(config, 1), segments, worker)
+    (recording,) = discover(tmp_path)
+    assert run_case(recording).verdict == "agrees"
+    monkeypatch.setattr("sharnn_py.model.rows_dropped", lambda *args: 0)
+    result = run_case(recording)
+    assert result.verdict == "diverges"
+    assert result.first is not None
+    assert result.first.name == "eval/2/mem_in.2.size"
+    with pytest.raises(ConfigError, match="semantics are not julia's"):
+        record_case(tmp_path / "x.safetensors", Spec(dataclasses.replace(config, semantics=PAPER), 1), segments, worker)

@@ -1,0 +1,32 @@
+"""A case of the laws as a recording, for `sharnn parity run --references`: what live Julia computes on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from julia_bridge import Worker
+from julia_bridge.model import Source
+from parity.laws.strategies import Spec
+from parity.live import Case, record
+from sharnn_py.files import write_bytes
+from sharnn_py.weights import to_julia
+
+
+def record_case(
+    path: str | Path, spec: Spec, segments: Sequence[NDArray[np.int64]], worker: Worker, source: Source = "reference"
+) -> None:
+    """Write to `path` (.safetensors) what Julia computes of a model on these segments (T, B), from no state on.
+
+    The suite then holds the port to it tensor by tensor, and names the first that is wrong, where a law says only
+    that something is. Raises `ConfigError` for a model that Julia does not run: of the paper's semantics, or with
+    attention elsewhere than SHA-RNN.jl has it.
+    """
+    parameters = {name: torch.from_numpy(value) for name, value in spec.parameters().items()}
+    pairs = [(torch.from_numpy(ids), torch.from_numpy(np.roll(ids, -1, axis=0))) for ids in segments]
+    case = Case(Path(path).stem, spec.config, to_julia(parameters, spec.config), pairs)
+    write_bytes(path, record(case, source, worker).content or b"")
