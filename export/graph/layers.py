@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from export.fold import norm_eps
 from export.graph.builder import ELEMENT, Graph
 from export.graph.int8 import int8_product, is_int8
 from sharnn_py.config import Config
+
+Layer = Callable[[Graph, Config, str, int], str]
+"""Adds block i's LSTM or attention, (..., H) -> (..., H)."""
+
+
+def model(g: Graph, config: Config, tokens: str, lstm: Layer, attend: Layer) -> None:
+    """From ids to logits, with the LSTM and the attention of the graph's own kind."""
+    x = embed(g, tokens)  # (..., H)
+    for i in range(config.layers):
+        x = lstm(g, config, layer_norm(g, config, x, f"blocks.{i}.lnstart"), i)
+        if config.attends(i):
+            x = attend(g, config, x, i)
+        x = boom(g, config, x, f"blocks.{i}")
+    decode(g, config, x)
 
 
 def layer_norm(g: Graph, config: Config, x: str, name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from onnx import ModelProto
 
 from export.graph.builder import Graph, Precision, Weights
-from export.graph.layers import boom, decode, embed, layer_norm, linear
+from export.graph.layers import layer_norm, linear, model
 from sharnn_py.config import Config
 
 _END = 2**31 - 1
@@ -25,13 +25,7 @@ def segment(config: Config, precision: Precision, weights: Weights) -> ModelProt
         if config.semantics.attention_scale == "julia":
             g.input("attention_scale", "float32", [])
             g.cast("attention_scale", precision, "attention_scale_cast")
-    x = embed(g, tokens)  # (T, B, H)
-    for i in range(config.layers):
-        x = _lstm(g, config, layer_norm(g, config, x, f"blocks.{i}.lnstart"), i)
-        if config.attends(i):
-            x = _attend(g, config, x, i)
-        x = boom(g, config, x, f"blocks.{i}")
-    decode(g, config, x)
+    model(g, config, tokens, _lstm, _attend)
     for i in range(config.layers):
         for part in ("h", "c"):
             g.output(f"layers.{i}.{part}.next", precision, ["B", H])

@@ -12,7 +12,7 @@ from onnx import ModelProto
 
 from export.graph.builder import Graph, Precision, Weights
 from export.graph.int8 import int8_product, is_int8
-from export.graph.layers import boom, decode, embed, layer_norm, linear
+from export.graph.layers import layer_norm, linear, model
 from sharnn_py.config import Config
 
 
@@ -26,13 +26,7 @@ def step(config: Config, precision: Precision, weights: Weights) -> ModelProto:
     tokens = g.input("tokens", "int64", ["B"])
     if config.attention_layers:
         _ring(g, config)
-    x = embed(g, tokens)  # (B, H)
-    for i in range(config.layers):
-        x = _lstm_cell(g, config, layer_norm(g, config, x, f"blocks.{i}.lnstart"), i)
-        if config.attends(i):
-            x = _attend(g, config, x, i)
-        x = boom(g, config, x, f"blocks.{i}")
-    decode(g, config, x)
+    model(g, config, tokens, _lstm_cell, _attend)
     for i in range(config.layers):
         for part in ("h", "c"):
             g.output(f"layers.{i}.{part}.next", precision, ["B", H])

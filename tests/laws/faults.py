@@ -252,32 +252,27 @@ def a_fork_is_the_session_itself(patch):
     patch.setattr(torch_session.TorchSession, "fork", lambda self: self)
 
 
-@fault("torch")
-def a_reset_keeps_c(patch):
+def after_reset(patch, keep):
+    """Let `keep(fresh, old)` mix the state of a reset with the one before it, of as many sequences."""
     original = torch_session.TorchSession.reset
 
     def reset(self, batch=1):
         before = getattr(self, "state", None)
         original(self, batch)
         if before is not None and before.batch == batch:
-            pairs = zip(self.state.layers, before.layers, strict=True)
-            self.state = State(tuple(LayerState(new.h, old.c, new.memory) for new, old in pairs))
+            self.state = State(tuple(keep(*pair) for pair in zip(self.state.layers, before.layers, strict=True)))
 
     patch.setattr(torch_session.TorchSession, "reset", reset)
+
+
+@fault("torch")
+def a_reset_keeps_c(patch):
+    after_reset(patch, lambda fresh, old: dataclasses.replace(fresh, c=old.c))
 
 
 @fault("torch")
 def a_reset_keeps_the_memory(patch):
-    original = torch_session.TorchSession.reset
-
-    def reset(self, batch=1):
-        before = getattr(self, "state", None)
-        original(self, batch)
-        if before is not None and before.batch == batch:
-            pairs = zip(self.state.layers, before.layers, strict=True)
-            self.state = State(tuple(LayerState(new.h, new.c, old.memory) for new, old in pairs))
-
-    patch.setattr(torch_session.TorchSession, "reset", reset)
+    after_reset(patch, lambda fresh, old: dataclasses.replace(fresh, memory=old.memory))
 
 
 @fault("torch")
