@@ -68,14 +68,15 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
 
 @st.composite
 def configs(draw: st.DrawFn, semantics: Program, *, any_attention: bool = True) -> Config:
-    """Sizes from the smallest on: heads, tied or not, a memory of 1 to 6 rows, attention in any blocks or, without
-    `any_attention`, where both programs have it."""
+    """Sizes from the smallest on: heads, tied or not, a memory of 1 to 6 rows, attention in any blocks and values
+    collapsed or not; without `any_attention`, attention where both programs have it, values as they are."""
     heads = draw(st.sampled_from([1, 2, 3]))
     emb = max(4, heads * draw(st.sampled_from([2, 4])))  # of 2 numbers a LayerNorm leaves but their order
     layers = draw(st.integers(1, 3))
     attention = None
     if any_attention:
         attention = tuple(i for i in range(layers) if draw(st.booleans()))
+    collapsed = any_attention and draw(st.booleans())
     return Config(
         vocab=VOCAB,
         emb=emb,
@@ -85,6 +86,7 @@ def configs(draw: st.DrawFn, semantics: Program, *, any_attention: bool = True) 
         max_memory=draw(st.integers(1, 6)),
         tied=draw(st.booleans()),
         attention_layers=attention,
+        collapsed_values=collapsed,
         semantics=PRESETS[semantics],
     )
 
