@@ -7,7 +7,7 @@ import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -78,10 +78,13 @@ class TorchBackend(Backend):
 
 
 class OnnxBackend(Backend):
-    """An export on onnxruntime: its `segment` graph, or with `steps_only` its `step` graph and ring."""
+    """An export on onnxruntime: by its `segment` graph, by its `step` graph and ring, or by either as it comes, single
+    steps by `step` and longer segments by `segment`, the state going to and fro."""
 
-    def __init__(self, config: Config, parameters: Parameters, steps_only: bool = False) -> None:
-        self.config, self.steps_only = config, steps_only
+    def __init__(
+        self, config: Config, parameters: Parameters, by: Literal["segment", "step", "either"] = "either"
+    ) -> None:
+        self.config, self.by, self.steps_only = config, by, by == "step"
         folder = Path(tempfile.mkdtemp(prefix="sharnn-laws-"))
         save_checkpoint(model_of(config, parameters), folder / "checkpoint")
         export_checkpoint(folder / "checkpoint", folder / "export")
@@ -92,7 +95,7 @@ class OnnxBackend(Backend):
         self.session.reset(batch)
 
     def feed(self, tokens: NDArray[np.int64]) -> Array:
-        if self.steps_only:
+        if self.by == "step" or (self.by == "either" and len(tokens) == 1):
             return np.stack([self.session.step(row) for row in tokens])
         return self.session.prefill(tokens)
 

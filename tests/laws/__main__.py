@@ -9,9 +9,11 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from export import ring
 from julia_bridge import JuliaUnavailable, Worker, ensure
 from tests.laws.faults import FAULTS
 from tests.laws.kill import kill
+from tests.laws.subjects import SMALL_RINGS
 
 
 def main(names: list[str]) -> int:
@@ -26,6 +28,7 @@ def main(names: list[str]) -> int:
     for name in names or FAULTS:
         where, plant = FAULTS[name]
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ring, "BUCKETS", SMALL_RINGS)
             plant(patch)
             try:
                 found = kill(where, worker)

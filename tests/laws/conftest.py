@@ -1,8 +1,12 @@
-"""How many cases, by Hypothesis profile: `SHARNN_LAWS=nightly pytest tests/laws`."""
+"""How many cases, by Hypothesis profile: `SHARNN_LAWS=nightly pytest tests/laws`. And rings that grow early."""
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from export import ring
+from tests.laws.subjects import SMALL_RINGS
 
 # Making a back end takes long the first time, and a law may draw much.
 calm = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
@@ -11,3 +15,10 @@ settings.register_profile("ci", max_examples=20, derandomize=True, database=None
 settings.register_profile("dev", max_examples=200, **common)
 settings.register_profile("nightly", max_examples=10_000, **common)
 settings.load_profile(os.environ.get("SHARNN_LAWS", "ci"))
+
+
+@pytest.fixture(scope="package", autouse=True)
+def small_rings():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ring, "BUCKETS", SMALL_RINGS)
+        yield

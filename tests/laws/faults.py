@@ -376,6 +376,41 @@ def _renamed(original, g, config, x, name):
     return made
 
 
+@fault("onnx step")
+def a_ring_that_grows_forgets_its_oldest_row(patch):
+    original = onnx_session.Session._ring
+
+    def grown(self, layers):
+        if isinstance(self._state, stepping.Stepping):
+            layers = [(h, c, memory[1:]) for h, c, memory in layers]
+        return original(self, layers)
+
+    patch.setattr(onnx_session.Session, "_ring", grown)
+
+
+@fault("onnx step")
+def a_ring_is_never_seen_to_be_full(patch):
+    patch.setattr(onnx_session.Session, "_must_grow", lambda self, slots: False)
+
+
+@fault("onnx either")
+def a_segment_after_steps_begins_from_the_segment_before(patch):
+    original = onnx_session.Session._carried
+
+    def carried(self):
+        state = original(self) if not hasattr(self, "_last") else self._last
+        self._last = state
+        return state
+
+    patch.setattr(onnx_session.Session, "_carried", carried)
+
+
+@fault("onnx either")
+def rows_go_to_the_ring_newest_first_and_the_oldest_is_written_over_last(patch):
+    original = stepping.ring_of
+    patch.setattr(stepping, "ring_of", lambda memory, heads, capacity: original(memory[::-1], heads, capacity))
+
+
 # onnxruntime: segments
 
 

@@ -80,10 +80,8 @@ def laws_of(where: str, worker: Callable[[], Worker]) -> Iterator[tuple[str, Cal
             make = functools.lru_cache(64)(lambda spec: JuliaBackend(spec.config, spec.parameters(), worker()))
             subject = Subject(make, "julia", any_attention=False, any_semantics=False)
         else:
-            steps = where == "onnx step"
-            make = functools.lru_cache(64)(
-                lambda spec, steps=steps: OnnxBackend(spec.config, spec.parameters(), steps_only=steps)
-            )
+            by = where.removeprefix("onnx ")
+            make = functools.lru_cache(64)(lambda spec, by=by: OnnxBackend(spec.config, spec.parameters(), by))
             subject = Subject(make, semantics)
         for name, law in LAWS.items():
             yield f"{name} ({semantics})", functools.partial(law, subject)

@@ -27,21 +27,29 @@ def torch_float64(spec: Spec) -> Backend:
 
 @lru_cache(KEPT)
 def onnx_segment(spec: Spec) -> Backend:
-    return OnnxBackend(spec.config, spec.parameters())
+    return OnnxBackend(spec.config, spec.parameters(), "segment")
 
 
 @lru_cache(KEPT)
 def onnx_step(spec: Spec) -> Backend:
-    return OnnxBackend(spec.config, spec.parameters(), steps_only=True)
+    return OnnxBackend(spec.config, spec.parameters(), "step")
+
+
+@lru_cache(KEPT)
+def onnx_either(spec: Spec) -> Backend:
+    return OnnxBackend(spec.config, spec.parameters())
 
 
 def julia(worker: Worker) -> Callable[[Spec], Backend]:
     return lambda spec: JuliaBackend(spec.config, spec.parameters(), worker)
 
 
+SMALL_RINGS = (1, 2, 4)
+"""In place of `export.ring.BUCKETS`: so small that a memory of a few rows grows through them."""
+
 MAKERS = {
     "torch float32": torch_float32, "torch float64": torch_float64,
-    "onnx segment": onnx_segment, "onnx step": onnx_step,
+    "onnx segment": onnx_segment, "onnx step": onnx_step, "onnx either": onnx_either,
 }  # fmt: skip
 SUBJECTS = {
     f"{name}, {semantics}": Subject(make, semantics)  # type: ignore[arg-type]
