@@ -94,7 +94,8 @@ class Session(ABC):
     def score(self, text: str | bytes, segment: int = SEGMENT) -> Score:
         """How likely `text` is after a line break, fed in segments of `segment` steps with carried state.
 
-        The session itself stays as it is. Raises `InputError` for an empty text or one that cannot be encoded.
+        Segments of one step are fed by `step`. The session itself stays as it is. Raises `InputError` for an empty text
+        or one that cannot be encoded.
         """
         segment = at_least(1, "segment", segment)
         data = text.encode() if isinstance(text, str) else text
@@ -104,7 +105,8 @@ class Session(ABC):
         session.reset(1)
         nats = 0.0
         for start in range(0, len(inputs), segment):
-            logits = session.prefill(inputs[start : start + segment, None])[:, 0]  # (T, V)
+            ids = inputs[start : start + segment]
+            logits = session.step(ids) if segment == 1 else session.prefill(ids[:, None])[:, 0]  # (T, V)
             nats += nll(logits, targets[start : start + segment])
         return Score(nats, len(targets), len(data))
 

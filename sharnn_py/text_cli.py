@@ -103,8 +103,8 @@ def score(
     """Say how likely the file TEXT (- is standard input) is to MODEL, a checkpoint folder or an export folder."""
     if json_path is not None and not json_path.parent.is_dir():
         raise click.UsageError(f"{json_path}: there is no folder {json_path.parent}")
-    if int8:
-        raise click.UsageError("--int8 is for steps, and a text is scored in segments; leave it out")
+    if int8 and segment != 1:
+        raise click.UsageError("--int8 is for steps: score by steps, with --segment 1, or leave it out")
     found = _open(model, backend, provider, int8).score(_read(text), segment)
     numbers = {
         "bits_per_byte": found.bits_per_byte,

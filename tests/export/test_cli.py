@@ -121,6 +121,16 @@ def test_both_back_ends_score_a_text_the_same(sharnn, exported, tmp_path):
     assert sharnn("score", exported, "-", stdin=b"words and\nmore words")[1] == out
 
 
+def test_int8_is_scored_by_steps(sharnn, exported, tmp_path):
+    (tmp_path / "text").write_text("words and\nmore words")
+    bits = []
+    for options in ([], ["--int8"]):
+        code, _, err = sharnn("score", exported, tmp_path / "text", "--segment", 1, *options, "--json", tmp_path / "s")
+        assert (code, err) == (0, "")
+        bits.append(json.loads((tmp_path / "s").read_text())["bits_per_byte"])
+    assert 0 < abs(bits[1] - bits[0]) < 0.05 * bits[0]
+
+
 BAD = [
     (["export", "{checkpoint}"], 2, "Missing option '-o'"),
     (["export", "{tmp}", "-o", "{tmp}/e"], 3, "config.json"),
@@ -143,7 +153,7 @@ BAD = [
     (["score", "{exported}", "{exported}/nothing"], 2, "does not exist"),
     (["score", "{exported}", "{exported}/config.json"], 3, "is not in the vocabulary"),
     (["score", "{exported}", "-"], 3, "the text is empty"),
-    (["score", "{exported}", "-", "--int8"], 2, "a text is scored in segments"),
+    (["score", "{exported}", "-", "--int8"], 2, "score by steps, with --segment 1"),
 ]  # fmt: skip
 
 

@@ -58,6 +58,12 @@ def test_a_score_is_the_models_loss_over_segments(model, session):
     assert np.array_equal(session.step(np.array([3])), before)  # the session is as it was
 
 
+def test_scoring_by_steps_is_scoring_in_segments_of_one(session, monkeypatch):
+    by_segments = session.score("abacab", segment=1)
+    monkeypatch.setattr(type(session), "step", lambda self, ids: self.prefill(ids[None])[0])
+    assert session.score("abacab", segment=1).nats == pytest.approx(by_segments.nats, rel=1e-6)
+
+
 def test_bits_are_counted_by_byte_and_by_token():
     score = Score(nats=100.0, tokens=20, bytes=50)
     assert score.bits_per_byte == pytest.approx(100 / math.log(2) / 50)
