@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from parity.laws.laws import LAWS
 from parity.laws.strategies import Spec
 from parity.laws.truth import Broken
 from sharnn_py import PAPER, Config
+from tests.laws.faults import FAULTS
 from tests.laws.subjects import SUBJECTS
 
 WHERE = "from tests.laws.subjects import SUBJECTS; SUBJECTS[{!r}]"
@@ -28,8 +30,11 @@ def test_law(law, name):
     holds()
 
 
-def test_every_law_says_why():
-    assert all(function.__doc__ and "." in function.__doc__ for function in LAWS.values())
+def test_every_law_says_why_here_and_in_the_docs():
+    page = " ".join((Path(__file__).parents[2] / "docs" / "laws.md").read_text().split())
+    for name, function in LAWS.items():
+        assert f"| `{name}` | {' '.join(function.__doc__.split())} |" in page
+    assert f"plants {len(FAULTS)} faults" in page
 
 
 LAW, NAME = "every_segment_is_the_plain_models", "torch float32, paper"
