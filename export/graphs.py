@@ -73,11 +73,8 @@ class Graphs:
 
     def _mapped(self, graph: str) -> dict[str, OrtValue]:
         """The graph's weights where they lie in their file."""
-        return {entry["name"]: OrtValue.ortvalue_from_numpy(self._view(entry)) for entry in self._entries(graph)}
-
-    def _entries(self, graph: str) -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = self.manifest.graphs[graph]["weights"]
-        return entries
+        entries = self.manifest.graphs[graph]["weights"]
+        return {entry["name"]: OrtValue.ortvalue_from_numpy(self._view(entry)) for entry in entries}
 
     def _view(self, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
         return np.memmap(self._folder / entry["file"], entry["dtype"], "r", entry["offset"], tuple(entry["shape"]))

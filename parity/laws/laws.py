@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from parity.laws.backend import Array, Backend, Layers
 from parity.laws.strategies import VOCAB, Spec, specs, states, token_segments, tokens
-from parity.laws.truth import TWINS, Broken, Truth, check
+from parity.laws.truth import Broken, Truth, check
+from parity.tolerance import ROUNDING_RUNS
 from sharnn_py.config import Program
 
 Draw = Callable[[Any], Any]
@@ -149,7 +150,7 @@ def the_state_after_a_segment_is_that_of_its_last_step(subject: Subject, draw: D
     truth = Truth(spec, batch)
     truth.feed(segment)
     for part, name in enumerate(("h", "c")):
-        expected = [truth.layers(run)[0][part] for run in range(TWINS + 1)]
+        expected = [truth.layers(run)[0][part] for run in range(ROUNDING_RUNS + 1)]
         check(f"block 0's {name} of the whole", whole[part], expected, backend.dtype)
         check(f"block 0's {name} of its last step", backend.read()[0][part], expected, backend.dtype)
 

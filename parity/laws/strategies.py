@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from parity.laws.backend import Array, Layers
-from sharnn_py.config import JULIA, PAPER, Config, Program
+from sharnn_py.config import PRESETS, Config, Program
+from sharnn_py.weights.shapes import parameter_shapes
 
-PRESETS = {"julia": JULIA, "paper": PAPER}
 VOCAB = 7
 
 
@@ -29,7 +29,7 @@ class Spec:
         draw = np.random.default_rng(self.seed)
         return {
             name: (1.0 * name.endswith(NORM_WEIGHTS) + 0.5 * draw.standard_normal(shape)).astype(np.float32)
-            for name, shape in shapes(self.config).items()
+            for name, shape in parameter_shapes(self.config).items()
         }
 
     def changed(self, **changes: Any) -> Spec:
@@ -38,32 +38,6 @@ class Spec:
 
 
 NORM_WEIGHTS = tuple(f"{norm}.weight" for norm in ("lnstart", "lnmem", "lnmid", "lnff", "lnxff", "qln"))
-
-
-def shapes(config: Config) -> dict[str, tuple[int, ...]]:
-    """The parameters of a SHA-RNN, by `SHARNN.state_dict`'s names."""
-    H, F, V = config.emb, config.hidden, config.vocab
-    found: dict[str, tuple[int, ...]] = {"encoder.weight": (V, H)}
-    for i in range(config.layers):
-        block: dict[str, tuple[int, ...]] = {
-            "rnn.weight_ih_l0": (4 * H, H), "rnn.weight_hh_l0": (4 * H, H),
-            "rnn.bias_ih_l0": (4 * H,), "rnn.bias_hh_l0": (4 * H,),
-            "boom.linear.weight": (F, H), "boom.linear.bias": (F,),
-        }  # fmt: skip
-        norms = ["lnstart", "lnff", "lnxff"]
-        if config.attends(i):
-            norms += ["lnmem", "lnmid", "attn.qln"]
-            block |= {"attn.q.weight": (H, H), "attn.q.bias": (H,)}
-            block |= {f"attn.{gain}": (H,) for gain in ("qs", "ks", "vs")}
-            if not config.collapsed_values:
-                block |= {"attn.overparam.weight": (2 * H, H), "attn.overparam.bias": (2 * H,)}
-        block |= {f"{norm}.{part}": (H,) for norm in norms for part in ("weight", "bias")}
-        found |= {f"blocks.{i}.{name}": shape for name, shape in block.items()}
-    if not config.tied:
-        found["decoder.weight"] = (V, H)
-    if config.decoder_bias:
-        found["decoder.bias"] = (V,)
-    return found
 
 
 @st.composite

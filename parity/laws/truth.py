@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from parity.laws.backend import Array, Layers
 from parity.laws.oracle import Oracle
 from parity.laws.strategies import Spec
-from parity.tolerance import FLOOR, MULTIPLE
+from parity.tolerance import ROUNDING_RUNS, UNIT, allowed, nudge
 from sharnn_py.config import Config
 
-UNIT = {np.float32: 2.0**-23, np.float64: 2.0**-52}
-TWINS = 4
+UNITS = {np.float32: UNIT[torch.float32], np.float64: UNIT[torch.float64]}
 
 
 class Broken(AssertionError):
@@ -33,7 +33,7 @@ class Truth:
     def __init__(self, spec: Spec, batch: int = 1, layers: Layers | None = None) -> None:
         self.config: Config = spec.config
         exact = spec.parameters()
-        self._parameters = [exact, *(_nudged(exact, run) for run in range(TWINS))]
+        self._parameters = [exact, *(_nudged(exact, run) for run in range(ROUNDING_RUNS))]
         self.sequences = [self._sequence(b, layers) for b in range(batch)]
 
     def _sequence(self, b: int, layers: Layers | None) -> list[Oracle]:
@@ -82,7 +82,7 @@ class Truth:
 
     def check_state(self, found: Layers, dtype: Any) -> None:
         """Raise `Broken` unless a back end that computes in `dtype` holds this state."""
-        truth, *twins = (self.layers(run) for run in range(TWINS + 1))
+        truth, *twins = (self.layers(run) for run in range(ROUNDING_RUNS + 1))
         if len(found) != len(truth):
             raise Broken(f"the state has {len(found)} blocks, the model {len(truth)}")
         for i, given in enumerate(found):
@@ -100,26 +100,20 @@ def check(what: str, given: Array, expected: Sequence[Array], dtype: Any) -> Non
         return
     if given.dtype != np.dtype(dtype):
         raise Broken(f"{what} is {given.dtype}; it should be {np.dtype(dtype)}")
-    rounding = max(float(np.abs(twin - truth).max()) for twin in twins) * UNIT[dtype] / UNIT[np.float32]
-    allowed = max(MULTIPLE * rounding, FLOOR * UNIT[dtype] * float(np.abs(truth).max()))
+    rounding = max(float(np.abs(twin - truth).max()) for twin in twins) * UNITS[dtype] / UNITS[np.float32]
+    bound = allowed(rounding, float(np.abs(truth).max()), UNITS[dtype])
     error = np.abs(given - truth)
-    if not error.max() <= allowed:
+    if not error.max() <= bound:
         at = np.unravel_index(int(np.nanargmax(error)) if not np.isnan(error).all() else 0, error.shape)
         where = tuple(int(k) for k in at)
         raise Broken(
             f"{what} at {list(where)} is {given[where]:.7g}; it should be {truth[where]:.7g}: off by "
-            f"{error[where]:.3g}, where rounding explains {allowed:.3g}"
+            f"{error[where]:.3g}, where rounding explains {bound:.3g}"
         )
 
 
 def _nudged(parameters: dict[str, Array], run: int) -> dict[str, Array]:
-    if run == 0:
-        return parameters
-    draw = np.random.default_rng(run)
-    return {
-        name: value * (1 + draw.integers(-1, 2, value.shape).astype(np.float32) * np.float32(UNIT[np.float32]))
-        for name, value in parameters.items()
-    }
+    return {name: nudge(torch.from_numpy(value), run, name).numpy() for name, value in parameters.items()}
 
 
 def _copy(oracle: Oracle) -> Oracle:

@@ -174,55 +174,50 @@ def nothing_is_dropped(patch):
     patch.setattr(model, "rows_dropped", lambda *args: 0)
 
 
+def mask_from(patch, diagonal):
+    """Hide keys from the diagonal `diagonal(memory)` on; the right one is memory + 1."""
+
+    def mask(memory, steps, like):
+        return torch.full((steps, memory + steps), -torch.inf, dtype=like.dtype).triu(diagonal(memory))
+
+    patch.setattr(model, "causal_mask", mask)
+
+
 @fault("torch")
 def the_mask_is_one_too_narrow(patch):
-    def mask(memory, steps, like):
-        return (
-            torch.full((steps, memory + steps), -torch.inf, dtype=like.dtype).triu(memory)
-            if memory
-            else narrow(memory, steps, like)
-        )
-
-    narrow = model.causal_mask
-    patch.setattr(model, "causal_mask", mask)
+    mask_from(patch, lambda memory: memory or 1)  # without memory the first step would see nothing at all
 
 
 @fault("torch")
 def the_mask_shows_the_next_step(patch):
-    def mask(memory, steps, like):
-        return torch.full((steps, memory + steps), -torch.inf, dtype=like.dtype).triu(memory + 2)
-
-    patch.setattr(model, "causal_mask", mask)
+    mask_from(patch, lambda memory: memory + 2)
 
 
 # PyTorch: states as values, files, sessions
 
 
-@fault("torch")
-def reordering_leaves_the_memory(patch):
+def after_reordering(patch, mix):
+    """Let `mix(new, old, batch)` say what a layer of `batch` chosen sequences is, if there were as many before."""
     original = State.__getitem__
 
     def picked(self, rows):
         chosen = original(self, rows)
-        if chosen.batch != self.batch:
+        if chosen.batch > self.batch:
             return chosen
         pairs = zip(chosen.layers, self.layers, strict=True)
-        return State(tuple(LayerState(new.h, new.c, old.memory) for new, old in pairs))
+        return State(tuple(mix(new, old, chosen.batch) for new, old in pairs))
 
     patch.setattr(State, "__getitem__", picked)
+
+
+@fault("torch")
+def reordering_leaves_the_memory(patch):
+    after_reordering(patch, lambda new, old, B: dataclasses.replace(new, memory=old.memory[:, :B]))
 
 
 @fault("torch")
 def reordering_leaves_c(patch):
-    original = State.__getitem__
-
-    def picked(self, rows):
-        chosen = original(self, rows)
-        pairs = zip(chosen.layers, self.layers, strict=True)
-        return State(tuple(LayerState(new.h, old.c[: new.c.shape[0]], new.memory) for new, old in pairs
-                           )) if chosen.batch <= self.batch else chosen  # fmt: skip
-
-    patch.setattr(State, "__getitem__", picked)
+    after_reordering(patch, lambda new, old, B: dataclasses.replace(new, c=old.c[:B]))
 
 
 @fault("torch")

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from parity.laws.backends import TorchBackend, model_of
 from parity.laws.laws import same
 from parity.laws.strategies import specs, states, token_segments, tokens
-from parity.laws.truth import UNIT, Broken
+from parity.laws.truth import UNITS, Broken
 from sharnn_py import LayerState, State, nll
 
 SPECS = st.sampled_from(["julia", "paper"]).flatmap(specs)
-ROUNDING = 8 * UNIT[np.float32]
+ROUNDING = 8 * UNITS[np.float32]
 """Of a sum of a dozen weights that add up to 1, each rounded once and added once."""
 
 TORCH_LAWS = {}
