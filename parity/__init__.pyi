@@ -1,21 +1,30 @@
-from .compare import Comparison, Worst, compare_exact, compare_rounded
+from .compare import Measure, Worst, measure_exact, measure_rounded
 from .errors import RecordingError, UsageError
 from .recording import PACKAGED, Recording, discover
-from .results import CaseResult, SuiteResult
+from .results import CaseResult, Comparison, Hint, SuiteResult
+from .steps import Scene, Step
+from .subject import Item, Precision, Subject
 from .suite import run, run_case
 
 __all__ = [
     "PACKAGED",
     "CaseResult",
     "Comparison",
+    "Hint",
+    "Item",
+    "Measure",
+    "Precision",
     "Recording",
     "RecordingError",
+    "Scene",
+    "Step",
+    "Subject",
     "SuiteResult",
     "UsageError",
     "Worst",
-    "compare_exact",
-    "compare_rounded",
     "discover",
+    "measure_exact",
+    "measure_rounded",
     "run",
     "run_case",
 ]

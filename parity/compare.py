@@ -1,16 +1,16 @@
-"""Comparing one recorded tensor with the truth and with what rounding does to it."""
+"""Measuring one recorded tensor against the truth and against what rounding does to it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from parity.tolerance import UNIT, allowed
+from parity.tolerance import MULTIPLE, UNIT, allowed
 
 
 @dataclass(frozen=True)
@@ -24,19 +24,10 @@ class Worst:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One recorded tensor against the port. True in a boolean context if they agree."""
+class Measure:
+    """How far one recorded tensor is from what the subject computes. True in a boolean context if they agree."""
 
-    name: str
-    """The recorded tensor's name."""
-    run: str
-    """Which replay: '' or, for a second comparison of the same tensor, what was different about it."""
-    where: str
-    """Segment and layer in words."""
-    exact: bool
-    """Whether equality was asked for, as of integers and parameters."""
     agrees: bool
-    shape: tuple[int, ...]
     problem: str = ""
     """What is wrong beyond a distance: another shape, infinities elsewhere."""
     error: float = 0.0
@@ -48,9 +39,17 @@ class Comparison:
     tolerance: float = 0.0
     """What `error` was held against."""
     worst: Worst | None = None
+    steps: tuple[float, ...] = ()
+    """Of a tensor with a time axis: the largest error at each step, in units of rounding."""
 
     def __bool__(self) -> bool:
         return self.agrees
+
+    def with_rounding(self, other: Measure) -> Measure:
+        """This measure held against the larger of the two tolerances."""
+        if self.problem or other.problem or other.tolerance <= self.tolerance:
+            return self
+        return replace(self, agrees=self.error <= other.tolerance, rounding=other.rounding, tolerance=other.tolerance)
 
     @property
     def ratio(self) -> float:
@@ -61,41 +60,47 @@ class Comparison:
             return 0.0
         return self.error / self.tolerance if self.tolerance else math.inf
 
+    @property
+    def units(self) -> float:
+        """The error in units of what rounding explains; the tolerance is `MULTIPLE` of them."""
+        return MULTIPLE * self.ratio
 
-def compare_exact(name: str, recorded: Tensor, port: Tensor, *, run: str = "", where: str = "") -> Comparison:
+    @property
+    def first_bad_step(self) -> int | None:
+        """The first step, from 0, whose error is above the tolerance; None without a time axis or such a step."""
+        return next((step for step, units in enumerate(self.steps) if units > MULTIPLE), None)
+
+
+def measure_exact(recorded: Tensor, port: Tensor) -> Measure:
     """Equality of every element, and of the shape."""
-    shape = tuple(recorded.shape)
-    if shape != tuple(port.shape):
-        return Comparison(name, run, where, True, False, shape, _shapes(recorded, port))
+    if tuple(recorded.shape) != tuple(port.shape):
+        return Measure(False, _shapes(recorded, port))
     unequal = recorded.to(torch.float64) != port.to(torch.float64)
     count = int(unequal.sum())
     worst = None
     if count:
         index = tuple(int(i) for i in unequal.nonzero()[0])
         worst = Worst(index, recorded[index].item(), port[index].item(), port[index].item())
-    return Comparison(name, run, where, True, not count, shape, error=float(count), worst=worst)
+    return Measure(not count, error=float(count), worst=worst)
 
 
-def compare_rounded(
-    name: str,
+def measure_rounded(
     recorded: Tensor,
     truth: Tensor,
     runs: Sequence[Tensor],
     *,
-    run: str = "",
-    where: str = "",
     unit: float = UNIT[torch.float32],
-) -> Comparison:
+    time_axis: int | None = None,
+) -> Measure:
     """Agreement within float32 rounding, by `parity.tolerance`.
 
     `truth` is the float64 port's, `runs` the float32 port's, the plain run first. Infinities must stand at the same
     places; a NaN on either side never agrees.
     """
-    shape = tuple(recorded.shape)
-    if shape != tuple(truth.shape):
-        return Comparison(name, run, where, False, False, shape, _shapes(recorded, truth))
+    if tuple(recorded.shape) != tuple(truth.shape):
+        return Measure(False, _shapes(recorded, truth))
     if not recorded.numel():
-        return Comparison(name, run, where, False, True, shape)
+        return Measure(True)
     recorded, truth = recorded.to(torch.float64), truth.to(torch.float64)
     finite = recorded.isfinite() & truth.isfinite()
     strange = ~finite & (recorded != truth)
@@ -103,7 +108,7 @@ def compare_rounded(
         index = tuple(int(i) for i in strange.nonzero()[0])
         worst = Worst(index, recorded[index].item(), runs[0][index].item(), truth[index].item())
         problem = f"{int(strange.sum())} of {recorded.numel()} elements are infinite or NaN on one side only"
-        return Comparison(name, run, where, False, False, shape, problem, worst=worst)
+        return Measure(False, problem, worst=worst)
 
     distance = torch.where(finite, recorded - truth, 0.0).abs()
     rounding = max(float(torch.where(finite, r.to(torch.float64) - truth, 0.0).abs().max()) for r in runs)
@@ -112,7 +117,13 @@ def compare_rounded(
     index = tuple(int(i) for i in torch.unravel_index(distance.argmax(), distance.shape))
     worst = Worst(index, recorded[index].item(), runs[0][index].item(), truth[index].item())
     agrees = error <= tolerance  # false for a NaN
-    return Comparison(name, run, where, False, agrees, shape, "", error, rounding, scale, tolerance, worst)
+    steps = () if time_axis is None else _by_step(distance, time_axis, tolerance)
+    return Measure(agrees, "", error, rounding, scale, tolerance, worst, steps)
+
+
+def _by_step(distance: Tensor, time_axis: int, tolerance: float) -> tuple[float, ...]:
+    largest = distance.movedim(time_axis, 0).flatten(1).amax(1)  # (T,)
+    return tuple(MULTIPLE * d / tolerance if tolerance else (math.inf if d else 0.0) for d in largest.tolist())
 
 
 def _shapes(recorded: Tensor, port: Tensor) -> str:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from julia_bridge import JuliaModel, JuliaState, JuliaUnavailable, Worker, ensure
@@ -22,7 +21,8 @@ from julia_bridge.model import Source
 from julia_bridge.upstream import UpstreamError, model_source
 from parity.errors import RecordingError, UsageError
 from parity.recording import Recording
-from parity.replay.model import model_config
+from parity.replay.port import model_config
+from parity.writer import RecordingWriter
 from sharnn_py.batches import lay_out, segments
 from sharnn_py.checkpoint import load_checkpoint
 from sharnn_py.config import JULIA, Config
@@ -124,50 +124,68 @@ def sources(upstream: Path | None, say: Say) -> list[Source]:
     return ["upstream", "reference"]
 
 
-def record_if_available(cases: Sequence[Case], upstream: Path | None, say: Say) -> tuple[list[Recording], str]:
-    """Every case run by every source there is; where there is no Julia, none, and the reason."""
+def record_if_available(
+    cases: Sequence[Case], upstream: Path | None, folder: Path, say: Say
+) -> tuple[list[Recording], str]:
+    """Every case run by every source there is, recorded in `folder`; where there is no Julia, none, and the reason."""
     try:
         ensure(say)
     except JuliaUnavailable as error:
         return [], str(error)
-    return list(record_all(cases, sources(upstream, say), upstream, say)), ""
+    return list(record_all(cases, sources(upstream, say), upstream, folder, say)), ""
 
 
 def record_all(
-    cases: Sequence[Case], sources: Sequence[Source], upstream: Path | None, say: Say
+    cases: Sequence[Case], sources: Sequence[Source], upstream: Path | None, folder: Path, say: Say
 ) -> Iterator[Recording]:
     """Every case run by every source, each source in a Julia of its own. Raises `JuliaUnavailable`."""
     ensure(say)
     for source in sources:
         with Worker(timeout=CALL_LIMIT) as worker:
-            for case in cases:
+            for number, case in enumerate(cases):
                 say(f"running {case.name} in Julia ({source})")
-                yield record(case, source, worker, upstream)
+                path = folder / f"{source}-{number}.safetensors"
+                yield replace(record(case, source, worker, path, upstream), name=f"live/{source}/{case.name}")
 
 
-def record(case: Case, source: Source, worker: Worker, upstream: Path | None = None) -> Recording:
-    """Run a case in Julia and keep all it computed, in the format of docs/recordings.md."""
+def record_once(case: Case, source: Source, upstream: Path | None, path: Path, say: Say) -> Recording:
+    """One case run by one source, in a Julia of its own, and written to `path`. Raises `JuliaUnavailable`."""
+    ensure(say)
+    with Worker(timeout=CALL_LIMIT) as worker:
+        say(f"running {case.name} in Julia ({source})")
+        return record(case, source, worker, path, upstream)
+
+
+def record(case: Case, source: Source, worker: Worker, path: Path, upstream: Path | None = None) -> Recording:
+    """Run a case in Julia and write all it computed to `path`, in the format of docs/recordings.md.
+
+    Segment by segment: no more than one of them is in memory.
+    """
     parameters = {name: tensor.numpy() for name, tensor in case.parameters.items()}
     model = JuliaModel(source, case.config, parameters, worker, upstream)
-    tensors = {f"param/{name}": tensor for name, tensor in case.parameters.items()}
-    state: JuliaState | None = None
-    for number, (tokens, targets) in enumerate(case.segments, start=1):
-        output = model.run(tokens.numpy(), targets.numpy(), state)
-        state = output.state
-        prefix = f"eval/{number}/"
-        tensors[f"{prefix}x"], tensors[f"{prefix}y"] = (ids.to(torch.int32) + 1 for ids in (tokens, targets))
-        for name, array in output.intermediates.items():
-            tensor = torch.from_numpy(np.ascontiguousarray(array))
-            tensors[prefix + name] = tensor if tensor.is_floating_point() else tensor.to(torch.int32)
-        tensors[f"{prefix}loss"] = torch.tensor([output.loss], dtype=torch.float32)
-    metadata = {
-        "implementation": model.label,
-        "semantics": "julia",
-        "julia": ", ".join(f"{name} {number}" for name, number in worker.versions.items()),
-        "config": json.dumps(_config(case)),
-    }
-    content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
-    return Recording(f"live/{source}/{case.name}", Path(f"live/{source}/{case.name}"), content)
+    with RecordingWriter(path) as writer:
+        for name, tensor in case.parameters.items():
+            writer.add(f"param/{name}", tensor)
+        state: JuliaState | None = None
+        for number, (tokens, targets) in enumerate(case.segments, start=1):
+            output = model.run(tokens.numpy(), targets.numpy(), state)
+            state = output.state
+            prefix = f"eval/{number}/"
+            for name, ids in (("x", tokens), ("y", targets)):
+                writer.add(prefix + name, ids.to(torch.int32) + 1)
+            for name, array in output.intermediates.items():
+                tensor = torch.from_numpy(np.ascontiguousarray(array))
+                writer.add(prefix + name, tensor if tensor.is_floating_point() else tensor.to(torch.int32))
+            writer.add(f"{prefix}loss", torch.tensor([output.loss], dtype=torch.float32))
+        writer.finish(
+            {
+                "implementation": model.label,
+                "semantics": "julia",
+                "julia": ", ".join(f"{name} {number}" for name, number in worker.versions.items()),
+                "config": json.dumps(_config(case)),
+            }
+        )
+    return Recording(path.stem, path)
 
 
 def _config(case: Case) -> dict[str, object]:

@@ -7,17 +7,18 @@ code. A folder of recordings may have subfolders; a recording's name is its path
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 from torch import Tensor
 
@@ -29,37 +30,84 @@ SUFFIXES = (".safetensors", ".safetensors.xz")
 DATA_PIPELINE = "data_pipeline.json"
 
 
+class _File(Mapping[str, Tensor]):
+    """The tensors of a safetensors file, each read when it is asked for and kept by nobody."""
+
+    def __init__(self, path: Path, names: Iterable[str]) -> None:
+        self.path, self.names = path, dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.names:
+            raise KeyError(name)
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                tensor: Tensor = file.get_tensor(name)
+        except (OSError, SafetensorError) as error:
+            raise RecordingError(f"{self.path} cannot be read any more: {error}") from error
+        _check_no_nan(self.path, name, tensor)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
 @dataclass(frozen=True)
 class Recording:
-    """One recorded file. `tensors` is read and checked on first use; everything else comes from the header."""
+    """One recording. Its tensors are read and checked when they are used; everything else comes from the header."""
 
     name: str
     path: Path
-    content: bytes | None = field(default=None, repr=False)
-    """The file's bytes, of a recording that was made in memory; `path` then only names it."""
+    held: tuple[Mapping[str, Tensor], Mapping[str, str]] | None = field(default=None, repr=False)
+    """Tensors and header of a recording that is in no file; `path` then only names it."""
 
     @cached_property
-    def _content(self) -> bytes:
-        if self.content is not None:
-            return self.content
+    def _unpacked(self) -> bytes:
         try:
-            data = self.path.read_bytes()
-            return lzma.decompress(data) if self.path.suffix == ".xz" else data
+            return lzma.decompress(self.path.read_bytes())
         except (OSError, lzma.LZMAError) as error:
             raise RecordingError(f"{self.path} cannot be read: {error}") from error
 
     @cached_property
     def metadata(self) -> dict[str, str]:
         """The header's provenance, as text."""
+        if self.held is not None:
+            return dict(self.held[1])
         if self.is_data:
             return {"implementation": "alisafaya/SHA-RNN.jl@ebd62af", "source": "src/data.jl, src/lamb.jl"}
         try:
-            (length,) = struct.unpack("<Q", self._content[:8])
-            header = json.loads(self._content[8 : 8 + length])
+            header = json.loads(self._header())
             metadata = header.get("__metadata__", {})
-        except (struct.error, ValueError, AttributeError) as error:
-            raise RecordingError(f"{self.path} is not a safetensors file, or is cut short: {error}") from error
+        except (struct.error, ValueError, AttributeError, MemoryError, OverflowError) as error:
+            raise self._cut_short(error) from error
         return {str(key): str(value) for key, value in metadata.items()}
+
+    def _header(self) -> bytes:
+        if self.path.suffix == ".xz":
+            (length,) = struct.unpack("<Q", self._unpacked[:8])
+            return self._unpacked[8 : 8 + length]
+        try:
+            with self.path.open("rb") as file:
+                (length,) = struct.unpack("<Q", file.read(8))
+                return file.read(length)
+        except OSError as error:
+            raise RecordingError(f"{self.path} cannot be read: {error}") from error
+
+    def _cut_short(self, error: object) -> RecordingError:
+        return RecordingError(f"{self.path} is not a safetensors file, or is cut short: {error}")
+
+    @cached_property
+    def provenance(self) -> dict[str, str]:
+        """The header, and the file's hash."""
+        if self.held is not None:
+            return self.metadata
+        with self.path.open("rb") as file:
+            digest = hashlib.sha256()
+            while chunk := file.read(2**22):
+                digest.update(chunk)
+        return {**self.metadata, "sha256 of the file": digest.hexdigest()}
 
     @cached_property
     def program(self) -> Program:
@@ -99,24 +147,32 @@ class Recording:
         return self.config[key]
 
     @cached_property
-    def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by name. Raises `RecordingError` for a damaged file or one that holds a NaN."""
-        try:
-            tensors: dict[str, Tensor] = load(self._content)
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise RecordingError(f"{self.path} is not a safetensors file, or is cut short: {error}") from error
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Every tensor by name. Raises `RecordingError` for a damaged file, and, when it is read, for a NaN."""
+        tensors: Mapping[str, Tensor]
+        if self.held is not None:
+            tensors = self.held[0]
+        else:
+            try:
+                if self.path.suffix == ".xz":
+                    tensors = load(self._unpacked)
+                else:
+                    with safe_open(self.path, framework="pt") as file:
+                        tensors = _File(self.path, file.keys())
+            except (SafetensorError, KeyError, ValueError, OSError) as error:
+                raise self._cut_short(error) from error
         if not tensors:
             raise RecordingError(f"{self.path} holds no tensors")
-        for name, tensor in tensors.items():
-            if tensor.is_floating_point() and torch.isnan(tensor).any():
-                raise RecordingError(f"{self.path}: {name} holds a NaN")
+        if isinstance(tensors, dict):
+            for name, tensor in tensors.items():
+                _check_no_nan(self.path, name, tensor)
         return tensors
 
     @cached_property
     def data(self) -> dict[str, Any]:
         """The content of a recording of the data code."""
         try:
-            content = json.loads(self._content)
+            content = json.loads(self.path.read_bytes())
         except ValueError as error:
             raise RecordingError(f"{self.path} is not JSON: {error}") from error
         if not isinstance(content, dict):
@@ -131,7 +187,11 @@ class Recording:
 
     def group(self, prefix: str) -> dict[str, Tensor]:
         """The tensors under `prefix`, by the rest of their names."""
-        return {name[len(prefix) :]: t for name, t in self.tensors.items() if name.startswith(prefix)}
+        return {name[len(prefix) :]: self.tensors[name] for name in self.tensors if name.startswith(prefix)}
+
+    def has(self, group: str) -> bool:
+        """Whether there is any tensor whose name begins with `group/`."""
+        return any(name.startswith(f"{group}/") for name in self.tensors)
 
     @property
     def segments(self) -> int:
@@ -150,6 +210,11 @@ class Recording:
         if found != {str(i) for i in range(1, len(found) + 1)}:
             raise RecordingError(f"{self.path}: {group}/ should be numbered 1, 2, ...; it has {sorted(found)}")
         return len(found)
+
+
+def _check_no_nan(path: Path, name: str, tensor: Tensor) -> None:
+    if tensor.is_floating_point() and torch.isnan(tensor).any():
+        raise RecordingError(f"{path}: {name} holds a NaN")
 
 
 def discover(folder: Path) -> list[Recording]:

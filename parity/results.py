@@ -3,30 +3,84 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from parity.compare import Comparison
+from parity.compare import Measure
+
+Verdict = Literal["agrees", "wrong", "inherited"]
+
+
+@dataclass(frozen=True)
+class Hint:
+    """Why a layer is wrong. There is none that was not confirmed by recomputing."""
+
+    says: str
+    """What the reference does and what the subject does, in a sentence."""
+    at: str
+    """The tensor whose computation differs: the one compared, or one before it that was not recorded."""
+    before: float
+    """The layer's local error, in units of rounding."""
+    after: float
+    """The same once the subject's layer is recomputed as the hint says."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One recorded tensor against the subject. True in a boolean context unless it is wrong or inherits an error."""
+
+    name: str
+    """What was compared; `eval/<segment>/<tensor>` and so on."""
+    recorded: str
+    """The recorded tensor it was held against; `name` but for what is held against a tensor of another name."""
+    where: str
+    """Segment and layer in words."""
+    layer: str
+    """The tensor's name without its segment or update: a row of the heat map."""
+    segment: int | None
+    """The segment or update, from 1; None for what belongs to none."""
+    exact: bool
+    """Whether equality was asked for, as of integers and parameters."""
+    shape: tuple[int, ...]
+    arrived: Measure
+    """On the subject's own inputs, as they arrive: what was wrong before is in it."""
+    local: Measure | None
+    """On the reference's inputs: what this layer does wrong by itself. None where it cannot be run by itself."""
+    verdict: Verdict
+    hints: tuple[Hint, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.verdict == "agrees"
+
+    @property
+    def own(self) -> Measure:
+        """The measure that the verdict is about: a wrong layer's own error, else the error as it arrived."""
+        return self.local if self.verdict == "wrong" and self.local is not None and not self.local else self.arrived
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """One recording against the port. True in a boolean context if it agrees."""
+    """One recording against one subject. True in a boolean context if it agrees."""
 
     name: str
-    program: str
-    """The program that was recorded."""
-    semantics: str
-    """What the port computed: 'julia', 'paper', or one of them with the switches that were flipped."""
+    reference: str
+    """Whose recording it is."""
+    subject: str
+    """What was held against it."""
     recorded: int
     """Tensors (or entries) in the recording."""
     comparisons: list[Comparison]
-    """In order of computation; a tensor replayed in two ways is in it twice."""
+    """In order of computation."""
     left_out: dict[str, str]
     """Recorded tensors that were not compared, each with the reason."""
     seconds: float
     provenance: dict[str, str] = field(default_factory=dict)
+    """How the recording was made, its hash and seed."""
     problem: str = ""
-    """Why the case could not be run, if it could not: a fault of the file, not of the port."""
+    """Why the case could not be run, if it could not: a fault of the file, not of the subject."""
+    compared_names: frozenset[str] = frozenset()
+    """Recorded tensors that were compared at least once."""
 
     def __bool__(self) -> bool:
         return not self.problem and bool(self.comparisons) and all(self.comparisons)
@@ -34,7 +88,7 @@ class CaseResult:
     @property
     def compared(self) -> int:
         """Recorded tensors that were compared at least once."""
-        return len({c.name for c in self.comparisons})
+        return len(self.compared_names)
 
     @property
     def divergences(self) -> list[Comparison]:
@@ -42,14 +96,35 @@ class CaseResult:
         return [c for c in self.comparisons if not c]
 
     @property
+    def wrong(self) -> list[Comparison]:
+        """Comparisons that are wrong by themselves, in order of computation."""
+        return [c for c in self.comparisons if c.verdict == "wrong"]
+
+    @property
+    def inherited(self) -> list[Comparison]:
+        """Comparisons that are off only because something before them is."""
+        return [c for c in self.comparisons if c.verdict == "inherited"]
+
+    @property
     def first(self) -> Comparison | None:
-        """The first divergence in order of computation."""
-        return next((c for c in self.comparisons if not c), None)
+        """The first wrong layer in order of computation."""
+        return next(iter(self.wrong or self.divergences), None)
 
     @property
     def closest(self) -> Comparison | None:
         """The comparison nearest to, or furthest over, its tolerance."""
-        return max((c for c in self.comparisons if not c.exact), key=lambda c: c.ratio, default=None)
+        return max((c for c in self.comparisons if not c.exact), key=lambda c: c.own.ratio, default=None)
+
+    @property
+    def growth(self) -> dict[int, tuple[float, float]]:
+        """Over segments: the largest error of the forward pass as it arrived and by itself, in units of rounding."""
+        grown: dict[int, tuple[float, float]] = {}
+        for c in self.comparisons:
+            if c.segment is not None and not c.exact and c.name.startswith("eval/"):
+                arrived, local = grown.get(c.segment, (0.0, 0.0))
+                own = 0.0 if c.local is None else c.local.units
+                grown[c.segment] = (max(arrived, c.arrived.units), max(local, own))
+        return grown
 
     @property
     def verdict(self) -> str:
@@ -65,7 +140,7 @@ class SuiteResult:
 
     cases: list[CaseResult]
     environment: dict[str, str]
-    """Versions and settings of the run."""
+    """Versions, settings, providers, the Julia lane."""
     seconds: float
     notes: list[str] = field(default_factory=list)
     """What a reader should know besides."""
@@ -104,3 +179,7 @@ class SuiteResult:
     def left_out(self) -> Counter[str]:
         """How many tensors were left out for each reason."""
         return Counter(reason for case in self.cases for reason in case.left_out.values())
+
+    def every(self) -> Iterator[tuple[CaseResult, Comparison]]:
+        """Every comparison with its case."""
+        return ((case, comparison) for case in self.cases for comparison in case.comparisons)

@@ -15,25 +15,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from parity.compare import Comparison, compare_exact, compare_rounded
-from parity.errors import RecordingError, UsageError
+from parity.compare import Measure, measure_rounded
+from parity.errors import UsageError
+from parity.judge import judge
 from parity.recording import PACKAGED, Recording, discover
-from parity.replay import Item, Precision
-from parity.replay.baseline import replay_baseline
 from parity.replay.data import Entry, replay_data
 from parity.replay.left_out import reason
-from parity.replay.model import replay
-from parity.replay.training import replay_training
-from parity.results import CaseResult, SuiteResult
+from parity.replay.subject import PortOf
+from parity.results import CaseResult, Comparison, SuiteResult, Verdict
 from parity.tolerance import ROUNDING_RUNS, UNIT
-from sharnn_py.config import PRESETS, Semantics
+from sharnn_py.config import PRESETS
 from sharnn_py.errors import SharnnError
-
-TRUTH = Precision(torch.float64)
-ROUNDED = [Precision(torch.float32, nudged=run) for run in range(ROUNDING_RUNS)]
-
-REQUIRED_GROUPS = {"param"}
-"""Of the groups of tensors in a recording; the others may be absent as a whole."""
 
 Progress = Callable[[CaseResult], None]
 
@@ -120,96 +112,43 @@ def _one_thread() -> Iterator[None]:
 def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] = ()) -> CaseResult:
     """Hold the port against one recording."""
     start = time.perf_counter()
-    program, label, recorded, provenance, problem = "unknown", semantics, 0, {}, ""
+    reference, label, recorded, provenance, problem = "unknown", semantics, 0, {}, ""
     comparisons: list[Comparison] = []
     left_out: dict[str, str] = {}
+    compared: frozenset[str] = frozenset()
     try:
-        provenance = recording.metadata
-        program = recording.program
-        computed = program if semantics == "all" else semantics
+        provenance = recording.provenance
+        reference = recording.program
+        computed = reference if semantics == "all" else semantics
         label = ", ".join([computed, *(f"{row} flipped" for row in flip)])
         if recording.is_data:
             entries = list(replay_data(recording))
             recorded = len(entries)
             comparisons = [_compare_entry(entry) for entry in entries]
+            compared = frozenset(entry.name for entry in entries)
         else:
             recorded = len(recording.tensors)
-            for comparison in compare(recording, PRESETS[computed].flipped(*flip)):
-                comparisons.append(comparison)
-            compared = {c.name for c in comparisons}
+            comparisons = judge(recording, PortOf(PRESETS[computed].flipped(*flip), f"the port under {label}"))
+            compared = frozenset(c.recorded for c in comparisons) & recording.tensors.keys()
             left_out = {name: reason(name, recording) for name in recording.tensors if name not in compared}
     except SharnnError as error:
         problem = str(error)
+    seconds = time.perf_counter() - start
     return CaseResult(
-        recording.name,
-        program,
-        label,
-        recorded,
-        comparisons,
-        left_out,
-        time.perf_counter() - start,
-        provenance,
-        problem,
+        recording.name, reference, label, recorded, comparisons, left_out, seconds, provenance, problem, compared
     )
-
-
-def _streams(recording: Recording, semantics: Semantics, precision: Precision) -> Iterator[Item]:
-    if "param/projection.w" in recording.tensors:
-        yield from replay_baseline(recording, precision)
-        return
-    yield from replay(recording, semantics, precision)
-    yield from replay_training(recording, semantics, precision)
-
-
-def compare(recording: Recording, semantics: Semantics) -> Iterator[Comparison]:
-    """Every comparison of a recorded model with the port under `semantics`, in order of computation.
-
-    If the port itself stops with an error, that is the last and a diverging one. Raises `SharnnError` for a
-    recording that cannot be replayed.
-    """
-    last = ""
-    try:
-        for comparison in _compare_streams(recording, semantics):
-            last = comparison.name
-            yield comparison
-    except SharnnError:
-        raise
-    except Exception as error:
-        problem = f"the port stopped with {type(error).__name__}: {error}"
-        yield Comparison(f"after {last or 'nothing'}", "", "the port", False, False, (), problem)
-
-
-def _compare_streams(recording: Recording, semantics: Semantics) -> Iterator[Comparison]:
-    streams = [_streams(recording, semantics, precision) for precision in (TRUTH, *ROUNDED)]
-    groups = {name.split("/")[0] for name in recording.tensors} | REQUIRED_GROUPS
-    for truth, *runs in zip(*streams, strict=True):
-        if truth.name.split("/")[0] not in groups:
-            continue
-        recorded = recording.tensors.get(truth.name)
-        if recorded is None:
-            yield _unrecorded(recording, truth)
-        elif truth.exact:
-            yield compare_exact(truth.name, recorded, runs[0].tensor, run=truth.run, where=truth.where)
-        else:
-            rounded = [item.tensor for item in runs]
-            yield compare_rounded(truth.name, recorded, truth.tensor, rounded, run=truth.run, where=truth.where)
-
-
-def _unrecorded(recording: Recording, item: Item) -> Comparison:
-    """What the port has and the recording has not: a fault of the file, unless the program has no such parameter."""
-    if item.name == "param/decoder.bias" and recording.program == "julia":
-        problem = "only the port has this: SHA-RNN.jl's tied decoder has no bias"
-        return Comparison(item.name, item.run, item.where, item.exact, False, tuple(item.tensor.shape), problem)
-    raise RecordingError(f"{recording.path}: tensor {item.name} is missing")
 
 
 def _compare_entry(entry: Entry) -> Comparison:
     if isinstance(entry.port, np.ndarray):
         port, recorded = torch.from_numpy(entry.port), torch.from_numpy(entry.recorded)
-        return compare_rounded(entry.name, recorded, port, [port], unit=UNIT[torch.float64])
-    agrees = entry.recorded == entry.port
-    problem = "" if agrees else f"recorded {entry.recorded!r}, the port has {entry.port!r}"
-    return Comparison(entry.name, "", "data", True, agrees, (), problem)
+        measure, exact, shape = measure_rounded(recorded, port, [port], unit=UNIT[torch.float64]), False, port.shape
+    else:
+        agrees = entry.recorded == entry.port
+        measure = Measure(agrees, "" if agrees else f"recorded {entry.recorded!r}, the port has {entry.port!r}")
+        exact, shape = True, torch.Size()
+    verdict: Verdict = "agrees" if measure else "wrong"
+    return Comparison(entry.name, entry.name, "data", entry.name, None, exact, tuple(shape), measure, measure, verdict)
 
 
 def environment() -> dict[str, str]:

@@ -17,7 +17,7 @@ from sharnn_py.config import build, require_fractions, require_positive
 from sharnn_py.errors import InputError
 from sharnn_py.initialisation import initialise
 from sharnn_py.model import check_tokens
-from sharnn_py.trace import Note, silent
+from sharnn_py.trace import Note, passing, silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +72,9 @@ class Baseline(nn.Module):
         for name, tensor in zip("hc", state, strict=True):
             if tuple(tensor.shape) != shape:
                 raise InputError(f"the state's {name} has shape {tuple(tensor.shape)}, expected {shape}")
-        x = self.embed(tokens)  # (T, B, E)
-        note("embed", x)
+        note = passing(note)
+        x = note("embed", self.embed(tokens))  # (T, B, E)
         x, (h, c) = self.rnn(x, state)  # (T, B, H), (L, B, H) twice
-        note("rnn", x)
-        note("h", h)
-        note("c", c)
-        logits = self.projection(self.dropout(x))  # (T, B, V)
-        note("logits", logits)
+        x, h, c = note("rnn", x), note("h", h), note("c", c)
+        logits = note("logits", self.projection(self.dropout(x)))  # (T, B, V)
         return logits, (h.detach(), c.detach())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 
 import click
 
 from sharnn_py.errors import SharnnError
+from sharnn_py.lazy_group import LazyGroup
 
 SUBCOMMANDS = {
     "export": ("export.cli", "export"),
@@ -22,19 +22,7 @@ SUBCOMMANDS = {
 USAGE, ENVIRONMENT, INTERRUPTED = 2, 3, 130
 
 
-class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(SUBCOMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in SUBCOMMANDS:
-            return None
-        module, name = SUBCOMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), name)
-        return command
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, subcommands=SUBCOMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sharnn", prog_name="sharnn")
 def sharnn() -> None:
     """SHA-RNN in PyTorch, and the proof that it is the model it was ported from.

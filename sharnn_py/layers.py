@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sharnn_py.config import Config, Program
-from sharnn_py.trace import Note, silent
+from sharnn_py.trace import Pass, silent
 
 EPS = 1e-12  # of every LayerNorm, in both programs
 
@@ -64,14 +64,10 @@ class Boom(nn.Module):
         self.linear = nn.Linear(config.emb, config.hidden)
         self.dropout = dropout(config.dropout_hidden)
 
-    def forward(self, x: Tensor, note: Note = silent) -> Tensor:
-        x = self.linear(x)  # (T, B, F)
-        note("boom_linear", x)
-        x = gelu(x)
-        note("boom_gelu", x)
-        x = self.fold(self.dropout(x))  # (T, B, H)
-        note("boom", x)
-        return x
+    def forward(self, x: Tensor, note: Pass = silent) -> Tensor:
+        x = note("boom_linear", self.linear(x))  # (T, B, F)
+        x = note("boom_gelu", gelu(x))
+        return note("boom", self.fold(self.dropout(x)))  # (T, B, H)
 
     def fold(self, x: Tensor) -> Tensor:
         """Sum the chunks of the last axis, F -> H."""
@@ -98,51 +94,32 @@ class Attention(nn.Module):
         self.overparam = None if config.collapsed_values else nn.Linear(H, 2 * H)
         self.dropout = dropout(config.dropout_hidden if self.semantics.attention_dropout == "paper" else 0.0)
 
-    def value_gain(self, note: Note = silent) -> Tensor:
+    def value_gain(self, note: Pass = silent) -> Tensor:
         """sigmoid(f) * tanh(c) with (c, f) = W sigmoid(vs) + b; it depends on parameters alone. (H,)"""
         if self.overparam is None:
             return self.vs
-        gate = torch.sigmoid(self.vs)
-        note("vs", gate)
-        both = self.overparam(gate)  # (2H,)
-        note("overparam_linear", both)
-        c, f = both.chunk(2)
-        gain = torch.sigmoid(f) * torch.tanh(c)
-        note("overparam", gain)
-        return gain
+        gate = note("vs", torch.sigmoid(self.vs))
+        c, f = note("overparam_linear", self.overparam(gate)).chunk(2)  # (2H,)
+        return note("overparam", torch.sigmoid(f) * torch.tanh(c))
 
     def split(self, x: Tensor) -> Tensor:
         """(T, B, H) -> (B, A, T, d)"""
         steps, batch, width = x.shape
         return x.reshape(steps, batch, self.heads, width // self.heads).permute(1, 2, 0, 3)
 
-    def forward(self, h: Tensor, keys: Tensor, mask: Tensor, note: Note = silent) -> Tensor:
-        qs, ks = torch.sigmoid(self.qs), torch.sigmoid(self.ks)
-        note("qs", qs)
-        note("ks", ks)
+    def forward(self, h: Tensor, keys: Tensor, mask: Tensor, note: Pass = silent) -> Tensor:
+        qs, ks = note("qs", torch.sigmoid(self.qs)), note("ks", torch.sigmoid(self.ks))
         gain = self.value_gain(note)
-        q = self.q(h)  # (T, B, H)
-        note("q_linear", q)
-        q = self.qln(q)
-        note("q_ln", q)
-        q, k, v = qs * q, ks * keys, gain * keys
-        note("q", q)
-        note("k", k)
-        note("v", v)
+        q = note("q_linear", self.q(h))  # (T, B, H)
+        q = note("q_ln", self.qln(q))
+        q, k, v = note("q", qs * q), note("k", ks * keys), note("v", gain * keys)
         q, v = self.dropout(q), self.dropout(v)
         q, k, v = self.split(q), self.split(k), self.split(v)  # (B, A, T, d), (B, A, K, d) twice
 
-        qk = q @ k.transpose(-1, -2)  # (B, A, T, K)
-        note("qk", qk)
+        qk = note("qk", q @ k.transpose(-1, -2))  # (B, A, T, K)
         scale = q.shape[-2] if self.semantics.attention_scale == "julia" else q.shape[-1]
-        scores = qk / math.sqrt(scale)
-        note("scores", scores)
-        scores = scores + mask
-        note("masked_scores", scores)
-        focus = scores.softmax(-1)
-        note("focus", focus)
-        mix: Tensor = self.dropout(focus) @ v  # (B, A, T, d)
-        note("mix_heads", mix)
-        mix = mix.permute(2, 0, 1, 3).flatten(-2)  # (T, B, H)
-        note("mix", mix)
-        return mix
+        scores = note("scores", qk / math.sqrt(scale))
+        scores = note("masked_scores", scores + mask)
+        focus = note("focus", scores.softmax(-1))
+        mix = note("mix_heads", self.dropout(focus) @ v)  # (B, A, T, d)
+        return note("mix", mix.permute(2, 0, 1, 3).flatten(-2))  # (T, B, H)

@@ -18,7 +18,7 @@ from sharnn_py.initialisation import initialise
 from sharnn_py.layers import Attention, Boom, LayerNorm, causal_mask, dropout
 from sharnn_py.memory import rows_dropped
 from sharnn_py.state import LayerState, State
-from sharnn_py.trace import Note, silent, within
+from sharnn_py.trace import Note, Pass, passing, silent, within
 
 
 class Block(nn.Module):
@@ -38,39 +38,27 @@ class Block(nn.Module):
         self.boom = Boom(config)
         self.dropout = dropout(config.dropout_hidden)
 
-    def forward(self, h: Tensor, state: LayerState, note: Note = silent) -> tuple[Tensor, LayerState]:
-        note("in", h)
-        h = self.lnstart(h)  # (T, B, H)
-        note("lnstart", h)
+    def forward(self, h: Tensor, state: LayerState, note: Pass = silent) -> tuple[Tensor, LayerState]:
+        h = note("in", h)
+        h = note("lnstart", self.lnstart(h))  # (T, B, H)
         h, (h_n, c_n) = self.rnn(h, (state.h[None], state.c[None]))  # (T, B, H), (1, B, H) twice
-        note("rnn", h)
-        note("h", h_n[0])
-        note("c", c_n[0])
-        h = self.dropout(h)
-        note("post_rnn", h)
+        h = note("rnn", h)
+        h_n, c_n = note("h", h_n[0]), note("c", c_n[0])  # (B, H) twice
+        h = note("post_rnn", self.dropout(h))
 
         memory = state.memory
         if self.attn is not None and self.lnmem is not None and self.lnmid is not None:
-            new = self.lnmem(h)
-            note("lnmem", new)
-            keys = torch.cat([memory, new])  # (K, B, H)
-            note("keys", keys)
-            memory = keys[-self.max_memory :]
-            note("memory", memory)
-            mask = causal_mask(state.memory.shape[0], h.shape[0], h)  # (T, K)
-            note("mask", mask)
-            h = self.lnmid(h)
-            note("lnmid", h)
-            h = h + self.dropout(self.attn(h, keys, mask, within(note, "attn.")))
-            note("post_attn", h)
+            new = note("lnmem", self.lnmem(h))
+            keys = note("keys", torch.cat([memory, new]))  # (K, B, H)
+            memory = note("memory", keys[-self.max_memory :])
+            mask = note("mask", causal_mask(state.memory.shape[0], h.shape[0], h))  # (T, K)
+            h = note("lnmid", self.lnmid(h))
+            h = note("post_attn", h + self.dropout(self.attn(h, keys, mask, within(note, "attn."))))
 
-        residual = self.lnff(h)
-        note("lnff", residual)
-        x = self.lnxff(h)
-        note("lnxff", x)
-        h = residual + self.dropout(self.boom(x, note))
-        note("out", h)
-        return h, LayerState(h_n[0].detach(), c_n[0].detach(), memory.detach())
+        residual = note("lnff", self.lnff(h))
+        x = note("lnxff", self.lnxff(h))
+        h = note("out", residual + self.dropout(self.boom(x, note)))
+        return h, LayerState(h_n.detach(), c_n.detach(), memory.detach())
 
 
 class TiedDecoder(nn.Module):
@@ -109,7 +97,8 @@ class SHARNN(nn.Module):
 
         `tokens` is an integer tensor (T, B) of ids from 0, T and B at least 1; `state` is what an earlier call
         returned for the same B sequences, or None to begin. Returns logits (T, B, V) and a detached state:
-        gradients stop at segment borders. `note` is called with every intermediate (docs/tensors.md).
+        gradients stop at segment borders. `note` is called with every intermediate (docs/tensors.md), and what it
+        returns, unless None, goes on in its place.
         Raises `InputError` for tokens or a state that do not fit.
         """
         weight = self.encoder.weight
@@ -120,22 +109,19 @@ class SHARNN(nn.Module):
         else:
             state.check(self.config, batch, weight)
 
-        h = self.dropout_embedding(self.encoder(tokens))  # (T, B, H)
-        note("embed", h)
+        note = passing(note)
+        h = note("embed", self.dropout_embedding(self.encoder(tokens)))  # (T, B, H)
         held = state.memory_lengths
         carried = []
         for i, block in enumerate(self.blocks):
             layer, noted = state.layers[i], within(note, f"blocks.{i}.")
             if self.config.attends(i):
-                memory = layer.memory[rows_dropped(self.config, held, steps, i) :]  # (M, B, H)
-                noted("memory_in", memory)
+                memory = noted("memory_in", layer.memory[rows_dropped(self.config, held, steps, i) :])  # (M, B, H)
                 layer = LayerState(layer.h, layer.c, memory)
             h, layer = block(h, layer, noted)
             carried.append(layer)
-        h = self.dropout_output(h)
-        note("h_final", h)
-        logits = self.decoder(h, weight) if self.config.tied else self.decoder(h)  # (T, B, V)
-        note("logits", logits)
+        h = note("h_final", self.dropout_output(h))
+        logits = note("logits", self.decoder(h, weight) if self.config.tied else self.decoder(h))  # (T, B, V)
         return logits, State(tuple(carried))
 
 

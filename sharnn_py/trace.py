@@ -1,7 +1,8 @@
-"""Handing out intermediates by name.
+"""Handing out intermediates by name, and taking others in their place.
 
 A forward pass takes a `Note`, a function of (name, tensor) that it calls with every intermediate in order of
-computation; docs/tensors.md lists the names. The default, `silent`, does nothing, so nothing is kept alive and
+computation; docs/tensors.md lists the names. What a note returns goes on through the model in the tensor's place, and
+None changes nothing, as with torch's own hooks. The default, `silent`, does nothing, so nothing is kept alive and
 nothing is computed that the result does not need.
 """
 
@@ -11,14 +12,30 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-Note = Callable[[str, Tensor], None]
+Note = Callable[[str, Tensor], Tensor | None]
+"""What a caller gives."""
+Pass = Callable[[str, Tensor], Tensor]
+"""What the model calls: a note that always returns what to go on with."""
 
 
-def silent(name: str, tensor: Tensor) -> None:
+def silent(name: str, tensor: Tensor) -> Tensor:
     """Note nothing."""
+    return tensor
 
 
-def within(note: Note, prefix: str) -> Note:
+def passing(note: Note) -> Pass:
+    """`note`, returning the tensor itself where `note` returns None."""
+    if note is silent:
+        return silent
+
+    def noted(name: str, tensor: Tensor) -> Tensor:
+        other = note(name, tensor)
+        return tensor if other is None else other
+
+    return noted
+
+
+def within(note: Pass, prefix: str) -> Pass:
     """`note`, with `prefix` before every name."""
     if note is silent:
         return silent

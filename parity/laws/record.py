@@ -13,7 +13,6 @@ from julia_bridge import Worker
 from julia_bridge.model import Source
 from parity.laws.strategies import Spec
 from parity.live import Case, record
-from sharnn_py.files import write_bytes
 from sharnn_py.weights import to_julia
 
 
@@ -29,4 +28,4 @@ def record_case(
     parameters = {name: torch.from_numpy(value) for name, value in spec.parameters().items()}
     pairs = [(torch.from_numpy(ids), torch.from_numpy(np.roll(ids, -1, axis=0))) for ids in segments]
     case = Case(Path(path).stem, spec.config, to_julia(parameters, spec.config), pairs)
-    write_bytes(path, record(case, source, worker).content or b"")
+    record(case, source, worker, Path(path))

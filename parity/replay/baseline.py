@@ -9,7 +9,7 @@ from torch import Tensor
 
 from parity.errors import RecordingError
 from parity.recording import Recording
-from parity.replay import Item, Precision
+from parity.subject import Item, Precision
 from parity.tolerance import nudge
 from sharnn_py.baseline import Baseline, BaselineConfig
 from sharnn_py.model import nll

@@ -2,188 +2,183 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from parity.errors import RecordingError
+from parity.lockstep import lockstep
 from parity.recording import Recording
-from parity.replay import Item, Precision
-from parity.replay.names import first_block, intermediates
+from parity.replay.names import first_block, intermediates, time_axis
+from parity.replay.port import Port, build, shaped_like_loss
+from parity.subject import Item, Precision
 from parity.tolerance import nudge
-from sharnn_py.config import PRESETS, Config, Program, Semantics
+from sharnn_py.config import Config, Semantics
 from sharnn_py.lamb import joint_norm, unclipped_by_julia
 from sharnn_py.memory import rows_dropped
 from sharnn_py.model import SHARNN, Block, nll
-from sharnn_py.state import State
-from sharnn_py.weights import from_julia, from_smerity, to_julia, to_smerity
-from sharnn_py.weights.shapes import parameter_shapes
+from sharnn_py.state import LayerState, State
 
-
-def model_config(recording: Recording, semantics: Semantics) -> Config:
-    """The configuration of the recorded model, under the semantics asked for."""
-    attention_layers: Any = None
-    if "attn_layer" in recording.config:  # Smerity's recordings: the 0-based block or blocks, -1 for none
-        chosen = recording.config["attn_layer"]
-        attention_layers = tuple(chosen) if isinstance(chosen, list) else () if chosen == -1 else (chosen,)
-    return Config(
-        vocab=recording.setting("vocab"),
-        emb=recording.setting("emb"),
-        hidden=recording.setting("hidden"),
-        layers=recording.setting("nlayers"),
-        heads=recording.setting("heads"),
-        max_memory=recording.setting("npos"),
-        tied=recording.setting("tie"),
-        attention_layers=attention_layers,
-        semantics=semantics,
-    )
-
-
-@dataclass
-class Port:
-    """The port, set up to stand in for one recorded model."""
-
-    recording: Recording
-    config: Config
-    precision: Precision
-    model: SHARNN
-    unused: dict[str, Tensor]
-    """Tensors that only Smerity's program has."""
-
-    @property
-    def program(self) -> Program:
-        return self.recording.program
-
-    @property
-    def config_of_recording(self) -> Config:
-        """The configuration under the semantics of the program that was recorded."""
-        return replace(self.config, semantics=PRESETS[self.program])
-
-    @property
-    def has_unrecorded_bias(self) -> bool:
-        """Whether only the port's decoder has a bias, under semantics that are not the recording's (row 5)."""
-        return self.config.decoder_bias and not self.config_of_recording.decoder_bias
-
-    def load(self, recorded: dict[str, Tensor]) -> None:
-        """Take over recorded parameters, nudged if this is a nudged run.
-
-        Under the recording's own semantics every parameter must be there. Under others, a parameter that only the
-        port has keeps its fresh value, and one that only the recording has is dropped.
-        """
-        own = self.config_of_recording
-        if self.program == "julia":
-            parameters = from_julia(recorded, own)
-        else:
-            parameters, self.unused = from_smerity(recorded, own)
-        parameters = {name: nudge(t, self.precision.nudged, name) for name, t in parameters.items()}
-        fresh = {name: torch.zeros(shape) for name, shape in parameter_shapes(self.config).items()}
-        self.model.load_state_dict({name: parameters.get(name, zero) for name, zero in fresh.items()})
-
-    def recorded_layout(self, ours: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by the port's parameter names, under the recorded names and in the recorded layout.
-
-        A bias that only the port has is left behind.
-        """
-        return to_julia(ours, self.config) if self.program == "julia" else to_smerity(ours, self.config, {})
-
-    def parameters(self) -> dict[str, Tensor]:
-        """The present parameters in the recorded layout."""
-        return self.recorded_layout({name: p.detach() for name, p in self.model.named_parameters()})
-
-    def tokens(self, name: str, config_batch: int) -> Tensor:
-        """Recorded ids, from 0. Raises `RecordingError` for ids out of range or a batch the header does not name."""
-        ids = self.recording.tensor(name)
-        if ids.ndim != 2 or not ids.numel() or ids.is_floating_point():
-            raise RecordingError(f"{self.recording.path}: {name} has shape {tuple(ids.shape)}; expected ids (T, B)")
-        if ids.shape[1] != config_batch:
-            raise RecordingError(
-                f"{self.recording.path}: {name} has batch {ids.shape[1]}, but the header's config says {config_batch}"
-            )
-        ids = ids.long() - first_block(self.program)  # Julia's ids, as its blocks, count from 1
-        lowest = -1 if self.program == "julia" and name.endswith("/y") else 0  # label 0 is left out of Julia's loss
-        if int(ids.min()) < lowest or int(ids.max()) >= self.config.vocab:
-            raise RecordingError(
-                f"{self.recording.path}: {name} has ids outside the vocabulary of {self.config.vocab} "
-                f"({int(ids.min()) + first_block(self.program)} to {int(ids.max()) + first_block(self.program)})"
-            )
-        return ids
-
-
-def build(recording: Recording, semantics: Semantics, precision: Precision) -> Port:
-    """The port of a recorded SHA-RNN with its recorded initial parameters."""
-    config = model_config(recording, semantics)
-    model = SHARNN(config, torch.Generator().manual_seed(0)).to(precision.dtype).eval()
-    port = Port(recording, config, precision, model, {})
-    port.load(recording.group("param/"))
-    return port
-
-
-def shaped_like_loss(loss: Tensor, program: Program) -> Tensor:
-    """SHA-RNN.jl's losses are recorded as (1,), Smerity's as scalars."""
-    return loss.detach().reshape((1,) if program == "julia" else ())
+STATE = {"h": "hidden state", "c": "cell state", "memory": "memory"}
+"""The fields of a block's state, in words."""
 
 
 def replay(recording: Recording, semantics: Semantics, precision: Precision) -> Iterator[Item]:
-    """The stream of `eval/`, `grad/`, `const/` and `param/`."""
+    """The stream of `param/`, `eval/`, `carry/`, `agrad/`, `grad/` and `const/`."""
     port = build(recording, semantics, precision)
-    state: State | None = None
-    for segment in range(1, recording.segments + 1):
-        state = yield from _segment(port, segment, state)
-    if port.program == "julia":
-        yield from _constants(port)
     for name, tensor in port.parameters().items():
         yield Item(f"param/{name}", tensor, "parameters", exact=True)
+    state: State | None = None
+    for segment in range(1, recording.segments + 1):
+        run = Segment(port, segment, state)
+        yield from lockstep(run.produce, lambda item: item.tensor.nbytes)
+        state = run.carried
+    if port.program == "julia":
+        yield from _constants(port)
 
 
-def _segment(port: Port, segment: int, state: State | None) -> Generator[Item, None, State]:
-    recording = port.recording
-    batch = recording.setting("batch")
-    tokens, targets = (port.tokens(f"eval/{segment}/{name}", batch) for name in "xy")
-    _check_length(recording, segment, tokens.shape[0])
-    prefix, place = f"eval/{segment}/", f"segment {segment}"
-    if port.program == "julia" and state is not None:
-        yield from _julia_sizes(port.config, state, tokens.shape[0], prefix, place)
+class Segment:
+    """One segment of a replay. A forced one gives every layer what was recorded of the layers before it."""
 
-    seen: dict[str, Tensor] = {}
-    try:
-        logits: Tensor
-        new_state: State
-        logits, new_state = port.model(tokens, state, seen.__setitem__)
-    except Exception:
-        yield from _intermediates(port, seen, segment)  # how far a faulty port came tells where it is faulty
-        raise
-    yield from _intermediates(port, seen, segment)
-    loss = nll(logits, targets)
-    yield Item(f"{prefix}loss", shaped_like_loss(loss, port.program), place)
-    if recording.group("grad/"):
-        yield from _gradients(port, segment, loss, seen["embed"], new_state)
-    return new_state
+    def __init__(self, port: Port, segment: int, state: State | None) -> None:
+        self.port, self.segment, self.state = port, segment, state
+        self.prefix, self.place = f"eval/{segment}/", f"segment {segment}"
+        self.table = intermediates(port.program, port.config)
+        self.carried: State | None = None
+        """What the next segment starts from."""
 
+    def produce(self, emit: Callable[[Item], None]) -> None:
+        """Emit every tensor of the segment."""
+        port, recording, state = self.port, self.port.recording, self.state
+        batch = recording.setting("batch")
+        tokens, targets = (port.tokens(f"{self.prefix}{name}", batch) for name in "xy")
+        _check_length(recording, self.segment, tokens.shape[0])
+        if port.program == "julia" and state is not None:
+            for item in _julia_sizes(port.config, state, tokens.shape[0], self.prefix, self.place):
+                emit(item)
+        with_gradients = recording.has("grad")
+        embedded: list[Tensor] = []
+        with torch.set_grad_enabled(with_gradients):
 
-def _intermediates(port: Port, seen: dict[str, Tensor], segment: int) -> Iterator[Item]:
-    """What the port noted, in its order, as far as the program's recordings hold it."""
-    table = intermediates(port.program, port.config)
-    prefix = f"eval/{segment}/"
-    for name, tensor in seen.items():
-        where = f"segment {segment}"
-        if name.startswith("blocks."):
-            number = int(name.split(".")[1]) + first_block(port.program)
-            where += f", block {number}"
+            def note(name: str, tensor: Tensor) -> Tensor:
+                for item in self._items(name, tensor.detach()):
+                    emit(item)
+                if with_gradients:
+                    self._watch_gradient(name, tensor, emit)
+                value = self._forced(name, tensor) if port.precision.forced else tensor
+                if name == "embed":
+                    embedded.append(value)
+                return value
+
+            logits, after = port.model(tokens, state, note)
+            loss = nll(logits, targets)
+        emit(Item(f"{self.prefix}loss", shaped_like_loss(loss, port.program), self.place))
+        for item in self._carried(after):
+            emit(item)
+        if with_gradients:
+            for item in _gradients(port, self.segment, loss, embedded[0], after):
+                emit(item)
+        self.carried = self._as_recorded(after) if port.precision.forced else after
+
+    def _items(self, name: str, tensor: Tensor) -> Iterator[Item]:
+        """What the recording holds of this intermediate."""
+        port, where = self.port, self._where(name)
         if name.endswith(".memory_in") and port.program == "julia":
-            if segment == 1:  # SHA-RNN.jl has no memory at all before the first segment
-                continue
+            if self.segment == 1:  # SHA-RNN.jl has no memory at all before the first segment
+                return
             sizes = torch.tensor(tensor.shape[::-1], dtype=torch.int32)
-            yield Item(f"{prefix}mem_in.{number}.size", sizes, where, exact=True)
-        if name == "logits" and segment == 1 and port.has_unrecorded_bias:
+            number = int(name.split(".")[1]) + 1
+            yield Item(f"{self.prefix}mem_in.{number}.size", sizes, where, exact=True)
+        if name == "logits" and self.segment == 1 and port.has_unrecorded_bias:
             # Row 5 turned the other way: a bias that was never recorded is reported where it is used.
             bias = dict(port.model.named_parameters())["decoder.bias"].detach()
             yield Item("param/decoder.bias", bias, f"{where}, logits", exact=True)
-        if name in table:
-            recorded, layout = table[name]
-            yield Item(prefix + recorded, layout(tensor.detach()), where)
+        if name in self.table:
+            recorded, layout = self.table[name]
+            axis = time_axis(name)
+            axis = None if axis is None else layout.axis(axis, tensor.ndim)
+            yield Item(self.prefix + recorded, layout.to_recorded(tensor), where, time_axis=axis)
+
+    def _where(self, name: str) -> str:
+        if not name.startswith("blocks."):
+            return self.place
+        return f"{self.place}, block {int(name.split('.')[1]) + first_block(self.port.program)}"
+
+    def recorded(self, name: str, group: str = "eval") -> Tensor | None:
+        """The recorded tensor of this name of the port's, in the port's layout; None if there is none."""
+        if name not in self.table:
+            return None
+        recorded, layout = self.table[name]
+        tensor = self.port.recording.tensors.get(f"{group}/{self.segment}/{recorded}")
+        return None if tensor is None else layout.to_ours(tensor)
+
+    def _cast(self, tensor: Tensor, name: str) -> Tensor:
+        """A recorded tensor as this run takes it: nudged, too, for the recording has no more digits than float32."""
+        precision = self.port.precision
+        return nudge(tensor.to(precision.dtype), precision.nudged, f"{self.prefix}{name}")
+
+    def _forced(self, name: str, tensor: Tensor) -> Tensor:
+        recorded = self.recorded(name)
+        if recorded is None or recorded.shape != tensor.shape:
+            return tensor
+        value = self._cast(recorded, name)
+        return cast(Tensor, _Replaced.apply(tensor, value)) if tensor.requires_grad else value  # type: ignore[no-untyped-call]
+
+    def _watch_gradient(self, name: str, tensor: Tensor, emit: Callable[[Item], None]) -> None:
+        if not tensor.requires_grad or self.recorded(name, "agrad") is None:
+            return
+        recorded, layout = self.table[name]
+        where = f"{self._where(name)}, gradient of the loss there"
+
+        def hook(gradient: Tensor) -> Tensor | None:
+            emit(Item(f"agrad/{self.segment}/{recorded}", layout.to_recorded(gradient.detach()), where))
+            reference = self.recorded(name, "agrad")
+            if not self.port.precision.forced or reference is None or reference.shape != gradient.shape:
+                return None
+            return self._cast(reference, f"agrad {name}")
+
+        tensor.register_hook(hook)  # type: ignore[no-untyped-call]
+
+    def _carried(self, after: State) -> Iterator[Item]:
+        """The state that was returned, against the last of what was recorded inside the segment."""
+        for i, layer in enumerate(after.layers):
+            for kind, tensor in zip(STATE, layer.tensors(), strict=True):
+                name = f"blocks.{i}.{kind}"
+                if self.recorded(name) is None:
+                    continue
+                recorded, layout = self.table[name]
+                number = i + first_block(self.port.program)
+                yield Item(
+                    f"carry/{self.segment}/blocks.{number}.{kind}",
+                    layout.to_recorded(tensor.detach()),
+                    f"{self._where(name)}, {STATE[kind]} carried on",
+                    recorded=self.prefix + recorded,
+                    problem="carries its graph along, so gradients cross the border" if tensor.requires_grad else "",
+                )
+
+    def _as_recorded(self, after: State) -> State:
+        """The state as the reference carried it on, as far as it was recorded."""
+
+        def tensors(i: int, layer: LayerState) -> Iterator[Tensor]:
+            for kind, tensor in zip(STATE, layer.tensors(), strict=True):
+                recorded = self.recorded(f"blocks.{i}.{kind}")
+                yield tensor.detach() if recorded is None else self._cast(recorded, f"blocks.{i}.{kind}")
+
+        return State(tuple(LayerState(*tensors(i, layer)) for i, layer in enumerate(after.layers)))
+
+
+class _Replaced(torch.autograd.Function):
+    """Another value in a tensor's place, through which the gradient goes as if it were the tensor's own."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, value: Tensor) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None
 
 
 def _check_length(recording: Recording, segment: int, steps: int) -> None:
@@ -226,25 +221,25 @@ def in_recorded_order(port: Port, ours: dict[str, Tensor]) -> dict[str, Tensor]:
     return dict(reversed(port.recorded_layout(ours).items()))
 
 
-def _gradients(port: Port, segment: int, loss: Tensor, embedded: Tensor, state: State) -> list[Item]:
+def _gradients(port: Port, segment: int, loss: Tensor, embedded: Tensor, state: State) -> Iterator[Item]:
     ours, (per_token,) = gradients(port.model, loss, state, embedded)
     prefix, place = f"grad/{segment}/", f"segment {segment}"
-    items = []
+    # Without recorded gradients inside the model all of the way back stands behind a parameter's gradient.
+    whole = not (port.precision.forced and port.recording.has("agrad"))
     if port.program == "julia":
-        items.append(Item(f"{prefix}loss", shaped_like_loss(loss, port.program), place))
+        yield Item(f"{prefix}loss", shaped_like_loss(loss, port.program), place, whole=True)
     unclipped = unclipped_by_julia(port.config)
     for name, gradient in in_recorded_order(port, ours).items():
         where = f"{place}, gradient of {name}"
-        items.append(Item(prefix + name, gradient, where))
+        yield Item(prefix + name, gradient, where, whole=whole)
         if port.program == "julia":
             # The gradient of a sparse embedding is a list with one entry a token, and Knet takes the norm of that.
             sparse = name == "encoder.w" and name in unclipped
             norm = joint_norm([per_token if sparse else gradient]).reshape(1)
-            items.append(Item(f"gradnorm/{segment}/{name}", norm, where))
+            yield Item(f"gradnorm/{segment}/{name}", norm, where, whole=True)
             if name in unclipped:
                 flag = torch.ones(1, dtype=torch.int32)
-                items.append(Item(f"gradissparse/{segment}/{name}", flag, where, exact=True))
-    return items
+                yield Item(f"gradissparse/{segment}/{name}", flag, where, exact=True)
 
 
 def _constants(port: Port) -> Iterator[Item]:

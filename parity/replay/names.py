@@ -7,102 +7,99 @@ recordings, from 0 in Smerity's and in the port. docs/tensors.md describes what 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from sharnn_py.config import Config, Program
 
-ToRecorded = Callable[[Tensor], Tensor]
+
+@dataclass(frozen=True)
+class Layout:
+    """How one of the port's tensors was recorded. Both directions only move numbers."""
+
+    to_recorded: Callable[[Tensor], Tensor]
+    to_ours: Callable[[Tensor], Tensor]
+    axis: Callable[[int, int], int]
+    """Where an axis of the port's tensor is in the recorded one; the second number is how many axes there are."""
 
 
-def same(x: Tensor) -> Tensor:
-    """As it is."""
-    return x
+SAME = Layout(lambda x: x, lambda x: x, lambda axis, axes: axis)
+# Reversed axes put keys before queries, and features before time.
+SWAPPED = Layout(
+    lambda x: x.mT, lambda x: x.mT, lambda axis, axes: {axes - 2: axes - 1, axes - 1: axes - 2}.get(axis, axis)
+)
+ONE_ROW = Layout(lambda x: x[None], lambda x: x[0], lambda axis, axes: axis + 1)
+TWO_ROWS = Layout(lambda x: x[None, None], lambda x: x[0, 0], lambda axis, axes: axis + 2)
 
-
-def swapped(x: Tensor) -> Tensor:
-    """The last two axes exchanged: reversed axes put keys before queries, and features before time."""
-    return x.mT
-
-
-def one_row(x: Tensor) -> Tensor:
-    """(H,) or (B, H) with a leading axis of 1."""
-    return x[None]
-
-
-def two_rows(x: Tensor) -> Tensor:
-    """(H,) with two leading axes of 1."""
-    return x[None, None]
-
-
-JULIA_OUTSIDE_BLOCKS: list[tuple[str, str, ToRecorded]] = [
-    ("embed", "embed", same),
-    ("h_final", "h_final", same),
-    ("logits", "logits", same),
+JULIA_OUTSIDE_BLOCKS: list[tuple[str, str, Layout]] = [
+    ("embed", "embed", SAME),
+    ("h_final", "h_final", SAME),
+    ("logits", "logits", SAME),
 ]
 
-JULIA_BLOCK: list[tuple[str, str, ToRecorded]] = [
-    ("mem_in.*", "blocks.*.memory_in", same),
-    ("blocks.*.in", "blocks.*.in", same),
-    ("blocks.*.lnstart", "blocks.*.lnstart", same),
-    ("blocks.*.rnn", "blocks.*.rnn", same),
-    ("blocks.*.hidden_h", "blocks.*.h", one_row),
-    ("blocks.*.hidden_c", "blocks.*.c", one_row),
-    ("blocks.*.post_rnn", "blocks.*.post_rnn", same),
-    ("blocks.*.lnmem", "blocks.*.lnmem", same),
-    ("blocks.*.bigh", "blocks.*.keys", same),
-    ("blocks.*.new_mem", "blocks.*.memory", same),
-    ("mask", "blocks.*.mask", swapped),
-    ("blocks.*.lnmid", "blocks.*.lnmid", same),
-    ("blocks.*.attn.sig_qs", "blocks.*.attn.qs", one_row),
-    ("blocks.*.attn.sig_ks", "blocks.*.attn.ks", one_row),
-    ("blocks.*.attn.sig_vs", "blocks.*.attn.vs", one_row),
-    ("blocks.*.attn.overparam_vs", "blocks.*.attn.overparam", one_row),
-    ("blocks.*.attn.q_linear", "blocks.*.attn.q_linear", same),
-    ("blocks.*.attn.q_ln", "blocks.*.attn.q_ln", same),
-    ("blocks.*.attn.q", "blocks.*.attn.q", same),
-    ("blocks.*.attn.k", "blocks.*.attn.k", same),
-    ("blocks.*.attn.v", "blocks.*.attn.v", same),
-    ("blocks.*.attn.qk", "blocks.*.attn.qk", swapped),
-    ("blocks.*.attn.scores", "blocks.*.attn.scores", swapped),
-    ("blocks.*.attn.masked_scores", "blocks.*.attn.masked_scores", swapped),
-    ("blocks.*.attn.focus", "blocks.*.attn.focus", swapped),
-    ("blocks.*.attn.mix_heads", "blocks.*.attn.mix_heads", swapped),
-    ("blocks.*.attn.mix", "blocks.*.attn.mix", same),
-    ("blocks.*.post_attn", "blocks.*.post_attn", same),
-    ("blocks.*.lnff", "blocks.*.lnff", same),
-    ("blocks.*.lnxff", "blocks.*.lnxff", same),
-    ("blocks.*.boom_lin1", "blocks.*.boom_linear", same),
-    ("blocks.*.boom_gelu", "blocks.*.boom_gelu", same),
-    ("blocks.*.boom", "blocks.*.boom", same),
-    ("blocks.*.out", "blocks.*.out", same),
+JULIA_BLOCK: list[tuple[str, str, Layout]] = [
+    ("mem_in.*", "blocks.*.memory_in", SAME),
+    ("blocks.*.in", "blocks.*.in", SAME),
+    ("blocks.*.lnstart", "blocks.*.lnstart", SAME),
+    ("blocks.*.rnn", "blocks.*.rnn", SAME),
+    ("blocks.*.hidden_h", "blocks.*.h", ONE_ROW),
+    ("blocks.*.hidden_c", "blocks.*.c", ONE_ROW),
+    ("blocks.*.post_rnn", "blocks.*.post_rnn", SAME),
+    ("blocks.*.lnmem", "blocks.*.lnmem", SAME),
+    ("blocks.*.bigh", "blocks.*.keys", SAME),
+    ("blocks.*.new_mem", "blocks.*.memory", SAME),
+    ("mask", "blocks.*.mask", SWAPPED),
+    ("blocks.*.lnmid", "blocks.*.lnmid", SAME),
+    ("blocks.*.attn.sig_qs", "blocks.*.attn.qs", ONE_ROW),
+    ("blocks.*.attn.sig_ks", "blocks.*.attn.ks", ONE_ROW),
+    ("blocks.*.attn.sig_vs", "blocks.*.attn.vs", ONE_ROW),
+    ("blocks.*.attn.overparam_vs", "blocks.*.attn.overparam", ONE_ROW),
+    ("blocks.*.attn.q_linear", "blocks.*.attn.q_linear", SAME),
+    ("blocks.*.attn.q_ln", "blocks.*.attn.q_ln", SAME),
+    ("blocks.*.attn.q", "blocks.*.attn.q", SAME),
+    ("blocks.*.attn.k", "blocks.*.attn.k", SAME),
+    ("blocks.*.attn.v", "blocks.*.attn.v", SAME),
+    ("blocks.*.attn.qk", "blocks.*.attn.qk", SWAPPED),
+    ("blocks.*.attn.scores", "blocks.*.attn.scores", SWAPPED),
+    ("blocks.*.attn.masked_scores", "blocks.*.attn.masked_scores", SWAPPED),
+    ("blocks.*.attn.focus", "blocks.*.attn.focus", SWAPPED),
+    ("blocks.*.attn.mix_heads", "blocks.*.attn.mix_heads", SWAPPED),
+    ("blocks.*.attn.mix", "blocks.*.attn.mix", SAME),
+    ("blocks.*.post_attn", "blocks.*.post_attn", SAME),
+    ("blocks.*.lnff", "blocks.*.lnff", SAME),
+    ("blocks.*.lnxff", "blocks.*.lnxff", SAME),
+    ("blocks.*.boom_lin1", "blocks.*.boom_linear", SAME),
+    ("blocks.*.boom_gelu", "blocks.*.boom_gelu", SAME),
+    ("blocks.*.boom", "blocks.*.boom", SAME),
+    ("blocks.*.out", "blocks.*.out", SAME),
 ]
 
-SMERITY_OUTSIDE_BLOCKS: list[tuple[str, str, ToRecorded]] = [
-    ("encoder", "embed", same),
-    ("h_final", "h_final", same),
-    ("logits", "logits", same),
+SMERITY_OUTSIDE_BLOCKS: list[tuple[str, str, Layout]] = [
+    ("encoder", "embed", SAME),
+    ("h_final", "h_final", SAME),
+    ("logits", "logits", SAME),
 ]
 
-SMERITY_BLOCK: list[tuple[str, str, ToRecorded]] = [
-    ("blocks.*.lnstart", "blocks.*.lnstart", same),
-    ("blocks.*.rnn", "blocks.*.rnn", same),
-    ("blocks.*.rnn.h", "blocks.*.h", one_row),
-    ("blocks.*.rnn.c", "blocks.*.c", one_row),
-    ("blocks.*.lnmem", "blocks.*.lnmem", same),
-    ("blocks.*.new_mem", "blocks.*.memory", same),
-    ("blocks.*.lnmid", "blocks.*.lnmid", same),
-    ("blocks.*.attn.vq.l1", "blocks.*.attn.overparam_linear", two_rows),
-    ("blocks.*.attn.vq", "blocks.*.attn.overparam", two_rows),
-    ("blocks.*.attn.q", "blocks.*.attn.q_linear", same),
-    ("blocks.*.attn.qln", "blocks.*.attn.q_ln", same),
-    ("blocks.*.attn.focus", "blocks.*.attn.focus", same),
-    ("blocks.*.attn.mix", "blocks.*.attn.mix", same),
-    ("blocks.*.lnff", "blocks.*.lnff", same),
-    ("blocks.*.lnxff", "blocks.*.lnxff", same),
-    ("blocks.*.ff.linear1", "blocks.*.boom_linear", same),
-    ("blocks.*.ff.act", "blocks.*.boom_gelu", same),
-    ("blocks.*.ff", "blocks.*.boom", same),
+SMERITY_BLOCK: list[tuple[str, str, Layout]] = [
+    ("blocks.*.lnstart", "blocks.*.lnstart", SAME),
+    ("blocks.*.rnn", "blocks.*.rnn", SAME),
+    ("blocks.*.rnn.h", "blocks.*.h", ONE_ROW),
+    ("blocks.*.rnn.c", "blocks.*.c", ONE_ROW),
+    ("blocks.*.lnmem", "blocks.*.lnmem", SAME),
+    ("blocks.*.new_mem", "blocks.*.memory", SAME),
+    ("blocks.*.lnmid", "blocks.*.lnmid", SAME),
+    ("blocks.*.attn.vq.l1", "blocks.*.attn.overparam_linear", TWO_ROWS),
+    ("blocks.*.attn.vq", "blocks.*.attn.overparam", TWO_ROWS),
+    ("blocks.*.attn.q", "blocks.*.attn.q_linear", SAME),
+    ("blocks.*.attn.qln", "blocks.*.attn.q_ln", SAME),
+    ("blocks.*.attn.focus", "blocks.*.attn.focus", SAME),
+    ("blocks.*.attn.mix", "blocks.*.attn.mix", SAME),
+    ("blocks.*.lnff", "blocks.*.lnff", SAME),
+    ("blocks.*.lnxff", "blocks.*.lnxff", SAME),
+    ("blocks.*.ff.linear1", "blocks.*.boom_linear", SAME),
+    ("blocks.*.ff.act", "blocks.*.boom_gelu", SAME),
+    ("blocks.*.ff", "blocks.*.boom", SAME),
 ]
 
 
@@ -111,7 +108,7 @@ def first_block(program: Program) -> int:
     return 1 if program == "julia" else 0
 
 
-def intermediates(program: Program, config: Config) -> dict[str, tuple[str, ToRecorded]]:
+def intermediates(program: Program, config: Config) -> dict[str, tuple[str, Layout]]:
     """The port's name of every recorded intermediate, to its recorded name and layout."""
     outside, block = (
         (JULIA_OUTSIDE_BLOCKS, JULIA_BLOCK) if program == "julia" else (SMERITY_OUTSIDE_BLOCKS, SMERITY_BLOCK)
@@ -122,3 +119,18 @@ def intermediates(program: Program, config: Config) -> dict[str, tuple[str, ToRe
         for theirs, ours, layout in block:
             table[ours.replace("*", str(i))] = (theirs.replace("*", number), layout)
     return table
+
+
+HEADS_FIRST = ("attn.qk", "attn.scores", "attn.masked_scores", "attn.focus", "attn.mix_heads")
+"""Inside a block, the tensors (B, A, T, ...)."""
+WITHOUT_TIME = ("memory_in", "h", "c", "keys", "memory", "attn.qs", "attn.ks", "attn.vs", "attn.overparam_linear",
+                "attn.overparam", "attn.k", "attn.v")  # fmt: skip
+"""Inside a block, the tensors whose axes are not the segment's steps."""
+
+
+def time_axis(ours: str) -> int | None:
+    """The axis of the segment's T steps in the port's tensor of this name."""
+    inside = ours.split(".", 2)[2] if ours.startswith("blocks.") else ours
+    if inside in WITHOUT_TIME:
+        return None
+    return 2 if inside in HEADS_FIRST else 0

@@ -1,7 +1,7 @@
 """Replaying recorded optimiser updates, one a segment, with carried state.
 
-Twice: update by update, each from the recorded parameters (and moments, where they were recorded) before it, so
-that a fault shows in the update that has it; and as one unbroken run from the initial parameters.
+As they arrive, updates are one unbroken run from the initial parameters. Forced, each starts from the parameters,
+gradients and moments that were recorded before it, where they were, so that a fault shows in the update that has it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from parity.recording import Recording
-from parity.replay import Item, Precision
-from parity.replay.model import Port, build, gradients, in_recorded_order, shaped_like_loss
+from parity.replay.model import gradients, in_recorded_order
+from parity.replay.port import Port, build, shaped_like_loss
+from parity.subject import Item, Precision
 from parity.tolerance import nudge
 from sharnn_py.config import Semantics
 from sharnn_py.lamb import MinTrustLAMB, joint_norm, julia_lamb, paper_lamb
@@ -20,16 +21,7 @@ from sharnn_py.model import nll
 from sharnn_py.state import State
 from sharnn_py.weights import from_julia
 
-UNBROKEN = "unbroken run"
 MOMENTS = {"fstm": "m", "scndm": "v"}  # SHA-RNN.jl's names, the port's
-
-
-def replay_training(recording: Recording, semantics: Semantics, precision: Precision) -> Iterator[Item]:
-    """The stream of `train/`, first update by update, then unbroken."""
-    if recording.count("train") == 0:
-        return
-    yield from _updates(recording, semantics, precision, unbroken=False)
-    yield from _updates(recording, semantics, precision, unbroken=True)
 
 
 def _optimizer(port: Port) -> MinTrustLAMB:
@@ -53,29 +45,31 @@ def _optimizer(port: Port) -> MinTrustLAMB:
     )
 
 
-def _updates(recording: Recording, semantics: Semantics, precision: Precision, unbroken: bool) -> Iterator[Item]:
+def replay_training(recording: Recording, semantics: Semantics, precision: Precision) -> Iterator[Item]:
+    """The stream of `train/`: one unbroken run, or, forced, every update from what was recorded before it."""
+    if recording.count("train") == 0:
+        return
     port = build(recording, semantics, precision)
     optimizer = _optimizer(port)
-    run = UNBROKEN if unbroken else ""
     source = "eval" if port.program == "julia" else "train"  # where the updates' tokens were recorded
     batch = recording.setting("batch")
     state: State | None = None
     updates = recording.count("train")
     for update in range(1, updates + 1):
-        if update > 1 and not unbroken:
+        if update > 1 and precision.forced:
             _take_over(port, optimizer, update - 1)
         tokens, targets = (port.tokens(f"{source}/{update}/{name}", batch) for name in "xy")
         logits, state = port.model(tokens, state)
         loss = nll(logits, targets)
         ours, _ = gradients(port.model, loss, state)
-        yield from _update(port, optimizer, update, loss, ours, run)
+        yield from _update(port, optimizer, update, loss, ours)
 
     if port.program == "julia" and "train/loss_after" in recording.tensors:
-        if not unbroken:
+        if precision.forced:
             _take_over(port, optimizer, updates)
         tokens, targets = (port.tokens(f"eval/1/{name}", batch) for name in "xy")
         loss = nll(port.model(tokens, state)[0], targets)
-        yield Item("train/loss_after", shaped_like_loss(loss, port.program), "after the last update", run=run)
+        yield Item("train/loss_after", shaped_like_loss(loss, port.program), "after the last update", whole=True)
 
 
 def _take_over(port: Port, optimizer: MinTrustLAMB, update: int) -> None:
@@ -86,30 +80,39 @@ def _take_over(port: Port, optimizer: MinTrustLAMB, update: int) -> None:
         return
     ours = dict(port.model.named_parameters())
     for theirs, key in MOMENTS.items():
-        moments = from_julia(port.recording.group(f"train/{update}/{theirs}/"), port.config_of_recording)
-        for name, moment in moments.items():
-            nudged = nudge(moment, port.precision.nudged, f"{theirs} {name}")
-            optimizer.state[ours[name]][key].copy_(nudged)
+        for name, moment in _recorded(port, f"train/{update}/{theirs}/").items():
+            optimizer.state[ours[name]][key].copy_(moment)
 
 
-def _update(
-    port: Port, optimizer: MinTrustLAMB, update: int, loss: Tensor, ours: dict[str, Tensor], run: str
-) -> Iterator[Item]:
+def _recorded(port: Port, prefix: str) -> dict[str, Tensor]:
+    """What was recorded of every parameter under `prefix`, by the port's names, as this run takes it."""
+    ours = from_julia(port.recording.group(prefix), port.config_of_recording)
+    precision = port.precision
+    return {
+        name: nudge(tensor.to(precision.dtype), precision.nudged, f"{prefix}{name}") for name, tensor in ours.items()
+    }
+
+
+def _update(port: Port, optimizer: MinTrustLAMB, update: int, loss: Tensor, ours: dict[str, Tensor]) -> Iterator[Item]:
     prefix, place = f"train/{update}/", f"update {update}"
     parameters = dict(port.model.named_parameters())
-    yield Item(f"{prefix}loss", shaped_like_loss(loss, port.program), place, run=run)
+    yield Item(f"{prefix}loss", shaped_like_loss(loss, port.program), place, whole=True)
     if port.program == "julia":
         for name, gradient in in_recorded_order(port, ours).items():
-            yield Item(f"{prefix}grad/{name}", gradient, f"{place}, gradient of {name}", run=run)
+            yield Item(f"{prefix}grad/{name}", gradient, f"{place}, gradient of {name}", whole=True)
+        if port.precision.forced:
+            ours = {**ours, **_recorded(port, f"{prefix}grad/")}
+    else:
+        yield Item(f"{prefix}grad_norm_before_clip", joint_norm(ours.values()), place, whole=True)
     for name, gradient in ours.items():
         parameters[name].grad = gradient.clone()
-    if port.program == "paper":
-        yield Item(f"{prefix}grad_norm_before_clip", joint_norm(ours.values()), place, run=run)
     optimizer.step()
+    # Smerity's recordings have no gradients of the updates, so the whole model stands behind theirs.
+    whole = port.program == "paper"
     if port.program == "julia":
         for theirs, key in MOMENTS.items():
             moments = port.recorded_layout({name: optimizer.state[p][key] for name, p in parameters.items()})
             for name, moment in moments.items():
-                yield Item(f"{prefix}{theirs}/{name}", moment.clone(), f"{place}, moment of {name}", run=run)
+                yield Item(f"{prefix}{theirs}/{name}", moment.clone(), f"{place}, moment of {name}")
     for name, tensor in port.parameters().items():
-        yield Item(f"{prefix}param/{name}", tensor.clone(), f"{place}, {name}", run=run)
+        yield Item(f"{prefix}param/{name}", tensor.clone(), f"{place}, {name}", whole=whole)

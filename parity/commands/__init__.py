@@ -1,0 +1,1 @@
+"""The commands of `sharnn parity`, one a module."""

@@ -1,0 +1,53 @@
+"""Options that several of the commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def segment_lengths(ctx: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """Whole numbers of at least 1, separated by commas."""
+    if value is None:
+        return None
+    try:
+        lengths = tuple(int(part) for part in value.split(","))
+    except ValueError:
+        lengths = ()
+    if not lengths or min(lengths) < 1:
+        raise click.BadParameter(f"{value!r} is not a list of segment lengths, as 64,64,1", ctx, option)
+    return lengths
+
+
+def check_text(checkpoint: Path | None, text: Path | None) -> None:
+    """Raise `UsageError` for one of --checkpoint and --text without the other."""
+    if (checkpoint is None) != (text is None):
+        raise click.UsageError("--checkpoint and --text go together")
+
+
+def live_options(command: Command) -> Command:
+    """What live Julia is given to run; shared by `run --live` and `record`."""
+    for option in (
+        click.option(
+            "--segments", callback=segment_lengths, metavar="LENGTHS", help="Steps of each live segment, as 64,64,1."
+        ),
+        click.option("--text", type=EXISTING_FILE, help="Text for --checkpoint to read; a line is a sentence."),
+        click.option("--checkpoint", type=EXISTING_FOLDER, help="Run this checkpoint's model live, on --text."),
+        click.option("--upstream", type=EXISTING_FOLDER, help="A checkout of SHA-RNN.jl at ebd62af."),
+    ):
+        command = option(command)
+    return command
+
+
+def say(words: str) -> None:
+    """What goes on, for the one who waits."""
+    click.echo(words, err=True)

@@ -1,0 +1,51 @@
+"""`sharnn parity record`: a run of live Julia as a recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from parity.commands.options import FILE, check_text, live_options, say
+
+if TYPE_CHECKING:
+    from julia_bridge.model import Source
+
+
+@click.command()
+@click.option("--output", "-o", type=FILE, required=True, help="The recording to write, named *.safetensors.")
+@click.option("--source", type=click.Choice(["upstream", "reference"]), default="reference", show_default=True)
+@click.option("--seed", type=int, help="Record the random case drawn from this number.")
+@live_options
+def record(
+    output: Path,
+    source: Source,
+    seed: int | None,
+    upstream: Path | None,
+    checkpoint: Path | None,
+    text: Path | None,
+    segments: tuple[int, ...] | None,
+) -> None:
+    """Record a run of SHA-RNN in Julia, for `parity run --references` to read.
+
+    The source is SHA-RNN.jl itself (upstream) or this project's own statement of its semantics (reference).
+    """
+    if not output.name.endswith(".safetensors"):
+        raise click.UsageError(f"{output}: a recording's name ends in .safetensors")
+    if not output.parent.is_dir():
+        raise click.UsageError(f"{output}: there is no folder {output.parent}")
+    check_text(checkpoint, text)
+    if (seed is None) == (checkpoint is None):
+        raise click.UsageError("give either --seed, or --checkpoint and --text")
+
+    from parity import live as julia
+
+    if seed is not None:
+        case = julia.random_case(seed, segments)
+    else:
+        assert checkpoint is not None  # by the check above
+        assert text is not None
+        case = julia.checkpoint_case(checkpoint, text, segments)
+    recording = julia.record_once(case, source, upstream, output, say)
+    click.echo(f"{output}: {len(recording.tensors)} tensors of {recording.metadata['implementation']}")

@@ -1,0 +1,98 @@
+"""`sharnn parity run`: hold the port against recordings and live Julia."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from parity.commands.options import EXISTING_FOLDER, FILE, check_text, live_options, say
+from sharnn_py.config import Semantics
+
+if TYPE_CHECKING:
+    from parity.live import Case
+
+
+@click.command()
+@click.option(
+    "--semantics",
+    type=click.Choice(["julia", "paper", "all"]),
+    default="all",
+    show_default=True,
+    help="What the port computes, and so whose recordings are run; all: each recording under its own program's. "
+    "A recording of the other program is run if --case names it.",
+)
+@click.option("--references", type=EXISTING_FOLDER, help="Folder of recordings; the packaged ones if not given.")
+@click.option("--case", "cases", multiple=True, metavar="NAME", help="Run this recording only; may be repeated.")
+@click.option(
+    "--flip",
+    multiple=True,
+    type=click.Choice([field.name for field in dataclasses.fields(Semantics)]),
+    help="Turn one switch of the semantics the other way; may be repeated.",
+)
+@click.option("--json", "json_path", type=FILE, help="Write every comparison to this file.")
+@click.option("--junit", "junit_path", type=FILE, help="Write a JUnit XML file for CI.")
+@click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write a readable report here.")
+@click.option("--live", is_flag=True, help="Run SHA-RNN in Julia too: the recorded cases again, and random ones.")
+@click.option("--seed", "seeds", type=int, multiple=True, help="The random live case to run; may be repeated.")
+@live_options
+def run(
+    semantics: str,
+    references: Path | None,
+    cases: tuple[str, ...],
+    flip: tuple[str, ...],
+    json_path: Path | None,
+    junit_path: Path | None,
+    report: Path | None,
+    live: bool,
+    seeds: tuple[int, ...],
+    upstream: Path | None,
+    checkpoint: Path | None,
+    text: Path | None,
+    segments: tuple[int, ...] | None,
+) -> int:
+    """Replay recordings with the port and compare every recorded tensor.
+
+    Exits with 0 if all agree, 1 if any diverges, 3 if a recording could not be run.
+    """
+    for path in (json_path, junit_path):
+        if path is not None and not path.parent.is_dir():
+            raise click.UsageError(f"{path}: there is no folder {path.parent}")
+    if not live and (seeds or upstream or checkpoint or text or segments):
+        raise click.UsageError("--seed, --upstream, --checkpoint, --text and --segments are for --live")
+    check_text(checkpoint, text)
+
+    from parity import live as julia
+    from parity.recording import PACKAGED, Recording, discover
+    from parity.report import files, terminal
+    from parity.suite import run as run_suite
+    from parity.suite import select
+
+    folder = references or PACKAGED
+    recordings: list[Recording] = []
+    unavailable = ""
+    with tempfile.TemporaryDirectory(prefix="sharnn-live-") as made:
+        if live:
+            asked: list[Case] = [julia.random_case(seed, segments) for seed in seeds]
+            if checkpoint is not None and text is not None:
+                asked.append(julia.checkpoint_case(checkpoint, text, segments))
+            if not asked:
+                asked = julia.recordable(select(discover(folder), semantics, cases))
+                asked += [] if cases else [julia.random_case(seed, segments) for seed in julia.RANDOM_SEEDS]
+            recordings, unavailable = julia.record_if_available(asked, upstream, Path(made), say)
+        with terminal.progress() as progress:
+            result = run_suite(folder, semantics, cases, flip, progress, os.cpu_count() or 1, recordings)
+    if unavailable:
+        result = result.without_live(unavailable, is_fault=bool(os.environ.get("CI")))
+    terminal.show(result)
+    if json_path is not None:
+        files.write_json(result, json_path)
+    if junit_path is not None:
+        files.write_junit(result, junit_path)
+    if report is not None:
+        click.echo(f"report: {files.write_report(result, report)}")
+    return result.exit_code

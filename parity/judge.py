@@ -1,0 +1,126 @@
+"""Holding a subject against a recording: every tensor measured twice, and a verdict on each.
+
+The subject runs on its own inputs as they arrive, and forced, on the reference's. A layer that is off only as its
+inputs arrive has inherited the error; one that is off on the reference's inputs is wrong itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import torch
+
+from parity.compare import Measure, measure_exact, measure_rounded
+from parity.errors import RecordingError
+from parity.recording import Recording
+from parity.results import Comparison
+from parity.subject import Item, Precision, Subject
+from parity.tolerance import ROUNDING_RUNS
+from sharnn_py.errors import SharnnError
+
+REQUIRED_GROUPS = {"param"}
+"""Of the groups of tensors in a recording; the others may be absent as a whole."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One tensor of one of the two runs."""
+
+    item: Item
+    measure: Measure
+    shape: tuple[int, ...]
+
+
+def judge(recording: Recording, subject: Subject) -> list[Comparison]:
+    """Every comparison of a recording with a subject, in order of computation.
+
+    If the subject itself stops with an error, that is the last and a wrong one. Raises `SharnnError` for a recording
+    that cannot be replayed.
+    """
+    comparisons: list[Comparison] = []
+    runs = [_by_segment(_measure(recording, subject, forced)) for forced in (False, True)]
+    # Segment by segment, so that what a segment recorded is read while it is at hand.
+    while True:
+        arrived, forced = (next(run, []) for run in runs)
+        if not arrived and not forced:
+            return comparisons
+        comparisons += _verdicts(recording, subject, arrived, forced, comparisons)
+
+
+def _by_segment(measured: Iterator[Measured]) -> Iterator[list[Measured]]:
+    for _, members in groupby(measured, lambda m: m.item.place[1]):
+        yield list(members)
+
+
+def _measure(recording: Recording, subject: Subject, forced: bool) -> Iterator[Measured]:
+    """One run in float64 and the float32 runs beside it, in step."""
+    precisions = [Precision(torch.float64, forced=forced)]
+    precisions += [Precision(torch.float32, run, forced) for run in range(ROUNDING_RUNS)]
+    groups = {name.split("/")[0] for name in recording.tensors} | REQUIRED_GROUPS
+    last = "nothing"
+    try:
+        for truth, *rounded in zip(*(subject.stream(recording, p) for p in precisions), strict=True):
+            if truth.reference.split("/")[0] not in groups:
+                continue
+            yield _measured(recording, truth, rounded)
+            last = truth.name
+    except SharnnError:
+        raise
+    except Exception as error:
+        problem = f"{subject.label} stopped with {type(error).__name__}: {error}"
+        stopped = Item(f"after {last}", torch.empty(0), subject.label)
+        yield Measured(stopped, Measure(False, problem), ())
+
+
+def _measured(recording: Recording, truth: Item, rounded: list[Item]) -> Measured:
+    recorded = recording.tensors.get(truth.reference)
+    if recorded is None:
+        return Measured(truth, Measure(False, missing(recording, truth)), tuple(truth.tensor.shape))
+    if truth.exact:
+        measure = measure_exact(recorded, rounded[0].tensor)
+    else:
+        runs = [item.tensor for item in rounded]
+        measure = measure_rounded(recorded, truth.tensor, runs, time_axis=truth.time_axis)
+    if truth.problem or any(item.problem for item in rounded):
+        measure = replace(measure, agrees=False, problem=truth.problem or rounded[0].problem)
+    return Measured(replace(truth, tensor=torch.empty(0)), measure, tuple(recorded.shape))
+
+
+def missing(recording: Recording, item: Item) -> str:
+    """Words for what only the subject has. Raises `RecordingError` if the recording should have it too."""
+    if item.name == "param/decoder.bias" and recording.program == "julia":
+        return "only the port has this: SHA-RNN.jl's tied decoder has no bias"
+    raise RecordingError(f"{recording.path}: tensor {item.reference} is missing")
+
+
+def _verdicts(
+    recording: Recording,
+    subject: Subject,
+    arrived: list[Measured],
+    forced: list[Measured],
+    before: list[Comparison],
+) -> Iterator[Comparison]:
+    local = {m.item.name: m.measure for m in forced}
+    wrong = any(c.verdict == "wrong" for c in before)
+    parameters = {c.name for c in before if c.verdict == "wrong" and c.exact}
+    for m in arrived or forced:
+        item = m.item
+        own = local.get(item.name)
+        if item.whole and own is not None:
+            # The recorded values it stands on carry the rounding of all that came before them.
+            own = own.with_rounding(m.measure)
+        layer, segment = item.place
+        comparison = Comparison(
+            item.name, item.reference, item.where, layer, segment, item.exact, m.shape, m.measure, own, "agrees"
+        )
+        if not (m.measure if own is None else own):
+            blamed = wrong if own is None or item.whole else parameters & subject.parameters_of(recording, comparison)
+            comparison = replace(comparison, verdict="inherited" if blamed else "wrong")
+        elif not m.measure:
+            comparison = replace(comparison, verdict="inherited")
+        wrong |= comparison.verdict == "wrong"
+        if item.exact and comparison.verdict == "wrong":
+            parameters.add(item.name)
+        yield comparison

@@ -1,0 +1,26 @@
+"""A group of commands whose modules load when one of them is called, so that `--help` imports nothing heavy."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """A group of the commands in `subcommands`: a name, the module and the attribute that hold it."""
+
+    def __init__(self, *args: Any, subcommands: dict[str, tuple[str, str]], **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.subcommands = subcommands
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self.subcommands)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.subcommands:
+            return None
+        module, name = self.subcommands[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
