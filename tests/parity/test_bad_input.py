@@ -120,7 +120,7 @@ def test_infinity_is_not_a_number_to_agree_with(julia):
     result = run(references=julia.write())
     assert result.exit_code == 1
     assert result.cases[0].first.name == "eval/2/logits"
-    assert "infinite or NaN on one side only" in result.cases[0].first.problem
+    assert "infinite or NaN on one side only" in result.cases[0].first.arrived.problem
 
 
 def test_a_whole_segment_missing(julia):

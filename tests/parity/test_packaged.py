@@ -33,20 +33,21 @@ def test_every_group_of_the_format_is_compared(result):
     julia = next(case for case in result.cases if case.name == "sha_rnn_jl/L4_h1_untied_b3")
     groups = {re.sub(r"\d+", "n", c.name.rsplit("/", 1)[0]) for c in julia.comparisons}
     assert groups == {
-        "const", "eval/n", "grad/n", "gradissparse/n", "gradnorm/n", "param", "train",
+        "carry/n", "const", "eval/n", "grad/n", "gradissparse/n", "gradnorm/n", "param", "train",
         "train/n", "train/n/fstm", "train/n/grad", "train/n/param", "train/n/scndm",
     }  # fmt: skip
-    assert {c.run for c in julia.comparisons if c.name.startswith("train/")} == {"", "unbroken run"}
+    assert all(c.local is not None for c in julia.comparisons)
     lamb = next(case for case in result.cases if case.name.endswith("_lamb"))
     assert {c.name for c in lamb.comparisons} >= {f"train/{k}/grad_norm_before_clip" for k in range(1, 6)}
 
 
 def test_most_of_the_tolerance_is_unused(result):
     """The measured tail stands in docs/tolerance.md; a third of the tolerance covers it."""
-    ratios = sorted(c.ratio for case in result.cases for c in case.comparisons if not c.exact)
-    assert len(ratios) > 25_000
-    assert ratios[-1] < 0.4
-    assert ratios[len(ratios) // 2] < 0.1
+    for side in ("arrived", "local"):
+        ratios = sorted(getattr(c, side).ratio for _, c in result.every() if not c.exact)
+        assert len(ratios) > 20_000
+        assert ratios[-1] < 0.4
+        assert ratios[len(ratios) // 2] < 0.1
 
 
 def test_size():

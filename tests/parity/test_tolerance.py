@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from parity import PACKAGED, Comparison, Recording, compare_exact, compare_rounded
-from parity.replay import Precision
+from parity import PACKAGED, Measure, Precision, Recording, measure_exact, measure_rounded
+from parity.judge import judge
 from parity.replay.model import replay
-from parity.suite import ROUNDED, TRUTH, compare
-from parity.tolerance import FLOOR, MULTIPLE, UNIT, nudge
+from parity.replay.subject import PortOf
+from parity.tolerance import FLOOR, MULTIPLE, ROUNDING_RUNS, UNIT, nudge
 from sharnn_py import JULIA
 from sharnn_py.config import PRESETS
 from sharnn_py.layers import LayerNorm
@@ -31,10 +31,10 @@ def test_n_for_n_minus_1_is_seen_at_any_width(width):
     recorded, _ = layer_norm("paper", width)
     runs = [layer_norm("julia", width, run=run)[0] for run in range(4)]
     truth = layer_norm("julia", width)[1]
-    found = compare_rounded("lnstart", recorded, truth, runs)
+    found = measure_rounded(recorded, truth, runs)
     assert not found
     assert found.ratio > 10
-    assert compare_rounded("lnstart", runs[3], truth, runs[:3])
+    assert measure_rounded(runs[3], truth, runs[:3])
 
 
 def test_rounding_passes_and_a_hundred_units_do_not():
@@ -42,9 +42,9 @@ def test_rounding_passes_and_a_hundred_units_do_not():
     plain = truth.float()
     moved = plain.clone()
     moved[100] += 3 * ULP
-    assert compare_rounded("x", moved, truth, [plain])
+    assert measure_rounded(moved, truth, [plain])
     moved[100] += 100 * ULP
-    found = compare_rounded("x", moved, truth, [plain])
+    found = measure_rounded(moved, truth, [plain])
     assert not found
     assert found.worst.index == (100,)
     assert found.tolerance == FLOOR * ULP
@@ -53,39 +53,39 @@ def test_rounding_passes_and_a_hundred_units_do_not():
 def test_where_float32_scatters_the_tolerance_follows():
     truth = torch.ones(5, dtype=torch.float64)
     runs = [torch.ones(5), torch.ones(5) + 1e-3]
-    assert compare_rounded("x", torch.ones(5) + 0.9 * MULTIPLE * 1e-3, truth, runs)
-    assert not compare_rounded("x", torch.ones(5) + 1.1 * MULTIPLE * 1e-3, truth, runs)
+    assert measure_rounded(torch.ones(5) + 0.9 * MULTIPLE * 1e-3, truth, runs)
+    assert not measure_rounded(torch.ones(5) + 1.1 * MULTIPLE * 1e-3, truth, runs)
 
 
 def test_a_tensor_of_zeros_must_be_zeros():
     zeros = torch.zeros(3, dtype=torch.float64)
-    assert compare_rounded("x", torch.zeros(3), zeros, [torch.zeros(3)])
-    assert not compare_rounded("x", torch.full((3,), 1e-30), zeros, [torch.zeros(3)])
+    assert measure_rounded(torch.zeros(3), zeros, [torch.zeros(3)])
+    assert not measure_rounded(torch.full((3,), 1e-30), zeros, [torch.zeros(3)])
 
 
 def test_nan_and_infinity_never_agree_by_accident():
     truth, nan, inf = torch.ones(2, dtype=torch.float64), torch.nan, torch.inf
     for recorded in ([nan, 1.0], [inf, 1.0]):
-        assert not compare_rounded("x", torch.tensor(recorded), truth, [torch.ones(2)])
+        assert not measure_rounded(torch.tensor(recorded), truth, [torch.ones(2)])
     broken = torch.tensor([nan, 1.0], dtype=torch.float64)
-    assert not compare_rounded("x", torch.ones(2), broken, [broken.float()])
-    assert not compare_rounded("x", torch.ones(2), truth, [torch.tensor([nan, 1.0])])
+    assert not measure_rounded(torch.ones(2), broken, [broken.float()])
+    assert not measure_rounded(torch.ones(2), truth, [torch.tensor([nan, 1.0])])
     masked = torch.tensor([-inf, 0.5])
-    assert compare_rounded("x", masked, masked.double(), [masked])
-    assert not compare_rounded("x", -masked, masked.double(), [masked])
+    assert measure_rounded(masked, masked.double(), [masked])
+    assert not measure_rounded(-masked, masked.double(), [masked])
 
 
 def test_shapes_must_be_equal_even_where_they_would_broadcast():
     one = torch.ones(1, 3)
-    assert not compare_rounded("x", one, torch.ones(2, 3).double(), [torch.ones(2, 3)])
-    assert not compare_exact("x", torch.ones(3, dtype=torch.int64), torch.ones(1, 3, dtype=torch.int64))
+    assert not measure_rounded(one, torch.ones(2, 3).double(), [torch.ones(2, 3)])
+    assert not measure_exact(torch.ones(3, dtype=torch.int64), torch.ones(1, 3, dtype=torch.int64))
 
 
 def test_integers_and_parameters_agree_exactly_or_not_at_all():
     a = torch.tensor([1.0, 2.0])
-    assert compare_exact("x", a, a.clone())
-    found = compare_exact("x", a, torch.nextafter(a, torch.tensor(9.0)))
-    assert isinstance(found, Comparison)
+    assert measure_exact(a, a.clone())
+    found = measure_exact(a, torch.nextafter(a, torch.tensor(9.0)))
+    assert isinstance(found, Measure)
     assert not found
     assert found.error == 2
 
@@ -101,28 +101,34 @@ def test_nudges_are_about_one_unit_repeatable_and_leave_zero():
     assert torch.equal(nudge(x, 0, "w"), x)
 
 
+@pytest.mark.parametrize("forced", [False, True], ids=["arrived", "forced"])
 @pytest.mark.parametrize("name", ["sha_rnn_jl/L3_h2_tied_b2", "smerity/L4_T1_steps"])
-def test_other_float32_runs_of_the_port_never_fail(name):
+def test_other_float32_runs_of_the_port_never_fail(name, forced):
     """Twenty runs with other nudges stand in for other people's float32: none is taken for a divergence."""
     recording = Recording(name, PACKAGED / f"{name}.safetensors.xz")
     semantics = PRESETS[recording.program]
-    streams = [replay(recording, semantics, p) for p in (TRUTH, *ROUNDED)]
-    others = [replay(recording, semantics, Precision(torch.float32, nudged=100 + i)) for i in range(20)]
+    precisions = [Precision(torch.float64, 0, forced)]
+    precisions += [Precision(torch.float32, run, forced) for run in range(ROUNDING_RUNS)]
+    streams = [replay(recording, semantics, precision) for precision in precisions]
+    others = [replay(recording, semantics, Precision(torch.float32, 100 + i, forced)) for i in range(20)]
     count = 0
     for items in zip(*streams, *others, strict=True):
         truth, *rest = items
-        if truth.exact:
+        if truth.exact or (forced and truth.whole):  # those are held against the tolerance of what arrives
             continue
-        runs = [item.tensor for item in rest[: len(ROUNDED)]]
-        for other in rest[len(ROUNDED) :]:
-            found = compare_rounded(truth.name, other.tensor, truth.tensor, runs)
-            assert found, (found.name, found.ratio)
+        runs = [item.tensor for item in rest[:ROUNDING_RUNS]]
+        for other in rest[ROUNDING_RUNS:]:
+            found = measure_rounded(other.tensor, truth.tensor, runs)
+            assert found, (truth.name, found.ratio)
             count += 1
     assert count > 5000
 
 
 def test_every_packaged_tensor_in_the_middle_is_watched(julia):
-    """One element of each recorded intermediate of a segment, moved by a thousandth of its tensor's size, is seen."""
+    """One element of each recorded intermediate of a segment, moved by a thousandth of its tensor's size, is seen.
+
+    The layers that take it differ too, by what they make of the change; all that is off by itself is said.
+    """
     prefix = "eval/3/"
     names = [n for n, t in julia.tensors.items() if n.startswith(prefix) and t.is_floating_point() and "mask" not in n]
     assert len(names) > 15
@@ -131,6 +137,20 @@ def test_every_packaged_tensor_in_the_middle_is_watched(julia):
         scale = float(original.abs().max())
         julia.tensors[name].flatten()[-1] += 1e-3 * scale
         julia.write()
-        found = [c.name for c in compare(Recording("case", julia.path), JULIA) if not c and c.name.startswith("eval/")]
-        assert found == [name], (name, scale)
+        comparisons = judge(Recording("case", julia.path), PortOf(JULIA, "the port"))
+        assert [c.name for c in comparisons if not c.arrived and c.name.startswith("eval/")] == [name], (name, scale)
+        assert next(c.name for c in comparisons if c.verdict == "wrong") == name
         julia.tensors[name] = original
+
+
+def test_a_tensor_with_a_time_axis_knows_its_first_bad_step():
+    truth = torch.linspace(0.5, 1, 60, dtype=torch.float64).reshape(5, 4, 3)
+    recorded = truth.float()
+    recorded[3:, 1] += 1e-3
+    found = measure_rounded(recorded, truth, [truth.float()], time_axis=0)
+    assert found.first_bad_step == 3
+    assert len(found.steps) == 5
+    assert found.steps[3] > MULTIPLE > found.steps[2]
+    assert measure_rounded(truth.float(), truth, [truth.float()], time_axis=0).first_bad_step is None
+    assert measure_rounded(recorded.mT, truth.mT, [truth.mT.float()], time_axis=0).first_bad_step == 3
+    assert measure_rounded(recorded, truth, [truth.float()]).first_bad_step is None
