@@ -12,12 +12,13 @@ from itertools import groupby
 
 import torch
 
-from parity.compare import Measure, measure_exact, measure_rounded
+from parity.backward import WrongWay, wrong_ways
+from parity.compare import Measure, Worst, measure_exact, measure_rounded
 from parity.errors import RecordingError
 from parity.recording import Recording
-from parity.results import Comparison
-from parity.subject import Item, Precision, Subject
-from parity.tolerance import ROUNDING_RUNS
+from parity.results import Comparison, Hint
+from parity.subject import NOT_DETACHED, Item, Precision, Subject
+from parity.tolerance import MULTIPLE, ROUNDING_RUNS
 from sharnn_py.errors import SharnnError
 
 REQUIRED_GROUPS = {"param"}
@@ -45,7 +46,7 @@ def judge(recording: Recording, subject: Subject) -> list[Comparison]:
     while True:
         arrived, forced = (next(run, []) for run in runs)
         if not arrived and not forced:
-            return comparisons
+            return _with_ways_back(recording, subject, _with_detached(comparisons))
         comparisons += _verdicts(recording, subject, arrived, forced, comparisons)
 
 
@@ -124,3 +125,48 @@ def _verdicts(
         if item.exact and comparison.verdict == "wrong":
             parameters.add(item.name)
         yield comparison
+
+
+def _with_ways_back(recording: Recording, subject: Subject, comparisons: list[Comparison]) -> list[Comparison]:
+    """Before the first gradient that is wrong, the layers whose way back is; those gradients have inherited it."""
+    first = next((c for c in comparisons if c.verdict == "wrong" and c.name.startswith("grad/")), None)
+    traced = None if first is None or first.segment is None else subject.traced(recording, first.segment)
+    if first is None or traced is None:
+        return comparisons
+    ways = [_way_back(way, first) for way in wrong_ways(traced)]
+    if not ways:
+        return comparisons
+    at = comparisons.index(first)
+    after = [replace(c, verdict="inherited") if _is_gradient(c) and not c else c for c in comparisons[at:]]
+    return [*comparisons[:at], *ways, *after]
+
+
+def _with_detached(comparisons: list[Comparison]) -> list[Comparison]:
+    """A state that hangs on its segment's graph, explained where the gradients of the next agree once it is cut off."""
+
+    def explained(c: Comparison) -> Comparison:
+        if c.arrived.problem != NOT_DETACHED or c.segment is None:
+            return c
+        after = [g for g in comparisons if g.segment == c.segment + 1 and g.name.startswith("grad/")]
+        if not after or not all(g.local for g in after):
+            return c
+        cut = max(g.local.units for g in after if g.local is not None)
+        says = "the subject does not detach it; detached, as the reference's is, the next segment's gradients agree"
+        return replace(c, hints=(Hint(says, c.name, max(g.arrived.units for g in after), cut),))
+
+    return [explained(c) for c in comparisons]
+
+
+def _is_gradient(comparison: Comparison) -> bool:
+    return "grad" in comparison.name.split("/")[0] or comparison.layer.startswith("train/")
+
+
+def _way_back(way: WrongWay, first: Comparison) -> Comparison:
+    name = f"backward/{first.segment}/{way.to}"
+    where = f"segment {first.segment}, gradient from {way.to} back to {way.source}"
+    error = abs(way.found - way.expected)
+    worst = Worst((), way.expected, way.found, way.expected)
+    measure = Measure(False, "", error, way.tolerance / MULTIPLE, abs(way.expected), way.tolerance, worst)
+    hint = Hint(way.says, way.to, measure.units, 0.0)
+    layer = f"backward/{way.to}"
+    return Comparison(name, "", where, layer, first.segment, False, (), measure, measure, "wrong", (hint,))

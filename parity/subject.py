@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from parity.backward import Traced
 from parity.recording import Recording
 from parity.results import Comparison
 from parity.steps import Scene
@@ -27,6 +28,10 @@ class Precision:
     """Which nudged run this is (`parity.tolerance.nudge`); 0 leaves every number as recorded."""
     forced: bool = False
     """Whether every layer is given the reference's inputs instead of what the layers before it computed."""
+
+
+NOT_DETACHED = "carries its graph along, so gradients cross the border"
+"""The problem of a carried state that is not cut off from the segment it comes from."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,9 @@ class Subject(Protocol):
 
     def parameters_of(self, recording: Recording, comparison: Comparison) -> frozenset[str]:
         """The recorded parameters that the compared layer itself uses."""
+
+    def traced(self, recording: Recording, segment: int) -> Traced | None:
+        """A segment to be run again on the reference's inputs; None where the subject cannot."""
 
     def scene(self, recording: Recording, comparison: Comparison) -> tuple[Scene, str] | None:
         """What diagnosis needs to explain a wrong tensor, and that tensor's key; None where it can tell nothing."""

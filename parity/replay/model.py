@@ -13,7 +13,7 @@ from parity.lockstep import lockstep
 from parity.recording import Recording
 from parity.replay.names import first_block, intermediates, time_axis
 from parity.replay.port import Port, build, shaped_like_loss
-from parity.subject import Item, Precision
+from parity.subject import NOT_DETACHED, Item, Precision
 from parity.tolerance import nudge
 from sharnn_py.config import Config, Semantics
 from sharnn_py.lamb import joint_norm, unclipped_by_julia
@@ -23,6 +23,15 @@ from sharnn_py.state import LayerState, State
 
 STATE = {"h": "hidden state", "c": "cell state", "memory": "memory"}
 """The fields of a block's state, in words."""
+
+
+def forced_segment(recording: Recording, semantics: Semantics, segment: int) -> Segment:
+    """One segment by itself, in float64, from the state that was recorded before it."""
+    port = build(recording, semantics, Precision(torch.float64, forced=True))
+    if segment == 1:
+        return Segment(port, segment, None)
+    zeros = State.zeros(port.config, recording.setting("batch"), dtype=torch.float64)
+    return Segment(port, segment, Segment(port, segment - 1, None).as_recorded(zeros))
 
 
 def replay(recording: Recording, semantics: Semantics, precision: Precision) -> Iterator[Item]:
@@ -52,8 +61,7 @@ class Segment:
     def produce(self, emit: Callable[[Item], None]) -> None:
         """Emit every tensor of the segment."""
         port, recording, state = self.port, self.port.recording, self.state
-        batch = recording.setting("batch")
-        tokens, targets = (port.tokens(f"{self.prefix}{name}", batch) for name in "xy")
+        tokens, targets = self.tokens()
         _check_length(recording, self.segment, tokens.shape[0])
         if port.program == "julia" and state is not None:
             for item in _julia_sizes(port.config, state, tokens.shape[0], self.prefix, self.place):
@@ -67,7 +75,7 @@ class Segment:
                     emit(item)
                 if with_gradients:
                     self._watch_gradient(name, tensor, emit)
-                value = self._forced(name, tensor) if port.precision.forced else tensor
+                value = self.forced(name, tensor) if port.precision.forced else tensor
                 if name == "embed":
                     embedded.append(value)
                 return value
@@ -80,7 +88,7 @@ class Segment:
         if with_gradients:
             for item in _gradients(port, self.segment, loss, embedded[0], after):
                 emit(item)
-        self.carried = self._as_recorded(after) if port.precision.forced else after
+        self.carried = self.as_recorded(after) if port.precision.forced else after
 
     def _items(self, name: str, tensor: Tensor) -> Iterator[Item]:
         """What the recording holds of this intermediate."""
@@ -114,12 +122,19 @@ class Segment:
         tensor = self.port.recording.tensors.get(f"{group}/{self.segment}/{recorded}")
         return None if tensor is None else layout.to_ours(tensor)
 
+    def tokens(self) -> tuple[Tensor, Tensor]:
+        """The segment's ids and targets, from 0."""
+        batch = self.port.recording.setting("batch")
+        tokens, targets = (self.port.tokens(f"{self.prefix}{name}", batch) for name in "xy")
+        return tokens, targets
+
     def _cast(self, tensor: Tensor, name: str) -> Tensor:
         """A recorded tensor as this run takes it: nudged, too, for the recording has no more digits than float32."""
         precision = self.port.precision
         return nudge(tensor.to(precision.dtype), precision.nudged, f"{self.prefix}{name}")
 
-    def _forced(self, name: str, tensor: Tensor) -> Tensor:
+    def forced(self, name: str, tensor: Tensor) -> Tensor:
+        """What was recorded in the place of one of the port's tensors, which is given."""
         recorded = self.recorded(name)
         if recorded is None or recorded.shape != tensor.shape:
             return tensor
@@ -155,10 +170,10 @@ class Segment:
                     layout.to_recorded(tensor.detach()),
                     f"{self._where(name)}, {STATE[kind]} carried on",
                     recorded=self.prefix + recorded,
-                    problem="carries its graph along, so gradients cross the border" if tensor.requires_grad else "",
+                    problem=NOT_DETACHED if tensor.requires_grad else "",
                 )
 
-    def _as_recorded(self, after: State) -> State:
+    def as_recorded(self, after: State) -> State:
         """The state as the reference carried it on, as far as it was recorded."""
 
         def tensors(i: int, layer: LayerState) -> Iterator[Tensor]:

@@ -1,0 +1,168 @@
+"""Finding where a gradient goes wrong, from the forward pass alone.
+
+A recording that holds the gradients of parameters only says that some way back is wrong, not where. But the forward
+pass has been held against the reference layer by layer, and its derivative can be had without any backward code: by
+differences. So each layer is cut out at the tensors around it, and what autograd says of it is compared with what the
+layer does when its inputs move:
+
+    <g, (f(x + e v) - f(x - e v)) / 2e>  =  <f'(x)^T g, v>        for random g and v, in float64
+
+With e = 1e-6 of an input's size the two sides of a correct layer part by less than 1e-8 of the terms they are sums of,
+or 1e-6 where a LayerNorm divides by little; a gradient that is cut off or scaled is off by its own size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+STEP = 1e-6
+TOLERANCE = 1e-4
+"""Of the size of the terms that are added up."""
+
+Note = Callable[[str, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """One segment of a subject, to be run as often as it takes, in float64."""
+
+    run: Callable[[Note], Tensor]
+    """Computes the loss, calling the note with every intermediate and going on with what it returns."""
+    parameters: Mapping[str, Tensor]
+    """The subject's parameters, leaves of the graph, under names that no intermediate has."""
+    forced: Callable[[str, Tensor], Tensor]
+    """The reference's tensor of this name where there is one, else the subject's own, which is given."""
+    shown: Callable[[str], str]
+    """The name under which a reader of the recording knows a tensor."""
+
+
+@dataclass(frozen=True)
+class WrongWay:
+    """A way back that is wrong: from the tensor `to` to one of those it is computed from."""
+
+    to: str
+    source: str
+    """The input, an intermediate or a parameter."""
+    found: float
+    """<f'(x)^T g, v> by autograd."""
+    expected: float
+    """The same by differences."""
+    tolerance: float
+
+    @property
+    def says(self) -> str:
+        """In words."""
+        way = f"gradient goes from {self.to} back to {self.source}"
+        if self.found == 0:
+            return f"no {way}, though the one is computed from the other: it is detached on the way"
+        if self.expected == 0:
+            return f"a {way}, though the one does not depend on the other"
+        return f"the {way} {self.found / self.expected:.6g} times as large as it should be"
+
+
+def wrong_ways(traced: Traced) -> list[WrongWay]:
+    """Every wrong way back of a segment, in order from the loss to its beginning."""
+    search = _Search(traced)
+    off = search.off()
+    sources = [*search.leaves, *traced.parameters] if off else []
+    by_source = {source: search.off(source, among=off) for source in sources}
+    found = []
+    for to in reversed(off):
+        wrong = {traced.shown(source): ways[to] for source, ways in by_source.items() if to in ways}
+        wrong = wrong or {"its inputs": off[to]}
+        found += [WrongWay(traced.shown(to), source, *numbers) for source, numbers in wrong.items()]
+    return found
+
+
+class _Search:
+    def __init__(self, traced: Traced) -> None:
+        self.traced, self.forced = traced, traced.forced
+        self.leaves: dict[str, Tensor] = {}
+        self.pieces: dict[str, Tensor] = {}
+        loss = traced.run(self._cut)
+        self.pieces["loss"] = loss
+        inputs = {**self.leaves, **traced.parameters}
+        self.moves = {name: _random(name, tensor) * _size(tensor) for name, tensor in inputs.items()}
+        self.analytic = {name: self._products(name, piece, inputs) for name, piece in self.pieces.items()}
+        self.pieces = {name: piece.detach() for name, piece in self.pieces.items()}
+
+    def _cut(self, name: str, tensor: Tensor) -> Tensor:
+        self.pieces[name] = tensor
+        if not tensor.is_floating_point() or not tensor.detach().isfinite().all():
+            return tensor  # a mask, or what was masked: no place to cut at
+        leaf = self.forced(name, tensor).detach().clone().requires_grad_()
+        self.leaves[name] = leaf
+        return leaf
+
+    def _products(self, name: str, piece: Tensor, inputs: dict[str, Tensor]) -> dict[str, float]:
+        """<f'(x)^T g, v> for each input by itself; those that the piece's graph does not reach are left out."""
+        if not piece.requires_grad:
+            return {}
+        gradients = torch.autograd.grad(
+            piece, list(inputs.values()), _weights(name, piece), retain_graph=True, allow_unused=True
+        )
+        return {
+            source: float((gradient * self.moves[source]).sum())
+            for source, gradient in zip(inputs, gradients, strict=True)
+            if gradient is not None
+        }
+
+    def _moved(self, step: float, source: str | None) -> dict[str, Tensor]:
+        """Every piece with all inputs moved, or `source` alone."""
+        pieces: dict[str, Tensor] = {}
+
+        def moved(name: str, tensor: Tensor) -> Tensor:
+            return tensor + step * self.moves[name] if name in self.moves and source in (None, name) else tensor
+
+        def note(name: str, tensor: Tensor) -> Tensor:
+            pieces[name] = tensor
+            return moved(name, self.leaves[name].detach()) if name in self.leaves else tensor
+
+        kept = {name: parameter.detach().clone() for name, parameter in self.traced.parameters.items()}
+        try:
+            with torch.no_grad():
+                for name, parameter in self.traced.parameters.items():
+                    parameter.copy_(moved(name, kept[name]))
+                pieces["loss"] = self.traced.run(note)
+        finally:
+            with torch.no_grad():
+                for name, parameter in self.traced.parameters.items():
+                    parameter.copy_(kept[name])
+        return pieces
+
+    def off(
+        self, source: str | None = None, among: Mapping[str, object] | None = None
+    ) -> dict[str, tuple[float, float, float]]:
+        """Pieces where autograd and differences part: autograd's number, the other one, and the tolerance."""
+        up, down = self._moved(STEP, source), self._moved(-STEP, source)
+        off = {}
+        for name in among or self.pieces:
+            weights = _weights(name, self.pieces[name])
+            terms = torch.where(weights != 0, weights * (up[name] - down[name]) / (2 * STEP), 0.0)
+            products = self.analytic[name]
+            found = sum(products.values()) if source is None else products.get(source, 0.0)
+            expected = float(terms.sum())
+            size = float(terms.abs().sum()) + sum(abs(p) for p in products.values())
+            if abs(found - expected) > TOLERANCE * size:
+                off[name] = (found, expected, TOLERANCE * size)
+        return off
+
+
+def _random(name: str, like: Tensor) -> Tensor:
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
+    return torch.randn(like.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def _weights(name: str, piece: Tensor) -> Tensor:
+    """g: random, and 0 where a mask has put infinities, which do not move."""
+    return torch.where(piece.detach().isfinite(), _random(f"g {name}", piece), 0.0)
+
+
+def _size(tensor: Tensor) -> float:
+    """What an input is moved by: in proportion to its numbers, and not by nothing where they are all zero."""
+    return float(tensor.detach().abs().max()) or 1.0 if tensor.numel() else 1.0
