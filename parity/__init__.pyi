@@ -1,5 +1,9 @@
+from .captured import capture, recorded, save
+from .checks import assert_parity, check
 from .compare import Measure, Worst, measure_exact, measure_rounded
+from .difference import diff
 from .errors import RecordingError, UsageError
+from .holding import hold
 from .recording import PACKAGED, Recording, discover
 from .results import CaseResult, Comparison, Hint, SuiteResult
 from .steps import Scene, Step
@@ -22,9 +26,16 @@ __all__ = [
     "SuiteResult",
     "UsageError",
     "Worst",
+    "assert_parity",
+    "capture",
+    "check",
+    "diff",
     "discover",
+    "hold",
     "measure_exact",
     "measure_rounded",
+    "recorded",
     "run",
     "run_case",
+    "save",
 ]

@@ -7,6 +7,7 @@ import click
 from sharnn_py.lazy_group import LazyGroup
 
 SUBCOMMANDS = {
+    "diff": ("parity.commands.diff", "diff"),
     "list": ("parity.commands.list", "list_recordings"),
     "record": ("parity.commands.record", "record"),
     "run": ("parity.commands.run", "run"),

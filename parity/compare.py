@@ -45,11 +45,15 @@ class Measure:
     def __bool__(self) -> bool:
         return self.agrees
 
+    def held_to(self, tolerance: float) -> Measure:
+        """This measure held against another tolerance."""
+        return self if self.problem else replace(self, agrees=self.error <= tolerance, tolerance=tolerance)
+
     def with_rounding(self, other: Measure) -> Measure:
-        """This measure held against the larger of the two tolerances."""
-        if self.problem or other.problem or other.tolerance <= self.tolerance:
+        """This measure held against the other's rounding and tolerance, if those are larger."""
+        if other.problem or other.tolerance <= self.tolerance:
             return self
-        return replace(self, agrees=self.error <= other.tolerance, rounding=other.rounding, tolerance=other.tolerance)
+        return replace(self.held_to(other.tolerance), rounding=other.rounding)
 
     @property
     def ratio(self) -> float:

@@ -105,6 +105,7 @@ def _verdicts(
 ) -> Iterator[Comparison]:
     local = {m.item.name: m.measure for m in forced}
     wrong = any(c.verdict == "wrong" for c in before)
+    wrong_forward = any(c.verdict == "wrong" and c.name.startswith("eval/") for c in before)
     parameters = {c.name for c in before if c.verdict == "wrong" and c.exact}
     for m in arrived or forced:
         item = m.item
@@ -118,10 +119,13 @@ def _verdicts(
         )
         if not (m.measure if own is None else own):
             blamed = wrong if own is None or item.whole else parameters & subject.parameters_of(recording, comparison)
+            # What is wrong on the way forward is so on the way back.
+            blamed = blamed or (item.name.startswith("agrad/") and wrong_forward)
             comparison = replace(comparison, verdict="inherited" if blamed else "wrong")
         elif not m.measure:
             comparison = replace(comparison, verdict="inherited")
         wrong |= comparison.verdict == "wrong"
+        wrong_forward |= comparison.verdict == "wrong" and item.name.startswith("eval/")
         if item.exact and comparison.verdict == "wrong":
             parameters.add(item.name)
         yield comparison

@@ -84,6 +84,12 @@ class Recording:
             raise self._cut_short(error) from error
         return {str(key): str(value) for key, value in metadata.items()}
 
+    def _names_in_order(self) -> list[str]:
+        """The tensors' names in the order they stand in the file, which is that of a program that wrote as it ran."""
+        header = json.loads(self._header())
+        header.pop("__metadata__", None)
+        return sorted(header, key=lambda name: (header[name]["data_offsets"][0], name))
+
     def _header(self) -> bytes:
         if self.path.suffix == ".xz":
             (length,) = struct.unpack("<Q", self._unpacked[:8])
@@ -157,8 +163,8 @@ class Recording:
                 if self.path.suffix == ".xz":
                     tensors = load(self._unpacked)
                 else:
-                    with safe_open(self.path, framework="pt") as file:
-                        tensors = _File(self.path, file.keys())
+                    with safe_open(self.path, framework="pt"):  # checks the whole header against the file's size
+                        tensors = _File(self.path, self._names_in_order())
             except (SafetensorError, KeyError, ValueError, OSError) as error:
                 raise self._cut_short(error) from error
         if not tensors:

@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ import torch
 
 from parity.compare import Measure, measure_rounded
 from parity.errors import UsageError
-from parity.judge import judge
+from parity.holding import hold
 from parity.recording import PACKAGED, Recording, discover
 from parity.replay.data import Entry, replay_data
 from parity.replay.left_out import reason
@@ -97,45 +97,36 @@ def _run_all(
         yield from pool.map(case, recordings)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Small tensors gain nothing from threads, and on a busy machine lose tenfold by waiting for one another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@_one_thread()
 def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] = ()) -> CaseResult:
     """Hold the port against one recording."""
     start = time.perf_counter()
-    reference, label, recorded, provenance, problem = "unknown", semantics, 0, {}, ""
-    comparisons: list[Comparison] = []
-    left_out: dict[str, str] = {}
-    compared: frozenset[str] = frozenset()
+    reference, label = "unknown", semantics
     try:
-        provenance = recording.provenance
         reference = recording.program
         computed = reference if semantics == "all" else semantics
         label = ", ".join([computed, *(f"{row} flipped" for row in flip)])
         if recording.is_data:
-            entries = list(replay_data(recording))
-            recorded = len(entries)
-            comparisons = [_compare_entry(entry) for entry in entries]
-            compared = frozenset(entry.name for entry in entries)
-        else:
-            recorded = len(recording.tensors)
-            comparisons = judge(recording, PortOf(PRESETS[computed].flipped(*flip), f"the port under {label}"))
-            compared = frozenset(c.recorded for c in comparisons) & recording.tensors.keys()
-            left_out = {name: reason(name, recording) for name in recording.tensors if name not in compared}
+            return _data_case(recording, label)
+        subject = PortOf(PRESETS[computed].flipped(*flip), f"the port under {label}")
+        return replace(hold(recording, subject, reference, partial(reason, recording=recording)), subject=label)
     except SharnnError as error:
-        problem = str(error)
-    seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        return CaseResult(recording.name, reference, label, 0, [], {}, seconds, problem=str(error))
+
+
+def _data_case(recording: Recording, label: str) -> CaseResult:
+    start = time.perf_counter()
+    entries = list(replay_data(recording))
     return CaseResult(
-        recording.name, reference, label, recorded, comparisons, left_out, seconds, provenance, problem, compared
+        recording.name,
+        recording.program,
+        label,
+        len(entries),
+        [_compare_entry(entry) for entry in entries],
+        {},
+        time.perf_counter() - start,
+        recording.provenance,
+        compared_names=frozenset(entry.name for entry in entries),
     )
 
 

@@ -23,7 +23,7 @@ MULTIPLE = 16.0
 """Of the measured rounding."""
 FLOOR = 4.0
 """Units of rounding at the tensor's scale that are always allowed."""
-UNIT = {torch.float16: 2.0**-10, torch.float32: 2.0**-23, torch.float64: 2.0**-52}
+UNIT = {torch.float16: 2.0**-10, torch.bfloat16: 2.0**-7, torch.float32: 2.0**-23, torch.float64: 2.0**-52}
 
 
 def nudge(tensor: Tensor, run: int, name: str) -> Tensor:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from parity.results import SuiteResult
 
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -46,6 +49,37 @@ def live_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def report_options(command: Command) -> Command:
+    """Where to write what was found."""
+    folder = click.Path(file_okay=False, path_type=Path)
+    for option in (
+        click.option("--report", type=folder, help="Write the report to this folder: a page, JSON and JUnit XML."),
+        click.option("--junit", "junit_path", type=FILE, help="Write a JUnit XML file for CI."),
+        click.option("--json", "json_path", type=FILE, help="Write every comparison to this file."),
+    ):
+        command = option(command)
+    return command
+
+
+def check_folders(*paths: Path | None) -> None:
+    """Raise `UsageError` for a file in a folder that does not exist."""
+    for path in paths:
+        if path is not None and not path.parent.is_dir():
+            raise click.UsageError(f"{path}: there is no folder {path.parent}")
+
+
+def write_reports(result: SuiteResult, json_path: Path | None, junit_path: Path | None, report: Path | None) -> None:
+    """Write what `report_options` asked for."""
+    from parity.report import files
+
+    if json_path is not None:
+        files.write_json(result, json_path)
+    if junit_path is not None:
+        files.write_junit(result, junit_path)
+    if report is not None:
+        click.echo(f"report: {files.write_report(result, report)}")
 
 
 def say(words: str) -> None:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from parity.commands.options import EXISTING_FOLDER, FILE, check_text, live_options, say
+from parity.commands.options import (
+    EXISTING_FOLDER,
+    check_folders,
+    check_text,
+    live_options,
+    report_options,
+    say,
+    write_reports,
+)
 from sharnn_py.config import Semantics
 
 if TYPE_CHECKING:
@@ -34,9 +42,7 @@ if TYPE_CHECKING:
     type=click.Choice([field.name for field in dataclasses.fields(Semantics)]),
     help="Turn one switch of the semantics the other way; may be repeated.",
 )
-@click.option("--json", "json_path", type=FILE, help="Write every comparison to this file.")
-@click.option("--junit", "junit_path", type=FILE, help="Write a JUnit XML file for CI.")
-@click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write a readable report here.")
+@report_options
 @click.option("--live", is_flag=True, help="Run SHA-RNN in Julia too: the recorded cases again, and random ones.")
 @click.option("--seed", "seeds", type=int, multiple=True, help="The random live case to run; may be repeated.")
 @live_options
@@ -59,16 +65,14 @@ def run(
 
     Exits with 0 if all agree, 1 if any diverges, 3 if a recording could not be run.
     """
-    for path in (json_path, junit_path):
-        if path is not None and not path.parent.is_dir():
-            raise click.UsageError(f"{path}: there is no folder {path.parent}")
+    check_folders(json_path, junit_path)
     if not live and (seeds or upstream or checkpoint or text or segments):
         raise click.UsageError("--seed, --upstream, --checkpoint, --text and --segments are for --live")
     check_text(checkpoint, text)
 
     from parity import live as julia
     from parity.recording import PACKAGED, Recording, discover
-    from parity.report import files, terminal
+    from parity.report import terminal
     from parity.suite import run as run_suite
     from parity.suite import select
 
@@ -89,10 +93,5 @@ def run(
     if unavailable:
         result = result.without_live(unavailable, is_fault=bool(os.environ.get("CI")))
     terminal.show(result)
-    if json_path is not None:
-        files.write_json(result, json_path)
-    if junit_path is not None:
-        files.write_junit(result, junit_path)
-    if report is not None:
-        click.echo(f"report: {files.write_report(result, report)}")
+    write_reports(result, json_path, junit_path, report)
     return result.exit_code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -11,10 +11,10 @@ from torch import Tensor
 from parity.errors import RecordingError
 from parity.lockstep import lockstep
 from parity.recording import Recording
+from parity.replaced import replaced
 from parity.replay.names import first_block, intermediates, time_axis
 from parity.replay.port import Port, build, shaped_like_loss
 from parity.subject import NOT_DETACHED, Item, Precision
-from parity.tolerance import nudge
 from sharnn_py.config import Config, Semantics
 from sharnn_py.lamb import joint_norm, unclipped_by_julia
 from sharnn_py.memory import rows_dropped
@@ -75,7 +75,7 @@ class Segment:
                     emit(item)
                 if with_gradients:
                     self._watch_gradient(name, tensor, emit)
-                value = self.forced(name, tensor) if port.precision.forced else tensor
+                value = self.forced(name, tensor)
                 if name == "embed":
                     embedded.append(value)
                 return value
@@ -128,18 +128,12 @@ class Segment:
         tokens, targets = (self.port.tokens(f"{self.prefix}{name}", batch) for name in "xy")
         return tokens, targets
 
-    def _cast(self, tensor: Tensor, name: str) -> Tensor:
-        """A recorded tensor as this run takes it: nudged, too, for the recording has no more digits than float32."""
-        precision = self.port.precision
-        return nudge(tensor.to(precision.dtype), precision.nudged, f"{self.prefix}{name}")
-
     def forced(self, name: str, tensor: Tensor) -> Tensor:
         """What was recorded in the place of one of the port's tensors, which is given."""
-        recorded = self.recorded(name)
-        if recorded is None or recorded.shape != tensor.shape:
-            return tensor
-        value = self._cast(recorded, name)
-        return cast(Tensor, _Replaced.apply(tensor, value)) if tensor.requires_grad else value  # type: ignore[no-untyped-call]
+        return self._replaced(tensor, self.recorded(name), name)
+
+    def _replaced(self, tensor: Tensor, recorded: Tensor | None, name: str) -> Tensor:
+        return replaced(tensor, recorded, self.port.precision, f"{self.prefix}{name}")
 
     def _watch_gradient(self, name: str, tensor: Tensor, emit: Callable[[Item], None]) -> None:
         if not tensor.requires_grad or self.recorded(name, "agrad") is None:
@@ -147,12 +141,9 @@ class Segment:
         recorded, layout = self.table[name]
         where = f"{self._where(name)}, gradient of the loss there"
 
-        def hook(gradient: Tensor) -> Tensor | None:
+        def hook(gradient: Tensor) -> Tensor:
             emit(Item(f"agrad/{self.segment}/{recorded}", layout.to_recorded(gradient.detach()), where))
-            reference = self.recorded(name, "agrad")
-            if not self.port.precision.forced or reference is None or reference.shape != gradient.shape:
-                return None
-            return self._cast(reference, f"agrad {name}")
+            return self._replaced(gradient, self.recorded(name, "agrad"), f"agrad {name}")
 
         tensor.register_hook(hook)  # type: ignore[no-untyped-call]
 
@@ -179,21 +170,12 @@ class Segment:
         def tensors(i: int, layer: LayerState) -> Iterator[Tensor]:
             for kind, tensor in zip(STATE, layer.tensors(), strict=True):
                 recorded = self.recorded(f"blocks.{i}.{kind}")
-                yield tensor.detach() if recorded is None else self._cast(recorded, f"blocks.{i}.{kind}")
+                yield tensor.detach() if recorded is None else self._started(recorded, f"blocks.{i}.{kind}")
 
         return State(tuple(LayerState(*tensors(i, layer)) for i, layer in enumerate(after.layers)))
 
-
-class _Replaced(torch.autograd.Function):
-    """Another value in a tensor's place, through which the gradient goes as if it were the tensor's own."""
-
-    @staticmethod
-    def forward(ctx: Any, tensor: Tensor, value: Tensor) -> Tensor:
-        return value.clone()
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient, None
+    def _started(self, recorded: Tensor, name: str) -> Tensor:
+        return self._replaced(torch.empty(recorded.shape), recorded, name)
 
 
 def _check_length(recording: Recording, segment: int, steps: int) -> None:
