@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 
-from parity.compare import Comparison
-from parity.results import CaseResult, SuiteResult
+from parity.compare import Measure, Worst
+from parity.results import CaseResult, Comparison, Hint, SuiteResult
+
+OUTCOMES = ("logits", "loss")
+"""Last parts of the names of what a model is judged by; where a case has none, its last divergence is named."""
+ILLEGIBLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+UNEXPLAINED = "no explanation was confirmed"
 
 
 def number(value: object) -> str:
@@ -13,42 +19,134 @@ def number(value: object) -> str:
     return f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
-def distance(comparison: Comparison) -> str:
+def short(value: float) -> str:
+    """A number to three digits."""
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if 1e3 <= abs(rounded) < 1e6 else f"{rounded:.3g}"
+
+
+def ratio(value: float) -> str:
+    """An error as a multiple of its tolerance."""
+    return f"{value:.2f}" if value < 1000 else short(value)
+
+
+def legible(text: str) -> str:
+    """`text` as any report can hold it: what XML forbids and what steers a terminal is replaced."""
+    return ILLEGIBLE.sub("\ufffd", text)
+
+
+def distance(measure: Measure, exact: bool) -> str:
     """How far apart, and how far rounding would explain."""
-    if comparison.problem:
-        return comparison.problem
-    if comparison.exact:
-        return f"{comparison.error:.0f} of the elements differ; they should be equal"
-    ratio = "no rounding at all" if math.isinf(comparison.ratio) else f"{comparison.ratio:,.3g} times"
+    if measure.problem:
+        return measure.problem
+    if exact:
+        return f"{measure.error:,.0f} of the elements differ; they should be equal"
+    ratio = "no rounding at all" if math.isinf(measure.ratio) else f"{short(measure.ratio)} times"
     return (
-        f"{comparison.error:.3g} from the truth, {ratio} the {comparison.tolerance:.3g} that float32 rounding "
-        f"explains here (the port's own float32 is {comparison.rounding:.3g} off)"
+        f"{short(measure.error)} from the truth, {ratio} the {short(measure.tolerance)} that float32 rounding "
+        f"explains here (float32 runs of the subject are {short(measure.rounding)} off)"
     )
 
 
-def worst(comparison: Comparison) -> str:
-    """The worst element with all values."""
-    if comparison.worst is None:
-        return ""
-    w = comparison.worst
-    values = f"recorded {number(w.recorded)}, port {number(w.port)}"
-    truth = "" if comparison.exact else f", truth (port in float64) {number(w.truth)}"
-    return f"worst element {list(w.index)}: {values}{truth}"
+def worst(measure: Measure, exact: bool) -> str:
+    """The worst element with all values; nothing if none is known."""
+    return "" if measure.worst is None else f"worst element {element(measure.worst, exact)}"
+
+
+def element(worst: Worst, exact: bool) -> str:
+    """An element's index and values."""
+    values = f"recorded {number(worst.recorded)}, subject {number(worst.port)}"
+    truth = "" if exact else f", truth (subject in float64) {number(worst.truth)}"
+    return f"{list(worst.index)}: {values}{truth}"
+
+
+def first_bad_step(measure: Measure) -> str:
+    """The first step above the tolerance; nothing if there is no time axis or no such step."""
+    return "" if measure.first_bad_step is None else f"first bad step: {bad_step(measure)}"
+
+
+def bad_step(measure: Measure) -> str:
+    """The first step above the tolerance, of all; there must be one."""
+    return f"{measure.first_bad_step:,} of 0 to {len(measure.steps) - 1:,}"
+
+
+def hint(given: Hint) -> str:
+    """An explanation and how much of the error it takes away."""
+    return (
+        f"{given.says} (recomputing {given.at} so takes the error from {short(given.before)} to {short(given.after)} "
+        "units of rounding)"
+    )
+
+
+def diagnosis(comparison: Comparison) -> list[str]:
+    """Why the first wrong layer is wrong, a line for each explanation."""
+    return [hint(given) for given in comparison.hints] or [UNEXPLAINED]
+
+
+def standing(case: CaseResult) -> str:
+    """What is known of the first divergence of a case that has one."""
+    if case.wrong:
+        return "the first layer that is wrong by itself"
+    return "the first that is off; no layer is wrong by itself as far as layers could be run by themselves"
 
 
 def what_follows(case: CaseResult) -> str:
-    """The consequences of the first divergence, in a sentence."""
-    first, rest = case.divergences[0], case.divergences[1:]
+    """What comes of the first divergence, in a sentence. The case must have one."""
+    first = case.first
+    assert first is not None
     later = case.comparisons[case.comparisons.index(first) + 1 :]
-    if not rest:
+    off = [c for c in later if not c]
+    if not later:
+        return "nothing: it is the last of the comparisons"
+    if not off:
         return f"nothing: all {len(later):,} comparisons after it agree"
-    words = f"{len(rest):,} of the {len(later):,} comparisons after it diverge too"
-    for what in ("logits", "loss"):
-        hit = next((c for c in rest if c.name.endswith(f"/{what}") and c.worst is not None), None)
-        if hit is not None and hit.worst is not None:
-            words += f"; {hit.name} is off by {hit.error:.3g} ({number(hit.worst.recorded)} recorded, "
-            words += f"{number(hit.worst.port)} port)"
-    return words
+    inherited = sum(c.verdict == "inherited" for c in off)
+    parts = [
+        f"{len(off):,} of the {len(later):,} comparisons after it diverge too "
+        f"(inherited: {inherited:,}, wrong by themselves: {len(off) - inherited:,})"
+    ]
+    return "; ".join(parts + [_off_by(c) for c in outcomes(off)])
+
+
+def other_wrong_layers(case: CaseResult) -> list[tuple[Comparison, str]]:
+    """What is wrong by itself besides the first: each layer once, where it is first explained, with its segments."""
+    layers: dict[tuple[str, str], list[Comparison]] = {}
+    for comparison in case.wrong[1:]:
+        layers.setdefault((comparison.name.split("/")[0], comparison.layer), []).append(comparison)
+    return [
+        (
+            next((c for c in same if c.hints), same[0]),
+            ranges(sorted({c.segment for c in same if c.segment is not None})),
+        )
+        for same in layers.values()
+    ]
+
+
+def ranges(numbers: list[int]) -> str:
+    """Numbers in rising order, runs of them drawn together: 1-3, 5."""
+    runs: list[list[int]] = []
+    for value in numbers:
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+
+
+def outcomes(off: list[Comparison]) -> list[Comparison]:
+    """Of comparisons that are off: the first of each of `OUTCOMES`, or the last of all."""
+    measured = [c for c in off if c.own.worst is not None]
+    named = [next((c for c in measured if c.name.split("/")[-1] == what), None) for what in OUTCOMES]
+    return [c for c in named if c is not None] or measured[-1:]
+
+
+def _off_by(comparison: Comparison) -> str:
+    measure = comparison.own if comparison.arrived else comparison.arrived
+    assert measure.worst is not None
+    if measure.problem or comparison.exact:
+        return f"{comparison.name}: {distance(measure, comparison.exact)}"
+    values = f"{number(measure.worst.recorded)} recorded, {number(measure.worst.port)} subject"
+    return f"{comparison.name} is off by {short(measure.error)} ({values})"
 
 
 def summary(result: SuiteResult) -> list[str]:
@@ -66,7 +164,9 @@ def verdict(result: SuiteResult) -> str:
     count = len(result.cases)
     diverging = sum(case.verdict == "diverges" for case in result.cases)
     errors = sum(case.verdict == "error" for case in result.cases)
+    if not count:
+        return "ERROR: no recording was compared"
     if result:
-        return f"AGREEMENT: all {count} recordings agree with the port, in {result.seconds:.0f} s"
+        return f"AGREEMENT: all {count} recordings agree, in {result.seconds:.0f} s"
     parts = ([f"{diverging} diverge"] if diverging else []) + ([f"{errors} could not be run"] if errors else [])
     return f"{'DIVERGENCE' if diverging else 'ERROR'}: of {count} recordings {' and '.join(parts)}"

@@ -1,0 +1,81 @@
+"""The report as JUnit XML, for CI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
+
+from parity.report import words
+from parity.report.words import legible
+from parity.results import CaseResult, Comparison, SuiteResult
+from sharnn_py.files import write_bytes
+
+LISTED = 100
+"""Tensors that the text of a failure names; the JSON has them all."""
+
+
+def write_junit(result: SuiteResult, path: Path) -> None:
+    """A test suite for each case, a test for each numbered group of tensors in it (`eval/1`, `grad/2`, ...).
+
+    A test fails with type "wrong" where a tensor of its group is wrong by itself, with type "inherited" where tensors
+    only inherit an error. A test's time is its share of the case's, by the number of comparisons.
+    """
+    document = JUnitXml("sharnn parity")
+    for case in result.cases:
+        suite = TestSuite(legible(case.name))
+        for key, value in {"reference": case.reference, "subject": case.subject, **case.provenance}.items():
+            suite.add_property(legible(key), legible(value))
+        suite.add_testcases(_tests(case))
+        document.add_testsuite(suite)
+    document.update_statistics()  # type: ignore[no-untyped-call]
+    write_bytes(path, document.tostring())  # type: ignore[no-untyped-call]
+
+
+def _tests(case: CaseResult) -> list[TestCase]:
+    if case.problem:
+        return [_test(case, "recording", case.seconds, Error(legible(case.problem), "could not be run"))]
+    if not case.comparisons:
+        return [_test(case, "recording", case.seconds, Failure("nothing could be compared", "nothing compared"))]
+    groups: dict[str, list[Comparison]] = {}
+    for comparison in case.comparisons:
+        groups.setdefault(_group(comparison), []).append(comparison)
+    second = case.seconds / len(case.comparisons)
+    return [
+        _test(case, group, second * len(members), _failure(case, [c for c in members if not c]))
+        for group, members in groups.items()
+    ]
+
+
+def _group(comparison: Comparison) -> str:
+    parts = comparison.name.split("/")
+    return parts[0] if comparison.segment is None else "/".join(parts[:2])
+
+
+def _failure(case: CaseResult, off: list[Comparison]) -> Failure | None:
+    """The first wrong layer with its diagnosis; where all of a group's errors are inherited, from what."""
+    if not off:
+        return None
+    wrong = [c for c in off if c.verdict == "wrong"]
+    if wrong:
+        why = words.diagnosis(wrong[0]) if wrong[0] is case.first else map(words.hint, wrong[0].hints)
+        message = "; ".join([f"{wrong[0].name}: {_distance(wrong[0])}", *why])
+    else:
+        source = f" from {case.wrong[0].name}" if case.wrong else ""
+        message = f"{len(off)} inherit an error{source}; {off[0].name}: {_distance(off[0])}"
+    failure = Failure(legible(message), "wrong" if wrong else "inherited")
+    lines = [f"{c.name} ({c.verdict}): {_distance(c)}" for c in off[:LISTED]]
+    lines += [f"and {len(off) - LISTED} more"] if len(off) > LISTED else []
+    failure.text = legible("\n".join(lines))
+    return failure
+
+
+def _distance(comparison: Comparison) -> str:
+    return words.distance(comparison.own, comparison.exact)
+
+
+def _test(case: CaseResult, name: str, seconds: float, fault: Failure | Error | None) -> TestCase:
+    test = TestCase(legible(name), classname=legible(case.name), time=round(seconds, 4))
+    if fault is not None:
+        test.result = [fault]
+    return test
