@@ -1,0 +1,349 @@
+"""`sharnn parity explain`: the rows account for everything, and what they do not account for is a failure."""
+
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import save_file
+
+from parity import PACKAGED, Recording, RecordingError, UsageError
+from parity.commands.explain import explain as command
+from parity.explain import as_run, ends, forward
+from parity.explain.recorded import RecordedRun
+from parity.explain.run import CASES, explain
+from parity.ledger import Ledger, load
+from parity.ledger_entry import FORWARD_SWITCHES, SWITCHES
+from parity.recording import discover
+from sharnn_py import PAPER, SHARNN, Config, nll, to_smerity
+from sharnn_py.layers import Boom, LayerNorm
+from sharnn_py.weights.smerity import unused_shapes
+
+LEDGER = load()
+EXPLAINABLE = [r.name for r in discover(PACKAGED) if not r.is_data and "heads" in r.config and r.count("eval")]
+
+
+@pytest.fixture(scope="module")
+def explanation():
+    return explain()
+
+
+def recorded(name):
+    return RecordedRun(Recording(name, PACKAGED / f"{name}.safetensors.xz"))
+
+
+def without(switch):
+    return Ledger(1, tuple(e for e in LEDGER.entries if e.switch != switch))
+
+
+def changed(switch, **fields):
+    return Ledger(1, tuple(dataclasses.replace(e, **fields) if e.switch == switch else e for e in LEDGER.entries))
+
+
+def test_the_ledger_accounts_for_everything(explanation):
+    assert explanation
+    assert explanation.exit_code == 0
+    assert [case.name for case in explanation.cases] == [*CASES, "as run"]
+    for case in explanation.cases:
+        assert case, (case.problems, case.ends)
+        assert case.contributions[-1].left.largest == case.contributions[-1].left.loss == 0
+        assert case.total.largest > 0.1
+
+
+def test_contributions_add_up_to_the_whole_difference(explanation):
+    for case in explanation.cases:
+        assert sum(c.added.loss for c in case.contributions) == pytest.approx(case.total.loss, abs=1e-12)
+        assert case.loss[0] + case.total.loss == pytest.approx(case.loss[1], abs=1e-12)
+        assert case.contributions[0].alone == case.contributions[0].added
+        assert case.total.largest <= sum(c.added.largest for c in case.contributions)
+
+
+def test_every_row_shows_in_the_default_cases(explanation):
+    seen = {c.switch for case in explanation.cases[:-1] for c in case.contributions if c.first}
+    assert seen == set(FORWARD_SWITCHES)
+    last = explanation.cases[-1]
+    assert tuple(c.switch for c in last.contributions) == SWITCHES
+    for found in last.contributions:
+        assert found.first
+        assert found.alone.largest > 0
+        assert found.added.largest > 0
+        assert found.added.loss != 0
+
+
+def test_one_end_is_the_recording_and_the_port_is_well_within_rounding_of_it(explanation):
+    for case in explanation.cases[:-1]:
+        own = 0 if case.name.startswith("sha_rnn_jl/") else 1
+        assert case.ends[own].what == "the recording"
+        assert 0 < case.ends[own].ratio < 0.5
+        assert [end.program for end in case.ends] == ["julia", "paper"]
+
+
+@pytest.mark.parametrize("name", EXPLAINABLE)
+def test_every_packaged_recording_is_explained(name):
+    case = forward.explain(recorded(name), LEDGER, None)
+    assert case, (case.problems, case.ends)
+
+
+def test_the_measured_ranges_are_not_wider_than_what_is_measured():
+    """Within a tenth at either end, over all packaged recordings."""
+    cases = [forward.explain(recorded(name), LEDGER, None) for name in EXPLAINABLE]
+    for switch in FORWARD_SWITCHES:
+        for size in LEDGER.by_switch(switch).sizes:
+            if size.over == "packaged":
+                found = [
+                    c.measured[size.quantity]
+                    for case in cases
+                    for c in case.contributions
+                    if c.switch == switch and c.first
+                ]
+                assert min(found) < 1.1 * size.low, (switch, size)
+                assert max(found) > 0.9 * size.high, (switch, size)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_other_seeds_of_the_programs_run(seed):
+    case = as_run.explain(LEDGER, seed)
+    assert case, (case.problems, case.ends)
+
+
+@pytest.mark.parametrize("switch", FORWARD_SWITCHES)
+def test_a_row_missing_from_the_ledger_leaves_a_difference(switch):
+    case = forward.explain(recorded("smerity/L4_wide_boom"), without(switch), None)
+    assert not case
+    assert "a difference that the ledger does not explain" in case.problems[0]
+    assert f"it has no entry for {switch}" in case.problems[0]
+    assert case.contributions[-1].left.largest > 1e-3
+
+
+@pytest.mark.parametrize("switch", ["attention_dropout", "segment_lengths"])
+def test_a_row_missing_from_the_ledger_leaves_a_difference_as_run(switch):
+    case = as_run.explain(without(switch))
+    assert not case
+    assert f"it has no entry for {switch}" in case.problems[0]
+
+
+def test_an_empty_ledger_explains_nothing():
+    case = forward.explain(recorded("smerity/L4_wide_boom"), Ledger(1, ()), None)
+    assert not case
+    assert "no entry for layer_norm, boom, attention_scale, memory_cut, tied_bias" in case.problems[0]
+
+
+@pytest.mark.parametrize(
+    "quantity", [size.quantity for size in LEDGER.by_switch("boom").sizes if size.over == "packaged"]
+)
+def test_a_wrong_size_in_the_ledger_is_a_failure(quantity):
+    sizes = LEDGER.by_switch("boom").sizes
+    wrong = [dataclasses.replace(s, low=0.0, high=s.low / 2) if s.quantity == quantity else s for s in sizes]
+    case = forward.explain(recorded("sha_rnn_jl/L4_longseg"), changed("boom", sizes=wrong), None)
+    assert not case
+    assert len(case.problems) == 1
+    assert "boom measures" in case.problems[0]
+    assert case.contributions[-1].left.is_zero
+
+
+def test_a_wrong_place_in_the_ledger_is_a_failure():
+    ledger = changed("memory_cut", where_port=["eval/*/blocks.*.attn.focus"])
+    case = forward.explain(recorded("sha_rnn_jl/L4_longseg"), ledger, None)
+    assert case.problems == (
+        "memory_cut is first seen at eval/2/blocks.2.memory_in, where the ledger says eval/*/blocks.*.attn.focus",
+    )
+
+
+def n_minus_1_alone(patch):
+    """n - 1 under paper, too: row 1 does nothing any more."""
+
+    def forward(self, x):
+        return self.weight * (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-12) + self.bias
+
+    patch.setattr(LayerNorm, "forward", forward)
+    return "smerity/"
+
+
+def n_alone(patch):
+    """n under julia, too."""
+
+    def forward(self, x):
+        return torch.nn.functional.layer_norm(x, x.shape[-1:], self.weight, self.bias, 1e-12)
+
+    patch.setattr(LayerNorm, "forward", forward)
+    return "sha_rnn_jl/"
+
+
+def chunks_the_wrong_way(patch):
+    fold = Boom.fold
+    patch.setattr(Boom, "fold", lambda self, x: fold(self, x).flip(-1))
+    return ""
+
+
+def a_row_too_many(patch):
+    import sharnn_py.model as model
+
+    dropped = model.rows_dropped
+    patch.setattr(model, "rows_dropped", lambda *given: max(0, dropped(*given) - 1))
+    return ""
+
+
+def not_a_number(patch):
+    patch.setattr(Boom, "fold", lambda self, x: x[..., : self.emb] * math.nan)
+    return ""
+
+
+@pytest.mark.parametrize("fault", [n_minus_1_alone, n_alone, chunks_the_wrong_way, a_row_too_many, not_a_number])
+def test_a_fault_in_the_port_is_a_difference_that_no_row_explains(fault, monkeypatch):
+    program = fault(monkeypatch)
+    explanation = explain(["sha_rnn_jl/L4_longseg", "smerity/L4_h2_tied_b3"])
+    assert not explanation
+    assert explanation.exit_code == 1
+    json.dumps(explanation.to_json(), allow_nan=False)
+    failed = [case.name for case in explanation.cases if not all(case.ends)]
+    assert failed
+    assert any(name.startswith(program) for name in failed)
+
+
+def test_a_port_that_stops_is_a_difference_that_no_row_explains(monkeypatch):
+    monkeypatch.setattr(Boom, "fold", lambda self, x: x[..., : self.emb - 1])
+    explanation = explain(["L4_longseg"])
+    assert explanation.exit_code == 1
+    assert [len(case.problems) for case in explanation.cases] == [1, 1]
+    assert "the port stopped: RuntimeError" in explanation.cases[0].problems[0]
+
+
+def test_a_row_that_does_nothing_is_reported_as_run(monkeypatch):
+    monkeypatch.setattr(as_run, "paper_lamb", as_run.julia_lamb)
+    case = as_run.explain(LEDGER)
+    assert not case
+    assert "optimiser contributes nothing" in case.problems
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A recording as of Smerity's program, with attention in block 0 of 3, where SHA-RNN.jl never has it."""
+    config = Config(vocab=7, emb=6, hidden=12, layers=3, max_memory=4, attention_layers=(0,), semantics=PAPER)
+    generator = torch.Generator().manual_seed(0)
+    model = SHARNN(config, generator)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
+    unused = {name: torch.zeros(shape) for name, shape in unused_shapes(config).items()}
+    tensors = {f"param/{name}": t for name, t in to_smerity(model.state_dict(), config, unused).items()}
+    state = None
+    for segment in (1, 2):
+        ids = torch.randint(0, 7, (5, 2), generator=generator)
+        with torch.no_grad():
+            logits, state = model(ids[:-1], state)
+        tensors |= {f"eval/{segment}/x": ids[:-1], f"eval/{segment}/y": ids[1:], f"eval/{segment}/logits": logits}
+        tensors[f"eval/{segment}/loss"] = nll(logits, ids[1:])
+    header = {"emb": 6, "hidden": 12, "vocab": 7, "nlayers": 3, "npos": 4, "heads": 1, "tie": True, "attn_layer": 0}
+    header |= {"batch": 2, "segs": [4, 4], "seed": 0}
+    metadata = {"source": "Smerity/sha-rnn", "config": json.dumps(header)}
+    save_file({name: t.detach().clone() for name, t in tensors.items()}, tmp_path / "mine.safetensors", metadata)
+    return tmp_path
+
+
+def test_a_folder_of_ones_own(elsewhere):
+    explanation = explain(references=elsewhere)
+    assert explanation, [case.problems for case in explanation.cases]
+    assert [case.name for case in explanation.cases] == ["mine", "as run"]
+    assert {c.switch for c in explanation.cases[0].contributions if c.first} == set(FORWARD_SWITCHES)
+
+
+def test_a_model_that_julia_has_not_is_said_and_the_port_stands_for_it(elsewhere):
+    run = RecordedRun(Recording("mine", elsewhere / "mine.safetensors"))
+    case = forward.explain(run, LEDGER, lambda recorded: ends.live(recorded, "reference", worker=None))
+    assert case
+    assert case.ends[0].what == "the port"
+    assert "Julia has no such model" in case.notes[0]
+    assert "SHA-RNN.jl has attention in (1,) alone" in case.notes[0]
+
+
+@pytest.mark.usefixtures("lane")
+def test_live_julia_is_the_julia_end_at_smeritys_recordings():
+    explanation = explain(["smerity/L4_h2_tied_b3"], live=True)
+    assert explanation, explanation.cases[0].problems
+    end = explanation.cases[0].ends[0]
+    assert end.program == "julia"
+    assert "SHA-RNN.jl" in end.what
+    assert 0 < end.ratio < 1
+
+
+def test_recordings_that_say_nothing_of_the_rows(elsewhere):
+    for name, words in (
+        ("baseline_l1", "not of a SHA-RNN"),
+        ("data_pipeline", "of the data code"),
+        ("smerity/L4_h1_tied_b2_lamb", "no forward passes"),
+    ):
+        with pytest.raises(RecordingError, match=words):
+            explain([name])
+    (elsewhere / "data_pipeline.json").write_text("{}")
+    assert explain(references=elsewhere).skipped == {"data_pipeline": "it is of the data code"}
+    (elsewhere / "mine.safetensors").unlink()
+    with pytest.raises(RecordingError, match="there is nothing to explain: data_pipeline: it is of the data code"):
+        explain(references=elsewhere)
+    with pytest.raises(UsageError, match="there is no case 'nonesuch'"):
+        explain(["nonesuch"])
+
+
+def test_a_paper_model_that_julia_cannot_have_is_left_out(elsewhere):
+    recording = Recording("mine", elsewhere / "mine.safetensors")
+    config = {**recording.config, "hidden": 13}
+    save_file(
+        dict(recording.tensors), elsewhere / "odd.safetensors", {**recording.metadata, "config": json.dumps(config)}
+    )
+    explanation = explain(references=elsewhere)
+    assert explanation
+    assert list(explanation.skipped) == ["odd"]
+    assert "hidden must be a multiple of emb" in explanation.skipped["odd"]
+
+
+def test_ids_outside_the_vocabulary(elsewhere):
+    recording = Recording("mine", elsewhere / "mine.safetensors")
+    tensors = {**recording.tensors, "eval/2/y": recording.tensor("eval/2/y") + 7}
+    save_file(tensors, elsewhere / "mine.safetensors", recording.metadata)
+    with pytest.raises(RecordingError, match=r"eval/2/y .* within the vocabulary of 7"):
+        explain(references=elsewhere)
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(command, [str(a) for a in arguments], standalone_mode=False)
+
+
+def test_the_command(tmp_path):
+    target = tmp_path / "explained.json"
+    done = invoke("--case", "smerity/L4_h2_tied_b3", "--json", target)
+    assert done.return_value == 0, done.output
+    assert "paper is the recording, the port at 0.0" in done.output
+    assert "attention_scale" in done.output
+    assert "EXPLAINED: in all 2 cases the ledger's rows account for the whole difference" in done.output
+    content = json.loads(target.read_text())
+    assert content["explained"] is True
+    assert content["exit_code"] == 0
+    assert content["ledger"] == LEDGER.version
+    case = content["cases"][0]
+    assert case["explained"] is True
+    assert [c["row"] for c in case["contributions"]] == [1, 2, 3, 4, 5]
+    assert case["contributions"][4]["left"] == {"largest": 0.0, "rms": 0.0, "loss": 0.0}
+    assert case["contributions"][3]["first"] == "eval/3/blocks.2.memory_in"
+
+
+def test_the_command_fails_where_something_is_not_explained(monkeypatch):
+    chunks_the_wrong_way(monkeypatch)
+    done = invoke("--case", "smerity/L4_h2_tied_b3")
+    assert done.return_value == 1
+    assert "the port under paper does not compute what the recording has: eval/" in done.output
+    assert "no row explains that" in done.output
+    assert "`sharnn parity run --case smerity/L4_h2_tied_b3` finds the first layer" in done.output
+    assert "UNEXPLAINED" in done.output
+
+
+def test_wrong_usage_of_the_command():
+    assert "there is no folder" in str(invoke("--json", "/nonexistent/a.json").exception)
+    assert isinstance(invoke("--case", "nonesuch").exception, UsageError)
+
+
+def test_importing_the_command_loads_no_torch():
+    code = "import parity.commands.explain, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
