@@ -71,7 +71,7 @@ def _measure(recording: Recording, subject: Subject, forced: bool) -> Iterator[M
         raise
     except Exception as error:
         problem = f"{subject.label} stopped with {type(error).__name__}: {error}"
-        stopped = Item(f"after {last}", torch.empty(0), subject.label)
+        stopped = Item(f"after {last}", torch.empty(0), subject.label, whole=True)
         yield Measured(stopped, Measure(False, problem), ())
 
 

@@ -88,7 +88,7 @@ class Recording:
         """The tensors' names in the order they stand in the file, which is that of a program that wrote as it ran."""
         header = json.loads(self._header())
         header.pop("__metadata__", None)
-        return sorted(header, key=lambda name: (header[name]["data_offsets"][0], name))
+        return sorted(header, key=lambda name: header[name]["data_offsets"])  # equal ones stay in the header's order
 
     def _header(self) -> bytes:
         if self.path.suffix == ".xz":

@@ -1,0 +1,137 @@
+"""A gradient that is wrong is traced to the layer whose way back is wrong, by name and with what is wrong about it."""
+
+from unittest import mock
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import parity
+import sharnn_py.layers as layers
+import sharnn_py.model as model
+from parity import PACKAGED, Recording, run_case
+from parity.backward import Traced, wrong_ways
+
+JULIA, PAPER = "sha_rnn_jl/L4_h1_tied_b2", "smerity/L4_h1_tied_b2"
+gelu, cat = layers.gelu, torch.cat
+
+
+def case(name):
+    return run_case(Recording(name, PACKAGED / f"{name}.safetensors.xz"))
+
+
+def scaled(x, by):
+    """x, with `by` times its gradient."""
+    return by * x - ((by - 1) * x).detach()
+
+
+FAULTS = [
+    (
+        mock.patch.object(
+            torch, "cat", lambda tensors, *args, **named: cat([t.detach() for t in tensors], *args, **named)
+        ),
+        "no gradient goes from",
+        {JULIA: ["backward/1/blocks.3.bigh"], PAPER: ["backward/1/blocks.2.keys (of the port)"]},
+    ),
+    (
+        mock.patch.object(
+            model.TiedDecoder, "forward", lambda self, h, embedding: F.linear(h, embedding.detach(), self.bias)
+        ),
+        "back to parameter encoder.weight",
+        {JULIA: ["backward/1/logits"], PAPER: ["backward/1/logits"]},
+    ),
+    (
+        mock.patch.object(layers, "gelu", lambda x: scaled(gelu(x), 2)),
+        "2 times as large",
+        {
+            JULIA: [f"backward/1/blocks.{i}.boom_gelu" for i in (4, 3, 2, 1)],
+            PAPER: [f"backward/1/blocks.{i}.ff.act" for i in (3, 2, 1, 0)],
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize("name", [JULIA, PAPER])
+@pytest.mark.parametrize(("patch", "says", "expected"), FAULTS, ids=["keys", "tied decoder", "gelu"])
+def test_a_wrong_way_back_is_named_and_all_gradients_behind_it_inherit(name, patch, says, expected):
+    with patch:
+        result = case(name)
+    assert [c.name for c in result.wrong] == expected[name]
+    assert says in result.first.hints[0].says
+    assert all(c.name.startswith(("grad", "train/")) for c in result.inherited)
+    assert any(c.name.startswith("grad/1/") for c in result.inherited)
+    position = result.comparisons.index(result.first)
+    assert all(c for c in result.comparisons[:position])
+
+
+def test_a_state_that_is_not_detached_is_the_fault_and_the_next_gradients_inherit():
+    forward = model.Block.forward
+
+    def attached(self, h, state, note):
+        seen = {}
+
+        def both(name, tensor):
+            seen[name] = note(name, tensor)
+            return seen[name]
+
+        h, after = forward(self, h, state, both)
+        return h, model.LayerState(seen["h"], after.c, after.memory)
+
+    with mock.patch.object(model.Block, "forward", attached):
+        result = case(JULIA)
+    assert result.first.name == "carry/1/blocks.1.h"
+    assert "does not detach" in result.first.hints[0].says
+    assert {c.name.split("/")[0] for c in result.wrong} == {"carry"}
+    assert any(c.name.startswith("grad/2/") for c in result.inherited)
+    assert not any(c.name.startswith("grad/1/") for c in result.inherited)
+
+
+class Middle(nn.Module):
+    """Three layers, with something on the way from the second to the third."""
+
+    def __init__(self, on_the_way):
+        super().__init__()
+        self.first, self.norm, self.last = nn.Linear(4, 6), nn.LayerNorm(6), nn.Linear(6, 2)
+        self.on_the_way = on_the_way
+
+    def forward(self, x):
+        return self.last(self.on_the_way(self.norm(torch.tanh(self.first(x)))))
+
+
+@pytest.mark.parametrize(
+    ("on_the_way", "wrong"),
+    [
+        (lambda x: x, []),
+        (torch.Tensor.detach, [("last.in", "norm", "no gradient goes from last.in back to norm")]),
+        (lambda x: scaled(x, -0.5), [("last.in", "norm", "-0.5 times as large")]),
+    ],
+    ids=["right", "detached", "scaled"],
+)
+def test_any_module(on_the_way, wrong):
+    torch.manual_seed(0)
+    subject, x = Middle(lambda x: x * 1.0), torch.randn(5, 3, 4)
+    recording = parity.capture(subject, x, loss=lambda out: out.square().mean())
+    without = {name: t for name, t in recording.tensors.items() if not name.startswith("agrad/")}
+    recording = parity.recorded(without, implementation="torch")
+    subject.on_the_way = lambda x: on_the_way(x * 1.0)
+    result = parity.check(subject, recording, loss=lambda out: out.square().mean())
+    assert bool(result) == (not wrong)
+    assert [c.name for c in result.wrong] == [f"backward/1/{to}" for to, _, _ in wrong]
+    for c, (_, _, says) in zip(result.wrong, wrong, strict=True):
+        assert says in c.hints[0].says
+
+
+def test_what_is_right_is_left_alone_whatever_its_size():
+    """Layers of small and large numbers, a near-constant LayerNorm, saturated gates: no false alarm."""
+    generator = torch.Generator().manual_seed(1)
+    for scale in (1e-6, 1e-3, 1.0, 1e3):
+        linear, norm = nn.Linear(8, 8).double(), nn.LayerNorm(8).double()
+        x = scale * torch.randn(6, 8, generator=generator, dtype=torch.float64)
+
+        def loss(note, linear=linear, norm=norm, x=x):
+            h = note("linear", linear(x))
+            return note("norm", norm(note("gate", torch.sigmoid(h) * h))).square().sum()
+
+        parameters = {name: p for layer in (linear, norm) for name, p in layer.named_parameters(prefix=str(id(layer)))}
+        assert wrong_ways(Traced(loss, parameters, lambda name, tensor: tensor.detach(), str)) == []

@@ -1,0 +1,65 @@
+"""A recording that is written tensor by tensor is a safetensors file like any other."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from parity import Recording, RecordingError, recorded, save
+from parity.errors import UsageError
+from parity.writer import DTYPES, RecordingWriter
+
+TENSORS = {
+    "z/first": torch.arange(6.0).reshape(2, 3).mT,
+    "a/scalar": torch.tensor(1.5, dtype=torch.float64),
+    "m/empty": torch.zeros(0, 4, dtype=torch.int64),
+    **{f"d/{dtype}": torch.ones(3, 1).to(dtype) for dtype in DTYPES},
+}
+
+
+def written(path):
+    with RecordingWriter(path) as writer:
+        for name, tensor in TENSORS.items():
+            writer.add(name, tensor)
+        writer.finish({"implementation": "mine"})
+    return path
+
+
+def test_it_is_read_by_safetensors_itself_bit_for_bit(tmp_path):
+    read = load_file(written(tmp_path / "r.safetensors"))
+    assert read.keys() == TENSORS.keys()
+    for name, tensor in TENSORS.items():
+        assert read[name].dtype == tensor.dtype
+        assert torch.equal(read[name], tensor)
+
+
+def test_a_recording_lists_tensors_in_the_order_they_were_written(tmp_path):
+    recording = Recording("r", written(tmp_path / "r.safetensors"))
+    assert list(recording.tensors) == list(TENSORS)
+    assert recording.metadata == {"implementation": "mine"}
+    assert len(recording.provenance["sha256 of the file"]) == 64
+    assert torch.equal(recording.tensor("z/first"), TENSORS["z/first"])
+
+
+def test_nothing_appears_before_the_end_or_after_a_failure(tmp_path):
+    with pytest.raises(ValueError, match="half way"), RecordingWriter(tmp_path / "r.safetensors") as writer:
+        writer.add("a", torch.ones(3))
+        assert not (tmp_path / "r.safetensors").exists()
+        raise ValueError("half way")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_twice_and_an_element_type_without_a_place(tmp_path):
+    with RecordingWriter(tmp_path / "r.safetensors") as writer:
+        writer.add("a", torch.ones(3))
+        with pytest.raises(RecordingError, match="two tensors are named a"):
+            writer.add("a", torch.ones(3))
+        with pytest.raises(RecordingError, match="complex64"):
+            writer.add("b", torch.ones(3, dtype=torch.complex64))
+
+
+def test_save_wants_the_ending_and_returns_what_is_read(tmp_path):
+    with pytest.raises(UsageError, match="ends in"):
+        save(recorded({"a": torch.ones(1)}), tmp_path / "r.bin")
+    again = save(recorded({"a": [1.0, 2.0]}, implementation="list"), tmp_path / "r.safetensors")
+    assert torch.equal(again.tensor("a"), torch.tensor([1.0, 2.0]))
+    assert again.metadata["implementation"] == "list"
