@@ -8,6 +8,7 @@ from sharnn_py.lazy_group import LazyGroup
 
 SUBCOMMANDS = {
     "diff": ("parity.commands.diff", "diff"),
+    "explain": ("parity.commands.explain", "explain"),
     "list": ("parity.commands.list", "list_recordings"),
     "record": ("parity.commands.record", "record"),
     "run": ("parity.commands.run", "run"),

@@ -14,7 +14,7 @@ def result():
 
 def test_every_recording_agrees(result):
     assert {case.name: case.verdict for case in result.cases if not case} == {}
-    assert len(result.cases) == 31
+    assert len(result.cases) == 34
     assert result.exit_code == 0
 
 
