@@ -28,15 +28,19 @@ SHOWN_WRONG = 30
 
 
 def render(result: SuiteResult, ledger: Sequence[Mapping[str, Any]] = ()) -> str:
-    """The page. `ledger` has the known differences, each with whatever keys it has; none leaves the section out."""
+    """The page. `ledger` has the known differences, each with whatever keys it has; none leaves the section out.
+
+    Keys that have numbers or words in every entry are columns, the others are shown when an entry is opened.
+    """
     environment = Environment(
         loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["values"] = _values
+    environment.filters["entries"] = _entries
     environment.filters["band"] = _band
     style, script = _read("page.css") + _read("figures.css"), _read("chart.js") + _read("page.js")
     off = [(number, case) for number, case in enumerate(result.cases) if not case]
     agreeing = [(number, case) for number, case in enumerate(result.cases) if case]
+    keys = list(dict.fromkeys(key for row in ledger for key in row))
     page = environment.get_template("page.html.j2").render(
         result=result,
         words=words,
@@ -45,7 +49,8 @@ def render(result: SuiteResult, ledger: Sequence[Mapping[str, Any]] = ()) -> str
         opened={number for number, _ in off[:OPENED]},
         data=lambda case: Markup(as_script(page_data(case, PROFILE_NUMBERS // max(1, len(result.cases))))),
         ledger=ledger,
-        ledger_keys=list(dict.fromkeys(key for row in ledger for key in row)),
+        columns=[key for key in keys if all(_is_scalar(row.get(key)) for row in ledger)],
+        details=[key for key in keys if not all(_is_scalar(row.get(key)) for row in ledger)],
         allowed=MULTIPLE,
         bands=BANDS,
         style=Markup(style),
@@ -92,13 +97,17 @@ def _reasons(case: CaseResult) -> list[tuple[str, list[str]]]:
     return sorted(named.items())
 
 
-def _values(value: object) -> str:
-    """An entry of the ledger in words."""
+def _is_scalar(value: object) -> bool:
+    return not isinstance(value, (Mapping, list, tuple))
+
+
+def _entries(value: object) -> list[str]:
+    """What an entry of the ledger has under a key, a line for each element."""
     if isinstance(value, Mapping):
-        return "; ".join(f"{key}: {_values(entry)}" for key, entry in value.items())
+        return [", ".join(f"{key}: {' '.join(_entries(entry))}" for key, entry in value.items())]
     if isinstance(value, (list, tuple)):
-        return "; ".join(_values(entry) for entry in value)
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+        return [line for element in value for line in _entries(element)]
+    return [] if value is None else [f"{value:.4g}" if isinstance(value, float) else str(value)]
 
 
 def _band(edge: float) -> str:
