@@ -5,6 +5,7 @@ from .difference import diff
 from .errors import RecordingError, UsageError
 from .holding import hold
 from .recording import PACKAGED, Recording, discover
+from .report.terminal import text
 from .results import CaseResult, Comparison, Hint, SuiteResult
 from .steps import Scene, Step
 from .subject import Item, Precision, Subject
@@ -38,4 +39,5 @@ __all__ = [
     "run",
     "run_case",
     "save",
+    "text",
 ]

@@ -98,7 +98,7 @@ def recorded(tensors: Mapping[str, Any], **metadata: str) -> Recording:
     `param/<name>`, `input/<segment>/<i>`, `eval/<segment>/<tensor>`, `grad/<segment>/<parameter>`, ...
     """
     held = {name: torch.as_tensor(value) for name, value in tensors.items()}
-    return Recording(metadata.get("name", "memory"), Path("memory"), (held, metadata))
+    return Recording(metadata.get("implementation", "memory"), Path("memory"), (held, metadata))
 
 
 def save(recording: Recording, path: str | Path) -> Recording:

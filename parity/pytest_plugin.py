@@ -55,7 +55,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     if folder is None or not results:
         return
     from parity.report.files import write_report
-    from parity.results import SuiteResult
+    from parity.results import of_cases
     from parity.suite import environment
 
-    write_report(SuiteResult(results, environment(), sum(result.seconds for result in results)), folder)
+    write_report(of_cases(results, environment()), folder)

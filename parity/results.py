@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -183,3 +183,9 @@ class SuiteResult:
     def every(self) -> Iterator[tuple[CaseResult, Comparison]]:
         """Every comparison with its case."""
         return ((case, comparison) for case in self.cases for comparison in case.comparisons)
+
+
+def of_cases(cases: Iterable[CaseResult], environment: Mapping[str, str] | None = None) -> SuiteResult:
+    """The result of cases that were run one by one."""
+    cases = list(cases)
+    return SuiteResult(cases, dict(environment or {}), sum(case.seconds for case in cases))

@@ -22,17 +22,13 @@ def diff(first: str, second: str, json_path: Path | None, junit_path: Path | Non
 
     Exits with 0 if all agree, 1 if any differs, 3 if they cannot be compared.
     """
-    import time
-
+    check_folders(json_path, junit_path)
     from parity.pairs import compare_recordings, open_recording
     from parity.report import terminal
-    from parity.results import SuiteResult
+    from parity.results import of_cases
     from parity.suite import environment
 
-    check_folders(json_path, junit_path)
-    start = time.perf_counter()
-    cases = compare_recordings(open_recording(first), open_recording(second))
-    result = SuiteResult(cases, environment(), time.perf_counter() - start)
+    result = of_cases(compare_recordings(open_recording(first), open_recording(second)), environment())
     terminal.show(result)
     write_reports(result, json_path, junit_path, report)
     return result.exit_code

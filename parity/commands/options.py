@@ -72,6 +72,7 @@ def check_folders(*paths: Path | None) -> None:
 
 def write_reports(result: SuiteResult, json_path: Path | None, junit_path: Path | None, report: Path | None) -> None:
     """Write what `report_options` asked for."""
+    from parity.ledger import load
     from parity.report import files
 
     if json_path is not None:
@@ -79,7 +80,7 @@ def write_reports(result: SuiteResult, json_path: Path | None, junit_path: Path 
     if junit_path is not None:
         files.write_junit(result, junit_path)
     if report is not None:
-        click.echo(f"report: {files.write_report(result, report)}")
+        click.echo(f"report: {files.write_report(result, report, load().to_json()['entries'])}")
 
 
 def say(words: str) -> None:

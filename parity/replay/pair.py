@@ -29,6 +29,6 @@ def pair(a: Recording, b: Recording) -> list[CaseResult]:
     local = {}
     if all(own):
         there = hold(a, PortOf(PRESETS[b.program], f"the port under {b.program}, as {b.name}"), a.program)
-        by_name = {c.name: c for c in there.comparisons}
+        by_name = {c.name: c for c in there.comparisons if not c.exact}
         local = {name: by_name[theirs] for name, theirs in names_of_a.items() if theirs in by_name}
     return [*own, diff(ours, theirs, known, local)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from rich.text import Text
 from parity.recording import Recording
 from parity.report import words
 from parity.report.divergence import lines, safe, tables
-from parity.results import CaseResult, SuiteResult
+from parity.results import CaseResult, SuiteResult, of_cases
 
 WIDTH_WITHOUT_TERMINAL = 160
 INDENT = 2
@@ -44,7 +45,17 @@ def progress() -> Iterator[Callable[[CaseResult], None]]:
 
 def show(result: SuiteResult) -> None:
     """Print the whole result."""
-    console = _console()
+    _print(_console(), result)
+
+
+def text(*cases: CaseResult) -> str:
+    """What `show` prints of these cases, without colours."""
+    written = io.StringIO()
+    _print(Console(file=written, width=WIDTH_WITHOUT_TERMINAL, highlight=False), of_cases(cases))
+    return written.getvalue()
+
+
+def _print(console: Console, result: SuiteResult) -> None:
     console.print(_cases(result))
     for line in words.summary(result):
         console.print(safe(line))

@@ -19,7 +19,7 @@ def sharnn(*arguments, **options):
 def test_agreement():
     done = sharnn("parity", "run", "--case", "L1_h1_tied_b2")
     assert done.returncode == 0
-    assert "AGREEMENT: all 2 recordings agree with the port" in done.stdout
+    assert "AGREEMENT: all 2 recordings agree, in" in done.stdout
     assert "sha_rnn_jl/L1_h1_tied_b2  julia" in done.stdout
     assert "given to the port as its input" in done.stdout
     assert "smerity/L1_h1_tied_b2: agrees" in done.stderr
@@ -30,7 +30,10 @@ def test_divergence_names_the_first_tensor_the_worst_element_and_what_follows():
     assert done.returncode == 1
     assert "first: eval/1/blocks.1.boom (segment 1, block 1)" in done.stdout
     assert "worst element [" in done.stdout
-    assert "truth (port in float64)" in done.stdout
+    assert "truth (subject in float64)" in done.stdout
+    assert "why: the reference gives the total of each chunk" in done.stdout
+    assert "by itself:" in done.stdout
+    assert "as it arrived:" in done.stdout
     assert "eval/1/logits is off by" in done.stdout
     assert "DIVERGENCE: of 1 recordings 1 diverge" in done.stdout
 
@@ -66,9 +69,10 @@ def test_files(tmp_path):
     assert suites["sha_rnn_jl/baseline_l1"].failures == 0
     assert suites["sha_rnn_jl/L1_h1_tied_b2"].failures > 5
     assert ElementTree.parse(junit_path).getroot().get("failures") == str(suites["sha_rnn_jl/L1_h1_tied_b2"].failures)
-    report = (tmp_path / "report" / "report.md").read_text()
-    assert "First divergence: `eval/1/blocks.1.lnstart`" in report
+    report = (tmp_path / "report" / "report.html").read_text()
+    assert "eval/1/blocks.1.lnstart" in report
     assert "ebd62af" in report
+    assert "std over n - 1, eps outside the root" in report  # a row of the ledger
 
 
 def test_list_shows_provenance():
