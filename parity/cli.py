@@ -10,6 +10,7 @@ SUBCOMMANDS = {
     "diff": ("parity.commands.diff", "diff"),
     "explain": ("parity.commands.explain", "explain"),
     "list": ("parity.commands.list", "list_recordings"),
+    "mutants": ("parity.commands.mutants", "mutants"),
     "record": ("parity.commands.record", "record"),
     "run": ("parity.commands.run", "run"),
 }

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from parity.backward import Note, Traced
 from parity.recording import Recording
 from parity.replay.baseline import replay_baseline
-from parity.replay.model import STATE, forced_segment, replay
+from parity.replay.baseline_scene import baseline_scene
+from parity.replay.model import forced_segment, replay
 from parity.replay.names import first_block, intermediates
 from parity.replay.port import model_config
-from parity.replay.steps import parameter_key, parameters_of, segment_steps
+from parity.replay.scenes import AFTER, parameter_scene, update_scene
+from parity.replay.segment_scene import segment_scene
+from parity.replay.steps import parameters_of, segment_steps
 from parity.replay.training import replay_training
 from parity.results import Comparison
 from parity.steps import Scene
 from parity.subject import Item, Precision
 from sharnn_py.config import PRESETS, Semantics
 from sharnn_py.model import nll
-from sharnn_py.state import State
 from sharnn_py.weights import julia, smerity
 
 
@@ -71,39 +72,25 @@ class PortOf:
 
     def scene(self, recording: Recording, comparison: Comparison) -> tuple[Scene, str] | None:
         """See `Subject.scene`."""
-        if "param/projection.w" in recording.tensors or comparison.segment is None:
+        group, _, rest = comparison.name.partition("/")
+        made, _, name = rest.partition("/")[2].partition("/")
+        if group == "param":
+            scene, key = parameter_scene(recording, self.semantics), comparison.name
+        elif group == "train" and made in MADE and comparison.segment is not None:
+            key = MADE[made]
+            scene = update_scene(recording, self.semantics, comparison.segment, name, key)
+        elif "param/projection.w" in recording.tensors and comparison.segment is not None:
+            scene, key = baseline_scene(recording, comparison.segment), comparison.layer
+        elif comparison.segment is not None:
+            key = _key(recording, comparison.name)
+            scene = segment_scene(recording, self.semantics, comparison.segment)
+        else:
             return None
-        key = _key(recording, comparison.name)
-        run = forced_segment(recording, self.semantics, comparison.segment)
-        steps = segment_steps(run.port.config)
-        if key not in steps:
-            return None
-        tokens, targets = run.tokens()
-        own = {parameter_key(name): p.detach() for name, p in run.port.model.named_parameters()}
-        recorded = {"tokens": tokens, "targets": targets}
+        return (replace(scene, rounding={key: comparison.own.tolerance}), key) if key in scene.steps else None
 
-        def note(name: str, tensor: Tensor) -> Tensor:
-            own[name] = tensor
-            reference = run.recorded(name)
-            if reference is not None:
-                recorded[name] = reference.double()
-            return run.forced(name, tensor)
 
-        with torch.no_grad():
-            logits, after = run.port.model(tokens, run.state, note)
-            own["loss"] = nll(logits, targets)
-        recorded["loss"] = recording.tensor(f"eval/{comparison.segment}/loss").double().reshape(())
-        none = State.zeros(run.port.config, tokens.shape[1], dtype=torch.float64)
-        for where, state in (("before", run.state or none), ("after", after)):
-            for i, layer in enumerate(state.layers):
-                for kind, tensor in zip(STATE, layer.tensors(), strict=True):
-                    own[f"{where}.blocks.{i}.{kind}"] = tensor
-        for name in [name for name in own if name.startswith("after.")]:
-            reference = run.recorded(name.removeprefix("after."))
-            if reference is not None:
-                recorded[name] = reference.double()
-        recorded |= {name: tensor for name, tensor in own.items() if name.startswith("before.")}
-        return Scene(steps, recorded, own, {key: comparison.own.tolerance}), key
+MADE = {group: key for key, group in AFTER.items()}
+"""The groups of what an update makes, to the keys of its steps."""
 
 
 def _key(recording: Recording, name: str) -> str:

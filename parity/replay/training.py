@@ -24,7 +24,8 @@ from sharnn_py.weights import from_julia
 MOMENTS = {"fstm": "m", "scndm": "v"}  # SHA-RNN.jl's names, the port's
 
 
-def _optimizer(port: Port) -> MinTrustLAMB:
+def optimizer_of(port: Port) -> MinTrustLAMB:
+    """The optimiser of the recorded program, with the recorded settings."""
     setting = port.recording.setting
     if port.program == "paper":
         return paper_lamb(
@@ -50,14 +51,14 @@ def replay_training(recording: Recording, semantics: Semantics, precision: Preci
     if recording.count("train") == 0:
         return
     port = build(recording, semantics, precision)
-    optimizer = _optimizer(port)
+    optimizer = optimizer_of(port)
     source = "eval" if port.program == "julia" else "train"  # where the updates' tokens were recorded
     batch = recording.setting("batch")
     state: State | None = None
     updates = recording.count("train")
     for update in range(1, updates + 1):
         if update > 1 and precision.forced:
-            _take_over(port, optimizer, update - 1)
+            take_over(port, optimizer, update - 1)
         tokens, targets = (port.tokens(f"{source}/{update}/{name}", batch) for name in "xy")
         logits, state = port.model(tokens, state)
         loss = nll(logits, targets)
@@ -66,13 +67,13 @@ def replay_training(recording: Recording, semantics: Semantics, precision: Preci
 
     if port.program == "julia" and "train/loss_after" in recording.tensors:
         if precision.forced:
-            _take_over(port, optimizer, updates)
+            take_over(port, optimizer, updates)
         tokens, targets = (port.tokens(f"eval/1/{name}", batch) for name in "xy")
         loss = nll(port.model(tokens, state)[0], targets)
         yield Item("train/loss_after", shaped_like_loss(loss, port.program), "after the last update", whole=True)
 
 
-def _take_over(port: Port, optimizer: MinTrustLAMB, update: int) -> None:
+def take_over(port: Port, optimizer: MinTrustLAMB, update: int) -> None:
     """Continue from what was recorded after `update`."""
     recorded = port.recording.group(f"train/{update}/param/")
     port.load(recorded)

@@ -25,7 +25,8 @@ SIZES = ("emb", "hidden", "vocab", "nlayers", "heads", "npos", "tie", "batch")
 COLOURS = {"agrees": "green", "diverges": "red", "error": "yellow"}
 
 
-def _console(stderr: bool = False) -> Console:
+def console(stderr: bool = False) -> Console:
+    """Where to print: as wide as the terminal, or of a fixed width where the output is a file."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
 
@@ -33,19 +34,19 @@ def _console(stderr: bool = False) -> Console:
 @contextmanager
 def progress() -> Iterator[Callable[[CaseResult], None]]:
     """Show on stderr which case was finished last: a moving line on a terminal, else a line a case."""
-    console = _console(stderr=True)
-    if not console.is_terminal:
-        yield lambda case: console.print(f"{safe(case.name)}: {case.verdict} ({case.seconds:.1f} s)")
+    out = console(stderr=True)
+    if not out.is_terminal:
+        yield lambda case: out.print(f"{safe(case.name)}: {case.verdict} ({case.seconds:.1f} s)")
         return
     columns = (TextColumn("{task.description}"), BarColumn(pulse_style="cyan"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=out, transient=True) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda case: bar.update(task, description=f"finished {safe(case.name)}")
 
 
 def show(result: SuiteResult) -> None:
     """Print the whole result."""
-    _print(_console(), result)
+    _print(console(), result)
 
 
 def text(*cases: CaseResult) -> str:
@@ -55,31 +56,31 @@ def text(*cases: CaseResult) -> str:
     return written.getvalue()
 
 
-def _print(console: Console, result: SuiteResult) -> None:
-    console.print(_cases(result))
+def _print(out: Console, result: SuiteResult) -> None:
+    out.print(_cases(result))
     for line in words.summary(result):
-        console.print(safe(line))
+        out.print(safe(line))
     for case in result.cases:
         if case.problem:
-            console.print(f"\n[yellow]{safe(case.name)} could not be run:[/] {safe(case.problem)}")
+            out.print(f"\n[yellow]{safe(case.name)} could not be run:[/] {safe(case.problem)}")
         elif not case:
-            console.print(f"\n[red]{safe(case.name)} diverges (subject: {safe(case.subject)})[/]")
+            out.print(f"\n[red]{safe(case.name)} diverges (subject: {safe(case.subject)})[/]")
             for line in lines(case):
-                _print_indented(console, line)
+                _print_indented(out, line)
             for table in tables(case):
-                console.print()
-                console.print(Padding.indent(table, INDENT))
-    console.print()
-    console.print(safe(words.verdict(result)), style="bold green" if result else "bold red")
+                out.print()
+                out.print(Padding.indent(table, INDENT))
+    out.print()
+    out.print(safe(words.verdict(result)), style="bold green" if result else "bold red")
 
 
-def _print_indented(console: Console, markup: str) -> None:
+def _print_indented(out: Console, markup: str) -> None:
     """A line as it is where the output is a file, to be searched; wrapped with its indentation on a terminal."""
     text = Text.from_markup(markup)
-    wrapped = text.wrap(console, console.width - 2 * INDENT) if console.is_terminal else [text]
+    wrapped = text.wrap(out, out.width - 2 * INDENT) if out.is_terminal else [text]
     for number, line in enumerate(wrapped):
         line.rstrip()
-        console.print(Text(" " * (INDENT if number == 0 else 2 * INDENT)) + line, soft_wrap=True)
+        out.print(Text(" " * (INDENT if number == 0 else 2 * INDENT)) + line, soft_wrap=True)
 
 
 def _cases(result: SuiteResult) -> Table:
@@ -105,7 +106,7 @@ def _cases(result: SuiteResult) -> Table:
 
 def show_recordings(recordings: Sequence[Recording]) -> None:
     """Print what each recording holds, then how each kind was made."""
-    console = _console()
+    out = console()
     table = Table(box=None, pad_edge=False)
     table.add_column("recording", no_wrap=True)
     for name in ("tensors", *SIZES):
@@ -126,6 +127,6 @@ def show_recordings(recordings: Sequence[Recording]) -> None:
         segments = " ".join(str(steps) for steps in config.get("segs", ()))
         count = f"{len(recording.tensors):,}"
         table.add_row(safe(recording.name), count, *map(safe, sizes), segments, number)
-    console.print(table)
+    out.print(table)
     for number_made, provenance in enumerate(made, start=1):
-        console.print(f"\n({number_made}) " + safe("; ".join(f"{k}: {v}" for k, v in provenance.items())))
+        out.print(f"\n({number_made}) " + safe("; ".join(f"{k}: {v}" for k, v in provenance.items())))
