@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from export.carried import Carried, Layers, check_layers, zeros
-from export.freed import return_freed_memory
+from sharnn_py.freed import return_freed_memory
 from export.graphs import Graphs, Precision
 from export.mask import segment_mask
 from export.providers import Provider

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -58,10 +58,14 @@ class JuliaOutput:
     """Mean negative log likelihood, nats a token. NaN if every target is left out."""
     logits: Array
     """(T, B, V)"""
+    gradients: dict[str, Array] = field(default_factory=dict)
+    """Of the loss by every parameter, under its name and in its shape; empty unless `run` was asked for gradients."""
+    activation_gradients: dict[str, Array] = field(default_factory=dict)
+    """Likewise by every intermediate through which parameters reach the loss, under its name and in its shape."""
 
 
 class JuliaModel:
-    """A SHA-RNN in Julia, run forward and without dropout.
+    """A SHA-RNN in Julia, run without dropout; the reference also gives gradients.
 
     `source` is "upstream", SHA-RNN.jl's unmodified `src/model.jl` from `upstream_path` or wherever
     `julia_bridge.upstream.model_source` finds it, or "reference", the bridge's own statement of the same semantics.
@@ -129,18 +133,27 @@ class JuliaModel:
         """The parameters' names by the fields of the Julia structs that hold them."""
         return tuple(self._worker.call(f"Bridge.{self.source}_names", *self._program, self._sizes))
 
-    def run(self, tokens: Array, targets: Array, state: JuliaState | None = None) -> JuliaOutput:
+    def run(
+        self, tokens: Array, targets: Array, state: JuliaState | None = None, *, gradients: bool = False
+    ) -> JuliaOutput:
         """One segment: `tokens` (T, B) int64 ids from 0, and `targets` of the same shape, -1 where there is none.
 
-        `state` is what an earlier segment of the same B sequences returned, or None to begin. Raises `InputError`
-        for input that does not fit, `JuliaError` if Julia stops, and what `Worker.call` raises if it is lost.
+        `state` is what an earlier segment of the same B sequences returned, or None to begin. With `gradients` those
+        of the loss are computed, too, the state being a constant; all else stays the same, bit for bit. Raises
+        `ConfigError` if gradients are asked of upstream, `InputError` for input that does not fit, `JuliaError` if
+        Julia stops, and what `Worker.call` raises if it is lost.
         """
+        if gradients and self.source == "upstream":
+            raise ConfigError(
+                "gradients were asked of SHA-RNN.jl itself, whose AutoGrad is no part of the bridge, so that it runs "
+                'forward only; the source "reference" gives gradients'
+            )
         _check_ids("tokens", tokens, tokens.shape, 0, self.config.vocab)
         _check_ids("targets", targets, tokens.shape, -1, self.config.vocab)
         if state is not None:
             self._check_state(state, tokens.shape[1])
         answer = self._worker.call(
-            f"Bridge.{self.source}",
+            f"Bridge.{self.source}" + ("_gradients" if gradients else ""),
             *self._program,
             self._sizes,
             self._parameters,
@@ -148,8 +161,25 @@ class JuliaModel:
             targets + 1,
             {} if state is None else self._for_julia(state),
         )
-        intermediates = dict(zip(answer["names"], answer["values"], strict=True))
-        return JuliaOutput(intermediates, self._from_julia(answer), answer["loss"], intermediates["logits"])
+        found: dict[str, dict[str, Array]] = {"eval": {}, "grad": {}, "agrad": {}}
+        for name, array in self._arrays(answer["portion"]):
+            kind, _, name = name.partition("/")
+            found[kind][name] = array
+        return JuliaOutput(
+            intermediates=found["eval"],
+            state=self._from_julia(answer),
+            loss=answer["loss"],
+            logits=found["eval"]["logits"],
+            gradients=found["grad"],
+            activation_gradients=found["agrad"],
+        )
+
+    def _arrays(self, portion: dict[str, Any]) -> Iterator[tuple[str, Array]]:
+        """All named arrays of an answer, of which Julia hands out a portion at a time."""
+        yield from zip(portion["names"], portion["values"], strict=True)
+        while portion["ticket"] is not None:
+            portion = self._worker.call("Bridge.next_portion", portion["ticket"])
+            yield from zip(portion["names"], portion["values"], strict=True)
 
     def _for_julia(self, state: JuliaState) -> dict[str, Any]:
         hidden = [{"h": layer.h, "c": layer.c} for layer in state.layers]

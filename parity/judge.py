@@ -20,6 +20,7 @@ from parity.results import Comparison, Hint
 from parity.subject import NOT_DETACHED, Item, Precision, Subject
 from parity.tolerance import MULTIPLE, ROUNDING_RUNS
 from sharnn_py.errors import SharnnError
+from sharnn_py.freed import return_freed_memory
 
 REQUIRED_GROUPS = {"param"}
 """Of the groups of tensors in a recording; the others may be absent as a whole."""
@@ -45,6 +46,7 @@ def judge(recording: Recording, subject: Subject) -> list[Comparison]:
     # Segment by segment, so that what a segment recorded is read while it is at hand.
     while True:
         arrived, forced = (next(run, []) for run in runs)
+        return_freed_memory()
         if not arrived and not forced:
             return _with_ways_back(recording, subject, _with_detached(comparisons))
         comparisons += _verdicts(recording, subject, arrived, forced, comparisons)

@@ -4,16 +4,26 @@ What Python calls: one segment through SHA-RNN.jl itself or through the referenc
 `sizes` has emb, hidden, vocab, layers, heads, max_memory and tied. `ids` and `labels` are (B, T) and count from 1,
 label 0 being left out of the loss. `state` is empty to begin; else it has "hidden", for every block its "h" and "c",
 (H, B) each, and, unless no block holds any row, "memory", the (H, B, M) of attending blocks by the block's number.
-The answer has all intermediates, "names" and "values" in the order noted, the "loss", and a state of that form.
+
+The answer has the "loss", a state of that form, and the first "portion" of all arrays (see `portion`): every
+intermediate as "eval/<name>", in the order noted, and from `reference_gradients` also the gradient of the loss by every
+parameter, "grad/<name>", and by every intermediate through which parameters reach the loss, "agrad/<name>".
 """
 module Bridge
 
+include("tape.jl")
 include("reference.jl")
 include("upstream.jl")
 
 reference_names(sizes) = Reference.parameter_names(sizes)
 
 reference(arguments...) = answer(Reference.segment, arguments...)
+
+function reference_gradients(sizes, parameters, arguments...)
+    tape = Tape.Gradient[]
+    tracked = Dict(name => Tape.variable(x, tape) for (name, x) in parameters)
+    return answer(Reference.segment, sizes, tracked, arguments...)
+end
 
 function upstream_names(source, project, sizes)
     Upstream.load(source, project)
@@ -26,20 +36,64 @@ function upstream(source, project, arguments...)
 end
 
 function answer(segment, sizes, parameters, ids, labels, state)
-    names, values = String[], Any[]
-    note(name, x) = (push!(names, name); push!(values, x); x)
+    # What a large model's last segment left behind would stay beside this one's until Julia collects by itself.
+    sum(bytes, values(parameters)) > PORTION && GC.gc()
+    noted = Pair{String,Any}[]
+    note(name, x) = (push!(noted, name => x); x)
     note("x", ids), note("y", labels)
     hidden = haskey(state, "hidden") ? [(s["h"], s["c"]) for s in state["hidden"]] : nothing
     memories = haskey(state, "memory") ? [rows(state["memory"], i) for i in 1:sizes["layers"]] : nothing
     loss, hidden, memories = segment(sizes, parameters, ids, labels, hidden, memories, note)
+    gradients = loss isa Tape.Tracked ? differentiate(loss, parameters, noted) : []
+    loss = Tape.constant(loss)[]
     note("loss", [loss])
     return Dict{String,Any}(
-        "names" => names, "values" => values, "loss" => loss,
+        "loss" => loss,
         "hidden" => [Dict{String,Any}("h" => h, "c" => c) for (h, c) in hidden],
-        "memory" => Dict{String,Any}("$i" => m for (i, m) in enumerate(memories) if ndims(m) == 3))
+        "memory" => Dict{String,Any}("$i" => m for (i, m) in enumerate(memories) if ndims(m) == 3),
+        "portion" => portion([["eval/$name" => Tape.constant(x) for (name, x) in noted]; gradients]))
 end
 
 "The memory of block i. A block that does not attend has an empty vector in its place, as SHA-RNN.jl gives it."
 rows(memory, i) = get(memory, "$i", Float32[])
+
+"The gradients of `loss`, by names. An intermediate without one is a constant, or only carried on."
+function differentiate(loss, parameters, noted)
+    Tape.backward!(loss)
+    reached = [name => x for (name, x) in noted if x isa Tape.Tracked && x.gradient.total !== nothing]
+    return [
+        ["grad/$name" => Tape.total!(p.gradient) for (name, p) in sort(collect(parameters); by = first)]
+        ["agrad/$name" => x.gradient.total for (name, x) in reached]]
+end
+
+# ---- handing out arrays
+
+"Bytes handed out at once: more would lie in memory three times, in Julia, in Python and in between."
+const PORTION = 2^26
+
+"What has not been handed out yet, by the ticket that fetches it."
+const left = Dict{Int,Vector}()
+const tickets = Ref(0)
+
+bytes(x) = sizeof(Tape.constant(x))
+
+"""
+    portion(arrays) -> Dict
+
+The "names" and "values" of the first pairs of `arrays`, as many as fit, and a "ticket" for `next_portion`, `nothing`
+when these were the last.
+"""
+function portion(arrays)
+    fit = max(1, searchsortedlast(cumsum([bytes(x) for (_, x) in arrays]), PORTION))
+    ticket = nothing
+    if fit < length(arrays)
+        ticket = tickets[] += 1
+        left[ticket] = arrays[fit+1:end]
+    end
+    names, values = first.(arrays[1:fit]), Any[x for (_, x) in arrays[1:fit]]
+    return Dict{String,Any}("names" => names, "values" => values, "ticket" => ticket)
+end
+
+next_portion(ticket) = portion(pop!(left, ticket))
 
 end

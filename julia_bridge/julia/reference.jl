@@ -5,19 +5,25 @@ without dropout. Written from that page and not from SHA-RNN.jl's source; standa
 Sizes: T steps, B sequences, H embedding, F Boom, V vocabulary, A heads of d = H/A features, N memory limit,
 M memory rows held, K = M + T keys. A layer is a callable struct, its fields the parameters under SHA-RNN.jl's
 names; R is their element type. `note(name, x)` hands out the intermediate `x` and returns it.
+Parameters that are tracked (tape.jl) make all that depends on them tracked, and of the same value.
 """
 module Reference
 
 using LinearAlgebra, Statistics
+using ..Tape
 
 "`note`, with `prefix` before every name."
 within(note, prefix) = (name, x) -> note(prefix * name, x)
 
 sigm(x) = inv(one(x) + exp(-x))
 gelu(x) = x * sigm(oftype(x, 1.702) * x)
+gelu_slope(x) = (a = oftype(x, 1.702); s = sigm(a * x); s + a * x * s * (one(x) - s))
 
-"Softmax over the second axis."
-softmax(x) = (e = exp.(x .- maximum(x; dims = 2)); e ./ sum(e; dims = 2))
+Tape.partials(::typeof(sigm), y, x) = (ȳ -> ȳ .* y .* (1 .- y),)
+Tape.partials(::typeof(gelu), y, x) = (ȳ -> ȳ .* gelu_slope.(x),)
+
+"Softmax over the second axis. What is subtracted cancels out, and so is a constant."
+softmax(x) = (e = exp.(x .- maximum(constant(x); dims = 2)); e ./ sum(e; dims = 2))
 
 "Matrix times the first axis of any array."
 mul(w, x) = reshape(w * reshape(x, size(x, 1), :), size(w, 1), size(x)[2:end]...)
@@ -31,20 +37,29 @@ function bmm(x, y)
     return z
 end
 
+function bmm(x::Tracked, y::Tracked)
+    a, b = x.value, y.value
+    transposed(m) = permutedims(m, (2, 1, 3, 4))
+    return record(bmm(a, b), x, y) do z̄, x̄, ȳ
+        add!(x̄, bmm(z̄, transposed(b)))
+        add!(ȳ, bmm(transposed(a), z̄))
+    end
+end
+
 struct Embed{R}
-    w::Matrix{R}                                        # (H, V)
+    w::Values{R,2}                                      # (H, V)
 end
 (l::Embed)(ids) = l.w[:, ids]                           # (B, T) -> (H, B, T)
 
 struct Linear{R}
-    w::Matrix{R}                                        # (out, in)
-    b::Vector{R}                                        # (out,)
+    w::Values{R,2}                                      # (out, in)
+    b::Values{R,1}                                      # (out,)
 end
 (l::Linear)(x) = mul(l.w, x) .+ l.b                     # (in, ...) -> (out, ...)
 
 struct LayerNorm{R}
-    gamma::Vector{R}                                    # (H,)
-    beta::Vector{R}                                     # (H,)
+    gamma::Values{R,1}                                  # (H,)
+    beta::Values{R,1}                                   # (H,)
 end
 function (l::LayerNorm{R})(x) where {R}                 # (H, B, T) -> (H, B, T)
     μ = mean(x; dims = 1)                               # (1, B, T)
@@ -53,22 +68,21 @@ function (l::LayerNorm{R})(x) where {R}                 # (H, B, T) -> (H, B, T)
 end
 
 struct LSTM{R}
-    w::Array{R,3}                                       # (1, 1, 8HH + 8H), Knet's flat vector
+    w::Values{R,3}                                      # (1, 1, 8HH + 8H), Knet's flat vector
 end
 function (l::LSTM)(x, h, c)                             # (H, B, T), (H, B), (H, B)
     H, B, T = size(x)
-    w, y = vec(l.w), similar(x)
+    w = vec(l.w)
     Wx = reshape(w[1:4H*H], H, 4H)'                     # (4H, H), rows in the order i, f, g, o
     Wh = reshape(w[4H*H+1:8H*H], H, 4H)'                # (4H, H)
     b = w[8H*H+1:8H*H+4H] .+ w[8H*H+4H+1:end]           # (4H,)
-    for t in 1:T
+    hs = map(1:T) do t
         z = Wx * x[:, :, t] .+ Wh * h .+ b              # (4H, B)
         i, f, g, o = (z[k*H+1:(k+1)*H, :] for k in 0:3)
         c = sigm.(f) .* c .+ sigm.(i) .* tanh.(g)
         h = sigm.(o) .* tanh.(c)
-        y[:, :, t] = h
     end
-    return y, h, c
+    return reshape(reduce(hcat, hs), H, B, T), h, c
 end
 
 struct Overparam{R}
@@ -83,9 +97,9 @@ end
 struct Attention{R}
     q::Linear{R}
     qln::LayerNorm{R}
-    qs::Matrix{R}                                       # (H, 1)
-    ks::Matrix{R}                                       # (H, 1)
-    vs::Matrix{R}                                       # (H, 1)
+    qs::Values{R,2}                                     # (H, 1)
+    ks::Values{R,2}                                     # (H, 1)
+    vs::Values{R,2}                                     # (H, 1)
     vq::Overparam{R}
 end
 function (l::Attention{R})(h, keys, mask, heads, note) where {R}  # (H, B, T), (H, B, K), (T, K) -> (H, B, T)
@@ -200,21 +214,21 @@ function (l::SHARNN{R})(ids, hidden, memories, note) where {R}
 end
 
 "Mean negative log likelihood of `labels` (B, T), not counting labels 0, by `logits` (V, B, T)."
-function nll(logits::Array{R}, labels) where {R}
-    logits = logits .- maximum(logits; dims = 1)
+function nll(logits, labels)
+    logits = logits .- maximum(constant(logits); dims = 1)
     logp = logits .- log.(sum(exp.(logits); dims = 1))
-    counted = findall(!iszero, labels)
-    return -sum(R[logp[labels[i], i] for i in counted]) / length(counted)
+    counted = [CartesianIndex(labels[i], i) for i in findall(!iszero, labels)]
+    return sum(logp[counted]) ./ -length(counted)
 end
 
 # A parameter's name is the names of the fields that lead to it, joined by dots.
 
 block_type(R, i, layers) = i == layers - 1 ? AttendingBlock{R} : PlainBlock{R}
 
-names(::Type{<:Array}, name) = [name]
+names(::Type{<:Values}, name) = [name]
 names(S, name) = [n for (f, F) in zip(fieldnames(S), fieldtypes(S)) for n in names(F, "$name.$f")]
 
-build(::Type{<:Array}, name, parameters) = parameters[name]
+build(::Type{<:Values}, name, parameters) = parameters[name]
 build(S, name, parameters) = S((build(F, "$name.$f", parameters) for (f, F) in zip(fieldnames(S), fieldtypes(S)))...)
 
 function parameter_names(sizes)
@@ -233,6 +247,7 @@ end
 "One segment: its loss, and the hidden states and memories to continue from."
 function segment(sizes, parameters, ids, labels, hidden, memories, note)
     logits, hidden, memories = model(sizes, parameters)(ids, hidden, memories, note)
+    hidden, memories = [constant.(hc) for hc in hidden], constant.(memories)
     return nll(logits, labels), hidden, memories
 end
 

@@ -36,6 +36,9 @@ PAPER_NORM = """centred = x - x.mean(-1, keepdim=True)
         root = (centred.square().mean(-1, keepdim=True) + EPS).rsqrt()
         return centred * (self.weight * root) + self.bias"""
 
+LOSS = """rest = logits - logits.amax(-1, keepdim=True).detach()
+    return (rest.exp().sum(-1).log() - rest.gather(-1, targets.long()[..., None])[..., 0]).mean()"""
+
 # Several of one function stand side by side, and are alternatives.
 HARMLESS = [
     Edit(NORM, "return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, EPS)", PAPER_NORM),
@@ -71,8 +74,7 @@ HARMLESS = [
     ),
     Edit(
         "sharnn_py.model:nll",
-        "F.cross_entropy(logits.flatten(0, 1), targets.flatten().long(), ignore_index=-1)",
-        "(logits.logsumexp(-1) - logits.gather(-1, targets.long()[..., None])[..., 0]).mean()",
+        "return F.cross_entropy(logits.flatten(0, 1), targets.flatten().long(), ignore_index=-1)", LOSS,
     ),
     Edit(
         "sharnn_py.lamb:joint_norm",

@@ -11,7 +11,7 @@ from typing import TypeVar
 from parity.errors import UsageError
 from parity.mutants.faultless import judge_faultless
 from parity.mutants.mutant import Mutant
-from parity.mutants.plant import planted
+from parity.mutants.plant import PlantError, planted
 from parity.mutants.results import Faultless, MutantsResult, Outcome
 from parity.recording import DATA_PIPELINE, PACKAGED, Recording
 from parity.suite import run_case
@@ -71,8 +71,14 @@ def plant(mutant: Mutant) -> Outcome:
     """Plant one mutant in this process, run its recording, and take it out again. Raises `PlantError`."""
     start = time.perf_counter()
     recording = packaged(mutant.recording)
-    with planted(mutant.change):
-        case = run_case(recording)
+    try:
+        with planted(mutant.change):
+            case = run_case(recording)
+    except PlantError:
+        raise
+    except Exception as error:  # the suite must live through any fault; where it does not, it has not caught it
+        problem = f"the suite stopped with {type(error).__name__}: {error}"
+        return Outcome(mutant, None, (), 0.0, 0, 0, time.perf_counter() - start, problem)
     first, seconds = case.first, time.perf_counter() - start
     if first is None:
         return Outcome(mutant, None, (), 0.0, 0, 0, seconds, case.problem)

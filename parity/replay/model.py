@@ -36,11 +36,15 @@ def forced_segment(recording: Recording, semantics: Semantics, segment: int) -> 
 
 def replay(recording: Recording, semantics: Semantics, precision: Precision) -> Iterator[Item]:
     """The stream of `param/`, `eval/`, `carry/`, `agrad/`, `grad/` and `const/`."""
-    port = build(recording, semantics, precision)
+    yield from replay_port(build(recording, semantics, precision))
+
+
+def replay_port(port: Port) -> Iterator[Item]:
+    """`replay` of a port that is there, whose model is left as it is."""
     for name, tensor in port.parameters().items():
         yield Item(f"param/{name}", tensor, "parameters", exact=True)
     state: State | None = None
-    for segment in range(1, recording.segments + 1):
+    for segment in range(1, port.recording.segments + 1):
         run = Segment(port, segment, state)
         yield from lockstep(run.produce, lambda item: item.tensor.nbytes)
         state = run.carried

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from parity.backward import Note, Traced
 from parity.recording import Recording
 from parity.replay.baseline import replay_baseline
 from parity.replay.baseline_scene import baseline_scene
-from parity.replay.model import forced_segment, replay
+from parity.replay.model import forced_segment, replay_port
 from parity.replay.names import first_block, intermediates
-from parity.replay.port import model_config
+from parity.replay.port import Port, build, model_config
 from parity.replay.scenes import AFTER, parameter_scene, update_scene
 from parity.replay.segment_scene import segment_scene
 from parity.replay.steps import parameters_of, segment_steps
@@ -32,13 +33,18 @@ class PortOf:
 
     semantics: Semantics
     label: str
+    ports: dict[tuple[torch.dtype, int], Port] = field(default_factory=dict, repr=False, compare=False)
+    """Those of the recording at hand: both runs in a precision share a model."""
 
     def stream(self, recording: Recording, precision: Precision) -> Iterator[Item]:
         """See `Subject.stream`."""
         if "param/projection.w" in recording.tensors:
             yield from replay_baseline(recording, precision)
             return
-        yield from replay(recording, self.semantics, precision)
+        key = precision.dtype, precision.nudged
+        if key not in self.ports or self.ports[key].recording is not recording:
+            self.ports[key] = build(recording, self.semantics, precision)
+        yield from replay_port(replace(self.ports[key], precision=precision))
         yield from replay_training(recording, self.semantics, precision)
 
     def parameters_of(self, recording: Recording, comparison: Comparison) -> frozenset[str]:
