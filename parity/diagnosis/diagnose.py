@@ -11,32 +11,25 @@ from parity.recording import Recording
 from parity.results import Comparison
 from parity.subject import Subject
 
-TRIES = 2
-"""Wrong tensors that are looked at of each sort: a fault that is in every block is explained once."""
-MOST = 24
-"""Wrong tensors that are looked at in all."""
+MOST = 40
+"""Layers that are looked at in all."""
+VAIN = 2
+"""Of layers that differ by a number alone, such as a block's, how many are looked at in vain."""
 
 
 def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparison]) -> list[Comparison]:
-    """The comparisons, with a hint at the first wrong one of each sort, as far as there is one that is confirmed."""
-    looked_at: Counter[str] = Counter()
-    explained: set[str] = set()
+    """The comparisons, with hints at the first wrong tensor of each layer, as far as there are any confirmed."""
+    seen: set[str] = set()
+    vain: Counter[str] = Counter()
 
     def with_hints(c: Comparison) -> Comparison:
         sort = re.sub(r"\d+", "*", c.layer)
-        if (
-            c.verdict != "wrong"
-            or c.hints
-            or sort in explained
-            or looked_at[sort] == TRIES
-            or looked_at.total() == MOST
-        ):
+        if c.verdict != "wrong" or c.hints or c.layer in seen or len(seen) == MOST or vain[sort] == VAIN:
             return c
-        looked_at[sort] += 1
+        seen.add(c.layer)
         scene = subject.scene(recording, c)
         hints = () if scene is None else tuple(explain(*scene))
-        if hints:
-            explained.add(sort)
+        vain[sort] += not hints
         return replace(c, hints=hints)
 
     return [with_hints(c) for c in comparisons]
