@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
-import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from parity.compare import Measure, measure_rounded
+from parity.environment import environment
 from parity.errors import UsageError
 from parity.holding import hold
 from parity.recording import PACKAGED, Recording, discover
@@ -23,7 +22,7 @@ from parity.replay.data import Entry, replay_data
 from parity.replay.left_out import reason
 from parity.replay.subject import PortOf
 from parity.results import CaseResult, Comparison, SuiteResult, Verdict
-from parity.tolerance import ROUNDING_RUNS, UNIT
+from parity.tolerance import UNIT
 from sharnn_py.config import PRESETS
 from sharnn_py.errors import SharnnError
 
@@ -140,14 +139,3 @@ def _compare_entry(entry: Entry) -> Comparison:
         exact, shape = True, torch.Size()
     verdict: Verdict = "agrees" if measure else "wrong"
     return Comparison(entry.name, entry.name, "data", entry.name, None, exact, tuple(shape), measure, measure, verdict)
-
-
-def environment() -> dict[str, str]:
-    """Versions and settings that a result depends on."""
-    return {
-        "sharnn": version("sharnn"),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "rounding runs": str(ROUNDING_RUNS),
-    }
