@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import torch
 from torch import Tensor
 
@@ -31,14 +33,18 @@ def segment_scene(recording: Recording, semantics: Semantics, segment: int) -> S
         keep_recorded(name, name)
         return run.forced(name, tensor)
 
-    with torch.no_grad():
+    after: State | None = None
+    # A faulty port may stop with an error; what it computed before that is here all the same.
+    with torch.no_grad(), suppress(Exception):
         logits, after = run.port.model(tokens, run.state, note)
         own["loss"] = nll(logits, targets)
     recorded["loss"] = recording.tensor(f"eval/{segment}/loss").double().reshape(())
     none = State.zeros(run.port.config, tokens.shape[1], dtype=torch.float64)
-    for i, (before, returned) in enumerate(zip((run.state or none).layers, after.layers, strict=True)):
-        for kind, start, end in zip(STATE, before.tensors(), returned.tensors(), strict=True):
+    for i, layer in enumerate((run.state or none).layers):
+        for kind, start in zip(STATE, layer.tensors(), strict=True):
             own[f"before.blocks.{i}.{kind}"] = recorded[f"before.blocks.{i}.{kind}"] = start
+    for i, layer in enumerate(after.layers if after else ()):
+        for kind, end in zip(STATE, layer.tensors(), strict=True):
             own[f"after.blocks.{i}.{kind}"] = end
             keep_recorded(f"after.blocks.{i}.{kind}", f"blocks.{i}.{kind}")
     return Scene(segment_steps(run.port.config), recorded, own, {})
