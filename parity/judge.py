@@ -19,7 +19,7 @@ from parity.recording import Recording
 from parity.results import Comparison, Hint
 from parity.subject import NOT_DETACHED, Item, Precision, Subject
 from parity.tolerance import MULTIPLE, ROUNDING_RUNS
-from sharnn_py.errors import SharnnError
+from sharnn_py.errors import InputError, SharnnError
 from sharnn_py.freed import return_freed_memory
 
 REQUIRED_GROUPS = {"param"}
@@ -69,9 +69,10 @@ def _measure(recording: Recording, subject: Subject, forced: bool) -> Iterator[M
                 continue
             yield _measured(recording, truth, rounded)
             last = truth.name
-    except SharnnError:
-        raise
     except Exception as error:
+        # A port that refuses its own state or ids is at fault; every other error of ours is about the recording.
+        if isinstance(error, SharnnError) and not isinstance(error, InputError):
+            raise
         problem = f"{subject.label} stopped with {type(error).__name__}: {error}"
         stopped = Item(f"after {last}", torch.empty(0), subject.label, whole=True)
         yield Measured(stopped, Measure(False, problem), ())
