@@ -6,8 +6,8 @@ from parity.mutants.mutant import JULIA_1, JULIA_2, PAPER_1, PAPER_2, Mutant
 from parity.mutants.plant import Edit
 
 PLACE = "gradients"
-GRAPH = r"graph"
-"""A state that still hangs on its graph is said to in so many words."""
+GRAPH = r"not detach"
+"""What is said of a state that still hangs on its graph."""
 
 
 def _in_block(old: str, new: str) -> Edit:

@@ -1,0 +1,46 @@
+"""`sharnn parity mutants`: the suite proves itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from parity.commands.options import FILE, say
+
+PROCESSES = 2
+
+
+@click.command()
+@click.option("--only", multiple=True, metavar="NAME", help="Plant this mutant only; may be repeated.")
+@click.option(
+    "--cases", type=click.IntRange(min=0), default=40, show_default=True, help="Random cases without a fault."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="What the first random case is drawn from.")
+@click.option("--json", "json_path", type=FILE, help="Write everything to this file.")
+@click.option("--markdown", "markdown_path", type=FILE, help="Write the table of docs/mutants.md to this file.")
+def mutants(only: tuple[str, ...], cases: int, seed: int, json_path: Path | None, markdown_path: Path | None) -> int:
+    """Plant known faults in the port, and see what the suite says of each.
+
+    A mutant is caught if any tensor is wrong, localised if the first wrong one is that of the fault, and diagnosed if
+    the suite explains it rightly. Random cases without a fault follow, which must raise no alarm. Exits with 0 if all
+    mutants are caught and localised, 80% diagnosed, and there was no alarm; else with 1.
+    """
+    for path in (json_path, markdown_path):
+        if path is not None and not path.parent.is_dir():
+            raise click.UsageError(f"{path}: there is no folder {path.parent}")
+
+    import json
+
+    from parity.mutants import MUTANTS, table
+    from parity.mutants.run import run, select
+    from sharnn_py.files import write_text
+
+    chosen = select(MUTANTS, only)
+    result = run(chosen, range(seed, seed + cases), lambda found: say(table.progress_line(found)), PROCESSES)
+    table.show(result)
+    if json_path is not None:
+        write_text(json_path, json.dumps(table.to_json(result), indent=1, allow_nan=False) + "\n")
+    if markdown_path is not None:
+        write_text(markdown_path, table.to_markdown(result))
+    return result.exit_code
