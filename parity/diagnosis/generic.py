@@ -1,0 +1,98 @@
+"""Variants that any step may have, whatever its kind: other inputs, and transforms of these and of its result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from parity.diagnosis import inputs, transforms
+from parity.diagnosis.here import Here, axis_names
+from parity.diagnosis.interpreter import Interpreter
+from parity.diagnosis.kind import Operands, Variant
+from parity.diagnosis.transforms import ENOUGH, HALVES, Transform
+
+
+def generic(machine: Interpreter, site: str, given: Tensor | None) -> Iterator[Variant]:
+    """Every generic variant of the step `site`, likeliest first.
+
+    `given` is what it should reproduce, for numbers to be fitted to; None fits none.
+    """
+    here = Here.of(machine, site)
+    if here is None or here.result.numel() < transforms.FEW:
+        return
+    yield from inputs.left_out(here)
+    yield from _in_half_precision(here)
+    yield from inputs.other_inputs(here)
+    yield from inputs.siblings(here)
+    yield from inputs.exchanged(here)
+    yield from _given_out(here, given)
+    yield from inputs.missing(here)
+    yield from inputs.transformed(here)
+    yield from inputs.applied_first(here)
+    yield from inputs.own_parameters(here)
+
+
+def _given_out(here: Here, given: Tensor | None) -> Iterator[Variant]:
+    """Transforms of the result."""
+    result, sizes = here.result, here.sizes(here.result)
+    yield Variant("gives zeros", "does not", partial(torch.zeros_like, result), zeros=True)
+    scalings = list(transforms.scalings(sizes))
+    moves = list(transforms.moves(result.shape, axis_names(here.scene, here.site, result.ndim)))
+    fits = [] if given is None else list(transforms.fitted(result, given, sizes))
+    meaning = f" ({here.kind.factor})" if here.kind.factor else ""
+    for found, words in ((scalings, meaning), (moves, ""), (fits, meaning)):
+        for t in found:
+            yield Variant(f"gives its result {t.phrase}{words}", "as it is", partial(t.apply, result), t.whole)
+    if given is not None:
+        yield from _added(here, given)
+
+
+def _added(here: Here, given: Tensor) -> Iterator[Variant]:
+    """A multiple of another tensor of the scene: a residual too many, or too few."""
+    if given.shape != here.result.shape or given.numel() < ENOUGH:
+        return
+    gap = given - here.result
+    for key, tensor in {**here.scene.subject, **here.scene.reference}.items():
+        other = here.machine.window.cut(here.site, tensor).to(torch.float64)
+        if key == here.site or not here.precedes(key) or other.shape != gap.shape:
+            continue
+        squares = float(other.square().sum())
+        factor = float((gap * other).sum()) / squares if squares and math.isfinite(squares) else 0.0
+        if abs(factor) > transforms.LEAST:
+            name = f"its input {key}" if key in here.operands.keys.values() else key
+            times = (
+                "" if abs(factor - 1) < transforms.AGREEING else f"{transforms.named(factor, here.sizes(other))} times "
+            )
+            yield Variant(
+                f"adds {times}{name} to its result", "does not", partial(torch.add, here.result, factor * other)
+            )
+
+
+def _in_half_precision(here: Here) -> Iterator[Variant]:
+    """Rounded at one end or the other; or computed so, which no other arithmetic repeats to the last place."""
+    roundings = list(transforms.roundings())
+    for t in roundings:
+        yield Variant(f"gives its result {t.phrase}", "as it is", partial(t.apply, here.result))
+    for role, tensor in here.floats.items():
+        for t in roundings:
+            yield here.with_inputs(f"takes {here.name(role)} {t.phrase}", "as it is", {role: t.apply(tensor)})
+    for t in roundings:
+        every = {role: t.apply(tensor) for role, tensor in here.floats.items()}
+        yield here.with_inputs(f"takes all of its inputs {t.phrase}", "as they are", every)
+        compute = partial(_rounded, t, here, here.operands.having(**every))
+        yield Variant(f"takes all of its inputs and gives its result {t.phrase}", "does not round", compute)
+    for name, (dtype, unit) in HALVES.items():
+        compute = partial(_within, here, here.operands.cast(dtype))
+        yield Variant(f"computes in {name}", "does not", compute, unit=unit)
+
+
+def _rounded(t: Transform, here: Here, operands: Operands) -> Tensor:
+    return t.apply(here.kind.compute(operands))
+
+
+def _within(here: Here, operands: Operands) -> Tensor:
+    return here.kind.compute(operands).to(torch.float64)

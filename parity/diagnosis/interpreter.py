@@ -1,0 +1,121 @@
+"""Recomputing tensors of a scene by their steps, as they are or with one step computed otherwise.
+
+What an unrecorded tensor is, is computed from what was recorded before it, by as many steps as that takes. Of a large
+tensor only a window of rows is computed, and of its inputs only what these rows come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from parity.diagnosis.kind import Kind, Operands
+from parity.diagnosis.kinds import KINDS
+from parity.diagnosis.window import Window
+from parity.steps import Scene
+
+UNFIT = (RuntimeError, IndexError, KeyError, ValueError, ZeroDivisionError, OverflowError)
+"""What torch and Python raise where a formula does not fit its operands' shapes or settings."""
+
+
+def attempt(compute: Callable[[], Tensor]) -> Tensor | None:
+    """What `compute` gives, or None where its formula does not fit these operands."""
+    try:
+        return compute()
+    except UNFIT:
+        return None
+
+
+class Interpreter:
+    """The steps that lead to one tensor, `target`, from what the reference recorded."""
+
+    def __init__(self, scene: Scene, target: str) -> None:
+        self.scene, self.target = scene, target
+        self.window = Window(scene, target)
+        self.sites = self._sites()
+        """The target and the unrecorded steps before it, in order of computation, the target last."""
+        self._values: dict[str, Tensor | None] = {}
+        self._under_way: set[str] = set()
+
+    def kind(self, key: str) -> Kind | None:
+        """The kind of the step that computes `key`; None if it has none that diagnosis knows."""
+        step = self.scene.steps.get(key)
+        return None if step is None else KINDS.get(step.kind)
+
+    def _sites(self) -> list[str]:
+        found: dict[str, None] = {}
+
+        def visit(key: str) -> None:
+            if key in found or self.kind(key) is None or (key != self.target and key in self.scene.reference):
+                return
+            for source in self.scene.steps[key].inputs.values():
+                if source != key:
+                    visit(source)
+            found[key] = None
+
+        visit(self.target)
+        return list(found)
+
+    def value(self, key: str) -> Tensor | None:
+        """A step's input: as recorded; else as computed from what was; else as the subject has it; else None."""
+        if key in self.scene.reference:
+            return self.recorded(key)
+        if key not in self._values:
+            self._values[key] = self.computed(key)
+        if self._values[key] is None and key in self.scene.subject:
+            self._values[key] = self.subject(key)
+        return self._values[key]
+
+    def computed(self, key: str, changed: Mapping[str, Tensor] | None = None) -> Tensor | None:
+        """`key` by its canonical formula, from the values in `changed` where they are there."""
+        kind = self.kind(key)
+        if kind is None or key in self._under_way:
+            return None
+        self._under_way.add(key)
+        try:
+            operands = self.operands(key, changed)
+        finally:
+            self._under_way.discard(key)
+        result = attempt(lambda: kind.compute(operands))
+        return None if result is None else self.window.cut(key, result)
+
+    def operands(self, key: str, changed: Mapping[str, Tensor] | None = None) -> Operands:
+        """What the step of `key` computes from."""
+        step = self.scene.steps[key]
+        tensors, shapes = {}, {}
+        for role, source in step.inputs.items():
+            value = changed[source] if changed and source in changed else self.value(source)
+            if value is None:
+                continue
+            tensors[role] = self.window.as_input(key, role, value)
+            shapes[role] = self.window.whole_shape(key, role, value)
+        return Operands(
+            {role: t.to(torch.float64) if t.is_floating_point() else t for role, t in tensors.items()},
+            step.settings,
+            dict(step.inputs),
+            shapes,
+        )
+
+    def through(self, site: str, value: Tensor, to: str) -> Tensor | None:
+        """The tensor `to`, where the earlier step `site` gives `value` and all others are canonical."""
+        changed = {site: self.window.cut(site, value)}
+        on_the_way = self.sites[self.sites.index(site) + 1 : self.sites.index(to) + 1]
+        for key in on_the_way:
+            if any(source in changed for source in self.scene.steps[key].inputs.values()):
+                computed = self.computed(key, changed)
+                if computed is None:
+                    return None
+                changed[key] = computed
+        return changed.get(to)
+
+    def subject(self, key: str) -> Tensor | None:
+        """What the subject has for `key`, in the window."""
+        tensor = self.scene.subject.get(key)
+        return None if tensor is None else self.window.cut(key, tensor)
+
+    def recorded(self, key: str) -> Tensor | None:
+        """What the reference has for `key`, in the window."""
+        tensor = self.scene.reference.get(key)
+        return None if tensor is None else self.window.cut(key, tensor)

@@ -1,0 +1,126 @@
+"""What diagnosis knows of one kind of operation: its formula, and the other formulas that porting mistakes make of it.
+
+A kind is pure arithmetic on tensors by role. It is written once, canonically, from the step's settings; every variant
+of it says in words what it does and what the canonical formula does in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Operands:
+    """What one step computes from: tensors by role, float64 but for ids, and the step's settings."""
+
+    tensors: Mapping[str, Tensor]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """The tensors' keys in the scene, by role, for words."""
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """By role, the shape of a tensor of which only a window is here (`parity.diagnosis.window`)."""
+
+    def __getitem__(self, role: str) -> Tensor:
+        return self.tensors[role]
+
+    def __contains__(self, role: str) -> bool:
+        return role in self.tensors
+
+    def get(self, role: str) -> Tensor | None:
+        return self.tensors.get(role)
+
+    def setting(self, name: str, default: Any) -> Any:
+        return self.settings.get(name, default)
+
+    def shape(self, role: str) -> tuple[int, ...]:
+        """The whole tensor's shape."""
+        return self.shapes.get(role, tuple(self.tensors[role].shape))
+
+    def having(self, **tensors: Tensor) -> Operands:
+        """The same with other tensors for some roles."""
+        return replace(self, tensors={**self.tensors, **tensors})
+
+    def without(self, *roles: str) -> Operands:
+        """The same without some roles, as if the scene had nothing for them."""
+        return replace(self, tensors={role: t for role, t in self.tensors.items() if role not in roles})
+
+    def cast(self, dtype: torch.dtype) -> Operands:
+        """The same with every floating tensor in `dtype`."""
+        return self.having(**{role: t.to(dtype) for role, t in self.tensors.items() if t.is_floating_point()})
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Another formula in the canonical one's place."""
+
+    says: str
+    """What it does, after "the subject": "divides the variance by n = 8"."""
+    otherwise: str
+    """What the canonical formula does there, after "the reference": "by n - 1 = 7"."""
+    compute: Callable[[], Tensor]
+    whole: bool = False
+    """Whether it needs whole tensors, so that it is wrong on a window of them."""
+    zeros: bool = False
+    """Whether it is meant to give zeros, which many a formula may do by chance."""
+    unit: float = 0.0
+    """Of a variant in half precision: the unit of rounding to which it is reproduced; its numbers must be exactly
+    that precision's."""
+
+
+Variants = Callable[[Operands], Iterator[Variant]]
+Follows = Callable[[Mapping[str, Any], int], Mapping[str, int] | None]
+
+
+def rows_of(*roles: str, mixes: int = 0) -> Follows:
+    """`Kind.follows` of an operation that treats every row by itself, but for the last `mixes` axes."""
+    return lambda settings, axis: None if axis >= -mixes else dict.fromkeys(roles, axis)
+
+
+def nothing_follows(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] | None:
+    """`Kind.follows` of an operation that needs all of its inputs for any part of its output."""
+    return None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of operation."""
+
+    compute: Callable[[Operands], Tensor]
+    """The canonical formula."""
+    variants: Variants
+    """Every other formula worth trying, likeliest first."""
+    follows: Follows = nothing_follows
+    """Given the settings and an axis of the output, counted from the end: by role, the axis of the input whose rows
+    alone the same rows of the output come from, other inputs being needed whole; None if there is no such axis."""
+    factor: str = ""
+    """What a factor on the result amounts to, if it is more than that."""
+    causal: bool = False
+    """Whether rows come from the rows before them, too, so that a window must begin at the first."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One respect in which a formula can differ: words, and the fields of its form that are otherwise."""
+
+    says: str
+    otherwise: str
+    fields: Mapping[str, Any]
+    whole: bool = False
+    zeros: bool = False
+
+
+def vary(
+    compute: Callable[[Operands, Any], Tensor], operands: Operands, form: Any, changes: Iterator[Change]
+) -> Iterator[Variant]:
+    """The variants of a formula whose ways are the fields of a frozen dataclass, `form` being the canonical ones."""
+    for change in changes:
+        other = replace(form, **change.fields)
+        if other != form:
+            formula = partial(compute, operands, other)
+            yield Variant(change.says, change.otherwise, formula, change.whole, change.zeros)

@@ -1,0 +1,144 @@
+"""One LSTM layer over time.
+
+    i, f, c, o = blocks of (W x + b + R h + d);  c' = sigmoid(f) c + sigmoid(i) tanh(c);  h' = sigmoid(o) tanh(c')
+
+Roles: x (T, B, X), weight_ih (4H, X), weight_hh (4H, H), bias_ih (4H,) and bias_hh (4H,) or none, h and c (B, H) or
+none for zeros. Settings: `output`, "y" for every step's h' (T, B, H), "h" or "c" for the last h' or c' (B, H); `order`
+of the gates' blocks ("ifco").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from parity.diagnosis.kind import Change, Kind, Operands, Variant, vary
+from parity.diagnosis.kinds.activation import FUNCTIONS
+from parity.diagnosis.kinds.recurrent import Weights, follows, read, shared_changes
+
+GATES = "ifco"
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the layer is computed."""
+
+    output: str
+    order: str
+    weights: Weights = Weights()  # noqa: RUF009, frozen
+    biases_in: str = ""
+    """Another order for the biases alone."""
+    recurrent_in: str = ""
+    """Another order for the recurrent weight alone."""
+    inputs_in: str = ""
+    """Another order for the input weight alone."""
+    gate: str = "sigmoid"
+    candidate: str = "tanh"
+    outer: str = "tanh"
+    forget_bias: float = 0.0
+    coupled: str = ""
+    """The gate that is 1 minus the other: "f" or "i"."""
+    ungated: str = ""
+    """A gate that is left out (taken as 1)."""
+    gives: str = "h"
+    """What is given out at every step: "h", "c", or "outer" for tanh(c') before the output gate."""
+    last: str = "last"
+    """Which step the returned state is of."""
+    returns: str = ""
+    """Which of h and c is returned as state, if not the one asked for."""
+
+
+def compute(o: Operands, form: Form) -> Tensor:
+    """(T, B, H), or (B, H) for a state."""
+    w = read(o, form.weights)
+    width = w.recurrent.shape[-1]
+    inputs, recurrent = w.x @ w.inputs.mT, w.recurrent.mT  # (T, B, 4H), (H, 4H)
+    inputs = _ordered(inputs, form.inputs_in or form.order, width)
+    recurrent = _ordered(recurrent, form.recurrent_in or form.order, width)
+    if w.bias is not None:
+        inputs = inputs + _ordered(w.bias, form.biases_in or form.order, width)
+    gate, candidate, outer = (FUNCTIONS[name][1] for name in (form.gate, form.candidate, form.outer))
+    h, c = w.h, w.c
+    steps: dict[str, list[Tensor]] = {"h": [], "c": [], "outer": []}
+    for at_step in inputs.unbind(0):
+        i, f, new, out = (at_step + h @ recurrent).chunk(4, -1)  # (B, H) each
+        i, f, out = gate(i), gate(f + form.forget_bias), gate(out)
+        i, f = (1 - f if form.coupled == "i" else i), (1 - i if form.coupled == "f" else f)
+        i, f, out = (torch.ones_like(g) if form.ungated == n else g for n, g in (("i", i), ("f", f), ("o", out)))
+        c = f * c + i * candidate(new)
+        h = out * outer(c)
+        for name, tensor in (("h", h), ("c", c), ("outer", outer(c))):
+            steps[name].append(tensor)
+    if form.output == "y":
+        return form.weights.in_time(torch.stack(steps[form.gives]))
+    return form.weights.in_batch(steps[form.returns or form.output][0 if form.last == "first" else -1])
+
+
+def _ordered(blocks: Tensor, order: str, width: int) -> Tensor:
+    """The last axis' four blocks, which lie in `order`, as i, f, c, o."""
+    if order == GATES:
+        return blocks
+    return torch.cat([blocks.narrow(-1, order.index(gate) * width, width) for gate in GATES], -1)
+
+
+def _form(o: Operands) -> Form:
+    return Form(o.setting("output", "y"), o.setting("order", GATES))
+
+
+def _changes(o: Operands, form: Form) -> Iterator[Change]:
+    spelled = ", ".join(form.order)
+    orders = ["".join(order) for order in permutations(GATES) if "".join(order) != form.order]
+    for order in orders:
+        yield Change(f"takes its gates in the order {', '.join(order)}", spelled, {"order": order})
+    yield from shared_changes(o, ("h", "c"))
+    rest: list[tuple[str, str, dict[str, Any]]] = [
+        ("gives out the cell state c", "h", {"gives": "c"}),
+        ("gives out tanh(c) before the output gate", "after it", {"gives": "outer"}),
+        ("applies no tanh to the cell state it gives out", "tanh", {"outer": "identity"}),
+        ("applies the sigmoid to the cell state it gives out", "tanh", {"outer": "sigmoid"}),
+        ("applies relu to the cell state it gives out", "tanh", {"outer": "relu"}),
+        ("applies the sigmoid to the new cell input", "tanh", {"candidate": "sigmoid"}),
+        ("applies relu to the new cell input", "tanh", {"candidate": "relu"}),
+        ("applies no function to the new cell input", "tanh", {"candidate": "identity"}),
+        ("applies the hard sigmoid to its gates", "the sigmoid", {"gate": "hard_sigmoid"}),
+        ("applies the hard sigmoid of slope 0.2 to its gates", "the sigmoid", {"gate": "hard_sigmoid_0_2"}),
+        ("applies tanh to its gates", "the sigmoid", {"gate": "tanh"}),
+        ("applies no function to its gates", "the sigmoid", {"gate": "identity"}),
+        ("adds 1 to the forget gate's input", "nothing", {"forget_bias": 1.0}),
+        ("subtracts 1 from the forget gate's input", "nothing", {"forget_bias": -1.0}),
+        ("couples its gates, f = 1 - i", "has each of its own", {"coupled": "f"}),
+        ("couples its gates, i = 1 - f", "has each of its own", {"coupled": "i"}),
+        ("has no input gate", "has one", {"ungated": "i"}),
+        ("has no forget gate", "has one", {"ungated": "f"}),
+        ("has no output gate", "has one", {"ungated": "o"}),
+    ]
+    if form.output != "y":
+        other = "c" if form.output == "h" else "h"
+        rest[:0] = [
+            (f"returns {other} in place of {form.output}", form.output, {"returns": other}),
+            ("returns the state after the first step", "after the last", {"last": "first"}),
+            ("returns tanh(c) before the output gate", "after it", {"returns": "outer"}),
+        ]
+    yield from (Change(*row) for row in rest)
+    for order in orders:
+        words = f"takes the gates of its {{}} alone in the order {', '.join(order)}"
+        yield Change(words.format("biases"), spelled, {"biases_in": order}, whole=True)
+        yield Change(words.format("recurrent weight"), spelled, {"recurrent_in": order}, whole=True)
+        yield Change(words.format("input weight"), spelled, {"inputs_in": order}, whole=True)
+
+
+def _variants(o: Operands) -> Iterator[Variant]:
+    form = _form(o)
+    yield from vary(compute, o, form, _changes(o, form))
+
+
+def _canonical(o: Operands) -> Tensor:
+    return compute(o, _form(o))
+
+
+LSTM = Kind(_canonical, _variants, follows, causal=True)

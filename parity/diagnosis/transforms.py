@@ -1,0 +1,119 @@
+"""What may happen to any tensor, whatever computes it: reversed, shifted, scaled, rounded to half precision.
+
+A transform is told by a phrase that goes after "gives its result" or "takes x".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+HALVES = {"bfloat16": (torch.bfloat16, 2.0**-7), "float16": (torch.float16, 2.0**-10)}
+"""The half precisions, each with its unit of rounding; bfloat16 first, for most of its numbers are float16's, too."""
+FEW = 4
+"""Elements from which on anything but a kind's own variants is no coincidence."""
+LEAST = 1e-6
+"""Of a fitted factor."""
+ENOUGH = 8
+"""Elements from which on a fitted number is no coincidence."""
+AGREEING = 1e-5
+"""Relative, of a fitted number and the constant it is named after."""
+
+
+@dataclass(frozen=True)
+class Transform:
+    """One thing that may happen to a tensor."""
+
+    phrase: str
+    apply: Callable[[Tensor], Tensor]
+    whole: bool = False
+    """Whether it moves rows, so that a window of its result is not its result on a window."""
+
+
+def constants(sizes: Iterable[int]) -> dict[str, float]:
+    """Numbers worth a name: small ones, and what is made of the sizes about."""
+    found = {"-1": -1.0, "2": 2.0, "1 / 2": 0.5, "sqrt(2)": math.sqrt(2), "1 / sqrt(2)": math.sqrt(0.5)}
+    for n in dict.fromkeys(n for n in sizes if n > 1):
+        found[f"sqrt({n})"] = math.sqrt(n)
+        found[f"1 / sqrt({n})"] = 1 / math.sqrt(n)
+        found[str(n)] = float(n)
+        found[f"1 / {n}"] = 1 / n
+    return found
+
+
+def scalings(sizes: Iterable[int]) -> Iterator[Transform]:
+    """By every constant worth a name."""
+    for name, number in constants(sizes).items():
+        phrase = "with its sign turned" if number == -1 else f"scaled by {name}"
+        yield Transform(phrase, partial(lambda number, x: x * number, number))
+
+
+def moves(shape: Sequence[int], axes: Sequence[str]) -> Iterator[Transform]:
+    """Axes reversed, exchanged, and shifted by up to three rows."""
+    for axis, size in enumerate(shape):
+        if size > 1:
+            yield Transform(f"reversed along {axes[axis]}", partial(lambda axis, x: x.flip(axis), axis), whole=True)
+    if len(shape) > 1 and shape[-1] == shape[-2] > 1:
+        yield Transform(f"with {axes[-2]} and {axes[-1]} exchanged", lambda x: x.mT, whole=True)
+    if len(shape) > 2 and shape[0] == shape[1] > 1:
+        yield Transform(f"with {axes[0]} and {axes[1]} exchanged", lambda x: x.transpose(0, 1), whole=True)
+    for axis, size in enumerate(shape):
+        for k in (1, -1, 2, -2, 3, -3):
+            if abs(k) < size:
+                by = f"by {abs(k)} {'row' if abs(k) == 1 else 'rows'} {'later' if k > 0 else 'earlier'} in {axes[axis]}"
+                words = f"shifted {by}"
+                yield Transform(
+                    f"{words}, round the end", partial(lambda k, axis, x: x.roll(k, axis), k, axis), whole=True
+                )
+                yield Transform(
+                    f"{words}, with zeros for what is missing",
+                    partial(lambda k, axis, x: _shift(x, k, axis), k, axis),
+                    whole=True,
+                )
+                yield Transform(
+                    f"{words}, with the last row repeated",
+                    partial(lambda k, axis, x: _shift(x, k, axis, repeat=True), k, axis),
+                    whole=True,
+                )
+
+
+def _shift(x: Tensor, k: int, axis: int, repeat: bool = False) -> Tensor:
+    """Row t of the result is row t - k."""
+    size = x.shape[axis]
+    index = torch.arange(size) - k
+    shifted = x.index_select(axis, index.clamp(0, size - 1))
+    if repeat:
+        return shifted
+    outside = ((index < 0) | (index >= size)).reshape([-1 if other == axis else 1 for other in range(x.ndim)])
+    return torch.where(outside, torch.zeros_like(shifted), shifted)
+
+
+def roundings() -> Iterator[Transform]:
+    """To a half precision."""
+    for name, (dtype, _) in HALVES.items():
+        yield Transform(f"rounded to {name}", partial(lambda dtype, x: x.to(dtype).to(x.dtype), dtype))
+
+
+def fitted(x: Tensor, given: Tensor, sizes: Iterable[int]) -> Iterator[Transform]:
+    """The scale or offset that brings `x` nearest to `given`; none for tensors of a few elements."""
+    if x.shape != given.shape or x.numel() < ENOUGH or not bool(x.isfinite().all() and given.isfinite().all()):
+        return
+    squares = float(x.square().sum())
+    factor = float((x * given).sum()) / squares if squares else 0.0
+    if abs(factor) > LEAST:
+        yield Transform(f"scaled by {named(factor, sizes)}", lambda x: x * factor)
+    offset = float((given - x).mean())
+    yield Transform(f"with {offset:.6g} added", lambda x: x + offset)
+
+
+def named(number: float, sizes: Iterable[int]) -> str:
+    """A number in words, with the constant that it is, if it is one."""
+    for name, constant in constants(sizes).items():
+        if abs(number - constant) <= AGREEING * abs(constant):
+            return f"{number:.6g} = {name}" if "/" in name or "sqrt" in name else name
+    return f"{number:.6g}"
