@@ -136,7 +136,7 @@ def _verdicts(
 
 def _with_ways_back(recording: Recording, subject: Subject, comparisons: list[Comparison]) -> list[Comparison]:
     """Before the first gradient that is wrong, the layers whose way back is; those gradients have inherited it."""
-    first = next((c for c in comparisons if c.verdict == "wrong" and c.name.startswith("grad/")), None)
+    first = next((c for c in comparisons if c.verdict == "wrong" and c.name.startswith(("agrad/", "grad/"))), None)
     traced = None if first is None or first.segment is None else subject.traced(recording, first.segment)
     if first is None or traced is None:
         return comparisons

@@ -34,6 +34,8 @@ Say = Callable[[str], None]
 RANDOM_SEEDS = tuple(range(5))
 TEXT_SEGMENT, TEXT_SEGMENTS = 64, 4
 """Steps of a segment of text, and how many of them, where the user does not say."""
+GRADIENTS_UP_TO = 5_000_000
+"""Parameters of a model whose gradients are recorded, too, where the source has them."""
 CALL_LIMIT = 600.0
 """Seconds that one segment may take in Julia; the first one compiles."""
 
@@ -168,15 +170,19 @@ def record(case: Case, source: Source, worker: Worker, path: Path, upstream: Pat
             writer.add(f"param/{name}", tensor)
         state: JuliaState | None = None
         for number, (tokens, targets) in enumerate(case.segments, start=1):
-            output = model.run(tokens.numpy(), targets.numpy(), state)
+            output = model.run(tokens.numpy(), targets.numpy(), state, gradients=_with_gradients(case, source))
             state = output.state
             prefix = f"eval/{number}/"
-            for name, ids in (("x", tokens), ("y", targets)):
-                writer.add(prefix + name, ids.to(torch.int32) + 1)
-            for name, array in output.intermediates.items():
-                tensor = torch.from_numpy(np.ascontiguousarray(array))
+            loss = torch.tensor([output.loss], dtype=torch.float32)
+            seen = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in output.intermediates.items()}
+            seen |= {"x": tokens + 1, "y": targets + 1, "loss": loss}
+            for name, tensor in seen.items():
                 writer.add(prefix + name, tensor if tensor.is_floating_point() else tensor.to(torch.int32))
-            writer.add(f"{prefix}loss", torch.tensor([output.loss], dtype=torch.float32))
+            for group, found in (("agrad", output.activation_gradients), ("grad", output.gradients)):
+                for name, array in found.items():
+                    writer.add(f"{group}/{number}/{name}", torch.from_numpy(np.ascontiguousarray(array)))
+            if output.gradients:
+                writer.add(f"grad/{number}/loss", loss)
         writer.finish(
             {
                 "implementation": model.label,
@@ -186,6 +192,11 @@ def record(case: Case, source: Source, worker: Worker, path: Path, upstream: Pat
             }
         )
     return Recording(path.stem, path)
+
+
+def _with_gradients(case: Case, source: Source) -> bool:
+    """SHA-RNN.jl itself has none here; of a large model they would take more memory than all the rest."""
+    return source == "reference" and sum(p.numel() for p in case.parameters.values()) <= GRADIENTS_UP_TO
 
 
 def _config(case: Case) -> dict[str, object]:

@@ -6,6 +6,7 @@ import os
 import pytest
 import torch
 
+import sharnn_py.layers as layers
 from julia_bridge.upstream import UpstreamError
 from parity import Recording, UsageError, run_case
 from parity.live import Case, checkpoint_case, random_case, record, recorded_case, sources
@@ -17,10 +18,11 @@ pytestmark = pytest.mark.usefixtures("lane")
 
 
 @pytest.mark.parametrize("seed", range(10, 16))
-def test_random_cases_agree(worker, seed):
-    result = run_case(record(random_case(seed), "reference", worker))
+def test_random_cases_agree(worker, tmp_path, seed):
+    result = run_case(record(random_case(seed), "reference", worker, tmp_path / "case.safetensors"))
     assert result, result.first
     assert result.compared > 50
+    assert {"eval", "carry", "agrad", "grad"} <= {c.name.split("/")[0] for c in result.comparisons}
     assert set(result.left_out.values()) <= {
         "given to the port as its input",
         "the mask of a model without attention, which nothing uses",
@@ -35,28 +37,47 @@ def test_the_same_seed_is_the_same_case():
     assert [len(x) for x, _ in random_case(3, lengths=(4, 1)).segments] == [4, 1]
 
 
-def test_a_recording_run_again_holds_what_was_recorded(worker):
+def test_a_recording_run_again_holds_what_was_recorded(worker, tmp_path):
     recorded = Recording("r", PACKAGED / "sha_rnn_jl" / "L3_h2_tied_b2.safetensors.xz")
-    again = record(recorded_case(recorded), "reference", worker)
+    again = record(recorded_case(recorded), "reference", worker, tmp_path / "again.safetensors")
     for name in (n for n in recorded.tensors if n.startswith("eval/")):
         assert again.tensor(name).shape == recorded.tensor(name).shape
         assert again.tensor(name).dtype == recorded.tensor(name).dtype
     assert run_case(again)
 
 
-def test_a_difference_in_julia_is_found(worker):
+def test_a_difference_in_julia_is_found(worker, tmp_path):
     """Julia runs with another parameter than the recording says: the first tensor after it is named."""
     case = random_case(11)
     changed = {**case.parameters, "blocks.1.lnff.beta": case.parameters["blocks.1.lnff.beta"] + 1e-3}
-    live = record(Case(case.name, case.config, changed, case.segments), "reference", worker)
+    live = record(Case(case.name, case.config, changed, case.segments), "reference", worker, tmp_path / "x.safetensors")
     tensors = {**live.tensors, "param/blocks.1.lnff.beta": case.parameters["blocks.1.lnff.beta"]}
-    object.__setattr__(live, "tensors", tensors)
-    assert run_case(live).first.name == "eval/1/blocks.1.lnff"
+    result = run_case(Recording("x", live.path, (tensors, live.metadata)))
+    assert result.first.name == "eval/1/blocks.1.lnff"
+    assert {c.name.split("/", 2)[2] for c in result.wrong} == {"blocks.1.lnff"}
+
+
+def test_a_wrong_way_back_is_found_live(worker, tmp_path, monkeypatch):
+    live = record(random_case(11, lengths=(4, 3)), "reference", worker, tmp_path / "x.safetensors")
+    gelu = layers.gelu
+    monkeypatch.setattr(layers, "gelu", lambda x: 2 * gelu(x) - gelu(x).detach())
+    result = run_case(live)
+    assert {c.name.split(".")[-1] for c in result.wrong} == {"boom_gelu"}
+    assert {c.name.split("/")[0] for c in result.wrong} == {"backward"}
+    assert "2 times as large" in result.first.hints[0].says
+    assert {"agrad", "grad"} == {c.name.split("/")[0] for c in result.inherited}
+
+
+def test_gradients_of_a_large_model_are_left_out(worker, tmp_path, monkeypatch):
+    monkeypatch.setattr("parity.live.GRADIENTS_UP_TO", 10)
+    live = record(random_case(11), "reference", worker, tmp_path / "x.safetensors")
+    assert not live.has("grad")
+    assert run_case(live)
 
 
 @pytest.mark.skipif(not os.environ.get("SHARNN_JL_PATH"), reason="SHARNN_JL_PATH names no checkout of SHA-RNN.jl")
-def test_upstream_itself(worker):
-    result = run_case(record(random_case(20), "upstream", worker))
+def test_upstream_itself(worker, tmp_path):
+    result = run_case(record(random_case(20), "upstream", worker, tmp_path / "case.safetensors"))
     assert result
     assert "SHA-RNN.jl@ebd62af" in result.provenance["implementation"]
 
@@ -87,14 +108,14 @@ def test_a_checkpoint_on_a_text(worker, checkpoint):
     assert case.segments[0][0].flatten().tolist() == [2, 3, 4, 0, 5, 5, 2]
     ours = from_julia(case.parameters, case.config)
     assert ours.keys() == SHARNN(case.config).state_dict().keys()
-    assert run_case(record(case, "reference", worker))
+    assert run_case(record(case, "reference", worker, checkpoint / "case.safetensors"))
 
 
 def test_a_checkpoint_julia_cannot_run_is_refused(worker, checkpoint):
     paper = Config(vocab=6, emb=8, hidden=16, layers=2, semantics=PAPER)
     save_checkpoint(SHARNN(paper), checkpoint / "paper", Vocabulary(["<s>", "<unk>", "a", "b", "c", "d"]))
     with pytest.raises(ConfigError, match="semantics are not julia's"):
-        record(checkpoint_case(checkpoint / "paper", checkpoint / "text.txt"), "reference", worker)
+        record(checkpoint_case(checkpoint / "paper", checkpoint / "text.txt"), "reference", worker, checkpoint / "p")
     save_checkpoint(SHARNN(paper), checkpoint / "wordless")
     with pytest.raises(UsageError, match=r"has no vocabulary\.json"):
         checkpoint_case(checkpoint / "wordless", checkpoint / "text.txt")

@@ -230,7 +230,7 @@ def test_the_plugin_costs_other_suites_no_torch():
 
 
 def test_the_documented_example(worker):
-    """A Julia model of the reader's own against a torch module: its LayerNorm is not torch's, and that is what it says."""
+    """A Julia model of the reader's own against a torch module, whose LayerNorm is another."""
     import runpy
     from pathlib import Path
 
