@@ -9,9 +9,11 @@ import torch
 from julia_bridge import JuliaModel, JuliaState, Worker
 from julia_bridge.model import Source
 from parity.compare import Measure, measure_rounded
+from parity.errors import RecordingError
 from parity.explain.recorded import RecordedRun
 from parity.explain.results import End
 from parity.explain.runs import Outputs, Run
+from parity.recording import PACKAGED, Recording
 from parity.tolerance import MULTIPLE, ROUNDING_RUNS
 from sharnn_py.config import JULIA, PRESETS, Program
 from sharnn_py.weights import to_julia
@@ -30,6 +32,26 @@ def recorded_outputs(recorded: RecordedRun) -> Outputs:
         loss = recording.tensor(f"eval/{number}/loss")
         outputs.add(recording.tensor(f"eval/{number}/logits"), loss.reshape(()) if loss.numel() == 1 else loss)
     return outputs
+
+
+def twin(recorded: RecordedRun) -> RecordedRun | None:
+    """SHA-RNN.jl's packaged recording of the same weights and ids, if this recording of Smerity's program names one.
+
+    Raises `RecordingError` if they are not the same.
+    """
+    name = recorded.recording.metadata.get("same weights", "")
+    path = PACKAGED / f"{name}.safetensors.xz"
+    if recorded.program != "paper" or not name or not path.is_file():
+        return None
+    other = RecordedRun(Recording(name, path))
+    own = {key: tensor for key, tensor in recorded.weights.items() if key in other.weights}
+    same = own.keys() == other.weights.keys() and all(torch.equal(own[key], other.weights[key]) for key in own)
+    ids = zip(recorded.segments, other.segments, strict=False)
+    if not same or not all(torch.equal(a, b) for ours, theirs in ids for a, b in zip(ours, theirs, strict=True)):
+        raise RecordingError(
+            f"{recorded.recording.path}: its header says that it has the weights of {name}, which it has not"
+        )
+    return other
 
 
 def live(recorded: RecordedRun, source: Source, worker: Worker) -> tuple[Outputs, str]:

@@ -48,7 +48,11 @@ def explain(recorded: RecordedRun, ledger: Ledger, live: Live | None) -> Case:
     notes = _notes(recorded, entries)
     here = ends.end(program, "the recording", held)
     other = End("paper" if program == "julia" else "julia", "the port", 0.0)
-    if live is not None and other.program == "julia":
+    twin = ends.twin(recorded)
+    if twin is not None:
+        outputs, runs = ends.recorded_outputs(twin), ends.float32_runs(recorded, "julia")
+        other = ends.end("julia", f"the recording {twin.recording.name}", ends.measures(outputs, ran.julia, runs))
+    elif live is not None and other.program == "julia":
         try:
             outputs, label = live(recorded)
         except ConfigError as error:

@@ -25,8 +25,9 @@ Say = Callable[[str], None]
 
 CASES = (
     "sha_rnn_jl/L2_longseg",
-    "sha_rnn_jl/L4_longseg",
     "sha_rnn_jl/L4_h2_untied_b2",
+    "smerity/jl_L4_longseg",
+    "smerity/jl_L2_h2_untied_b3",
     "smerity/L2_exact_cap",
     "smerity/L4_h2_tied_b3",
     "smerity/L4_wide_boom",

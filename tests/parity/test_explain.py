@@ -347,3 +347,21 @@ def test_wrong_usage_of_the_command():
 def test_importing_the_command_loads_no_torch():
     code = "import parity.commands.explain, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_both_ends_are_recorded_where_both_programs_ran_on_the_same_weights():
+    (case, _) = explain(["smerity/jl_L4_longseg"]).cases
+    assert [end.what for end in case.ends] == ["the recording sha_rnn_jl/L4_longseg", "the recording"]
+    assert all(end.ratio < 0.4 for end in case.ends)
+    assert case
+
+
+def test_a_recording_that_only_says_that_it_has_the_same_weights_is_refused():
+    own = recorded("smerity/jl_L2_h2_untied_b3").recording
+    claim = {**own.metadata, "same weights": "sha_rnn_jl/L2_h2_untied_b3"}
+    tensors = dict(own.tensors)
+    assert ends.twin(RecordedRun(Recording("x", own.path, (tensors, claim)))) is not None
+    changed = {**tensors, "param/encoder.weight": tensors["param/encoder.weight"] + 1}
+    with pytest.raises(RecordingError, match="which it has not"):
+        ends.twin(RecordedRun(Recording("x", own.path, (changed, claim))))
+    assert ends.twin(RecordedRun(Recording("x", own.path, (tensors, {**claim, "same weights": ""})))) is None
