@@ -6,6 +6,7 @@ inputs arrive has inherited the error; one that is off on the reference's inputs
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -113,8 +114,9 @@ def _verdicts(
     for m in arrived or forced:
         item = m.item
         own = local.get(item.name)
-        if item.whole and own is not None:
-            # The recorded values it stands on carry the rounding of all that came before them.
+        if own is not None and (item.whole or math.prod(m.shape) == 1):
+            # What all of the model stands behind carries the rounding of all of it; and of a single number, such as
+            # a loss, a few runs by themselves may miss what rounding does.
             own = own.with_rounding(m.measure)
         layer, segment = item.place
         comparison = Comparison(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -32,6 +31,7 @@ def generic(machine: Interpreter, site: str, given: Tensor | None) -> Iterator[V
     yield from _given_out(here, given)
     yield from inputs.missing(here)
     yield from inputs.transformed(here)
+    yield from inputs.added_to(here)
     yield from inputs.applied_first(here)
     yield from inputs.own_parameters(here)
 
@@ -44,7 +44,8 @@ def _given_out(here: Here, given: Tensor | None) -> Iterator[Variant]:
     moves = list(transforms.moves(result.shape, axis_names(here.scene, here.site, result.ndim)))
     fits = [] if given is None else list(transforms.fitted(result, given, sizes))
     meaning = f" ({here.kind.factor})" if here.kind.factor else ""
-    for found, words in ((scalings, meaning), (moves, ""), (fits, meaning)):
+    functions = list(transforms.functions())
+    for found, words in ((scalings, meaning), (functions, ""), (moves, ""), (fits, meaning)):
         for t in found:
             yield Variant(f"gives its result {t.phrase}{words}", "as it is", partial(t.apply, result), t.whole)
     if given is not None:
@@ -52,24 +53,33 @@ def _given_out(here: Here, given: Tensor | None) -> Iterator[Variant]:
 
 
 def _added(here: Here, given: Tensor) -> Iterator[Variant]:
-    """A multiple of another tensor of the scene: a residual too many, or too few."""
-    if given.shape != here.result.shape or given.numel() < ENOUGH:
+    """A multiple of another tensor of the scene: a residual too many, or too few; or a mean of the two."""
+    result = here.result
+    if given.shape != result.shape or given.numel() < ENOUGH or not bool(given.isfinite().all()):
         return
-    gap = given - here.result
+    others: dict[str, Tensor] = {}
     for key, tensor in {**here.scene.subject, **here.scene.reference}.items():
         other = here.machine.window.cut(here.site, tensor).to(torch.float64)
-        if key == here.site or not here.precedes(key) or other.shape != gap.shape:
-            continue
+        if key != here.site and here.precedes(key) and other.shape == given.shape and bool(other.isfinite().all()):
+            others[f"its input {key}" if key in here.operands.keys.values() else key] = other
+    for name, other in others.items():
         squares = float(other.square().sum())
-        factor = float((gap * other).sum()) / squares if squares and math.isfinite(squares) else 0.0
+        factor = float(((given - result) * other).sum()) / squares if squares else 0.0
         if abs(factor) > transforms.LEAST:
-            name = f"its input {key}" if key in here.operands.keys.values() else key
-            times = (
-                "" if abs(factor - 1) < transforms.AGREEING else f"{transforms.named(factor, here.sizes(other))} times "
-            )
-            yield Variant(
-                f"adds {times}{name} to its result", "does not", partial(torch.add, here.result, factor * other)
-            )
+            words = f"adds {_times(factor, here, name)} to its result"
+            yield Variant(words, "does not", partial(torch.add, result, factor * other))
+    for name, other in others.items():
+        both = torch.stack([result.flatten(), other.flatten()], 1)  # (n, 2)
+        a, b = torch.linalg.lstsq(both, given.flatten()[:, None]).solution.flatten().tolist()
+        if min(abs(a), abs(b)) > transforms.LEAST:
+            words = f"gives {_times(a, here, 'its result')} plus {_times(b, here, name)}"
+            yield Variant(words, "its result", partial(torch.add, a * result, b * other))
+
+
+def _times(factor: float, here: Here, name: str) -> str:
+    if abs(factor - 1) < transforms.AGREEING:
+        return name
+    return f"{transforms.named(factor, here.sizes(here.result))} times {name}"
 
 
 def _in_half_precision(here: Here) -> Iterator[Variant]:

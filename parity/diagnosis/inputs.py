@@ -12,7 +12,10 @@ from torch import Tensor
 
 from parity.diagnosis import transforms
 from parity.diagnosis.here import Here, axis_names
+from parity.diagnosis.interpreter import attempt
 from parity.diagnosis.kind import Operands, Variant
+from parity.diagnosis.kinds.parameter import PARAMETER
+from parity.diagnosis.match import equals
 
 SHAPE_KEEPING = ("layer_norm", "activation", "product", "linear")
 """Kinds of steps that may be applied to a tensor once more without changing its shape."""
@@ -46,14 +49,19 @@ def other_inputs(here: Here) -> Iterator[Variant]:
                 yield here.with_inputs(says, f"takes {name}", {role: other})
 
 
+def groups(here: Here) -> list[list[str]]:
+    """The inputs that no step computes, as far as there are several of a sort: the parameters, the state."""
+    found: dict[str, list[str]] = {}
+    for role in here.leaves:
+        found.setdefault(first_word(here.name(role)), []).append(role)
+    return [roles for roles in found.values() if len(roles) > 1]
+
+
 def siblings(here: Here) -> Iterator[Variant]:
     """All parameters, or all that is carried, of another step of the same kind."""
-    groups: dict[str, list[str]] = {}
-    for role in here.leaves:
-        groups.setdefault(first_word(here.name(role)), []).append(role)
-    for roles in groups.values():
+    for roles in groups(here):
         for key, other in here.scene.steps.items():
-            if len(roles) < 2 or key == here.site or other.kind != here.scene.steps[here.site].kind:
+            if key == here.site or other.kind != here.scene.steps[here.site].kind:
                 continue
             found = {role: here.machine.value(other.inputs[role]) for role in roles if role in other.inputs}
             taken = {r: t.to(torch.float64) for r, t in found.items() if t is not None}
@@ -63,8 +71,8 @@ def siblings(here: Here) -> Iterator[Variant]:
 
 
 def first_word(key: str) -> str:
-    """What a key begins with, up to the first dot or slash: what sort of thing it is of."""
-    return re.split(r"[/.]", key)[0]
+    """What a key begins with, up to the first dot, slash or space: what sort of thing it is of."""
+    return re.split(r"[/. ]", key)[0]
 
 
 def exchanged(here: Here) -> Iterator[Variant]:
@@ -87,14 +95,35 @@ def missing(here: Here) -> Iterator[Variant]:
 
 
 def transformed(here: Here) -> Iterator[Variant]:
-    """One input reversed, shifted, transposed or scaled."""
+    """One input, or all of a sort, reversed, shifted, transposed, scaled, or put through a function."""
     for role, tensor in here.operands.tensors.items():
         name = here.name(role)
         found = list(transforms.moves(tensor.shape, axis_names(here.scene, name, tensor.ndim)))
         if tensor.is_floating_point():
-            found = [*transforms.scalings(here.sizes(tensor)), *found]
+            found = [*transforms.scalings(here.sizes(tensor)), *transforms.functions(), *found]
         for t in found:
             yield here.with_inputs(f"takes {name} {t.phrase}", "as it is", {role: t.apply(tensor)}, t.whole)
+    for roles in groups(here):
+        names = ", ".join(here.name(role) for role in roles)
+        shape = here.floats[roles[0]].shape
+        alike = all(here.floats[role].shape == shape for role in roles)
+        found = [*transforms.scalings(()), *transforms.functions(), *transforms.roundings()]
+        axes = axis_names(here.scene, here.name(roles[0]), len(shape))
+        for t in (*found, *(transforms.moves(shape, axes) if alike else ())):
+            every = {role: t.apply(here.floats[role]) for role in roles}
+            yield here.with_inputs(f"takes {names} {t.phrase}", "as they are", every, t.whole)
+
+
+def added_to(here: Here) -> Iterator[Variant]:
+    """Another tensor of the scene added to what a step takes."""
+    for role, own in here.floats.items():
+        if role in here.leaves:
+            continue
+        for key, tensor in {**here.scene.subject, **here.scene.reference}.items():
+            other = here.machine.window.as_input(here.site, role, tensor)
+            if here.precedes(key) and key != here.site and other.shape == own.shape and other.is_floating_point():
+                says = f"adds {key} to {here.name(role)} first"
+                yield here.with_inputs(says, "does not", {role: own + other.to(own.dtype)})
 
 
 def applied_first(here: Here) -> Iterator[Variant]:
@@ -122,7 +151,7 @@ def _with_one(here: Here, role: str, made: partial[Tensor]) -> Tensor:
 
 
 def own_parameters(here: Here) -> Iterator[Variant]:
-    """What the subject itself holds where the reference has something else."""
+    """What the subject itself holds where the reference has something else, and what that is of it, if it is plain."""
     found: dict[str, Tensor] = {}
     for role in here.leaves:
         held = here.scene.subject.get(here.name(role))
@@ -130,8 +159,22 @@ def own_parameters(here: Here) -> Iterator[Variant]:
             held = here.machine.window.as_input(here.site, role, held).to(torch.float64)
             if not torch.equal(held, here.floats[role]):
                 found[role] = held
-    for role, tensor in found.items():
-        yield here.with_inputs(f"holds another {here.name(role)}", "the one recorded", {role: tensor})
+    for role, held in found.items():
+        says = f"holds another {here.name(role)}{_of_recorded(here.floats[role], held)}"
+        yield here.with_inputs(says, "the one recorded", {role: held})
     if len(found) > 1:
         names = ", ".join(here.name(role) for role in found)
         yield here.with_inputs(f"holds other {names}", "those recorded", found)
+
+
+def _of_recorded(recorded: Tensor, held: Tensor) -> str:
+    """What a parameter that is held is of the recorded one."""
+    for variant in PARAMETER.variants(Operands({"x": recorded})):
+        value = attempt(variant.compute)
+        if value is not None and equals(value, held):
+            return f", which {variant.says}"
+    sizes = recorded.shape
+    for t in (*transforms.scalings(sizes), *transforms.roundings(), *transforms.fitted(recorded, held, sizes)):
+        if equals(t.apply(recorded), held):
+            return f", which is the recorded one {t.phrase}"
+    return ""

@@ -73,6 +73,18 @@ class Variant:
     that precision's."""
 
 
+@dataclass(frozen=True)
+class Knob:
+    """A number in a formula that is fitted to a tensor, where no variant has it by name."""
+
+    says: str
+    """As `Variant.says`, with {} for the number."""
+    otherwise: str
+    start: float
+    """What the canonical formula has, or near it."""
+    compute: Callable[[float], Tensor]
+
+
 Variants = Callable[[Operands], Iterator[Variant]]
 Follows = Callable[[Mapping[str, Any], int], Mapping[str, int] | None]
 
@@ -87,6 +99,11 @@ def nothing_follows(settings: Mapping[str, Any], axis: int) -> Mapping[str, int]
     return None
 
 
+def no_knobs(operands: Operands) -> Iterator[Knob]:
+    """`Kind.knobs` of a formula without numbers."""
+    return iter(())
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of operation."""
@@ -98,6 +115,8 @@ class Kind:
     follows: Follows = nothing_follows
     """Given the settings and an axis of the output, counted from the end: by role, the axis of the input whose rows
     alone the same rows of the output come from, other inputs being needed whole; None if there is no such axis."""
+    knobs: Callable[[Operands], Iterator[Knob]] = no_knobs
+    """The formula's numbers."""
     factor: str = ""
     """What a factor on the result amounts to, if it is more than that."""
     causal: bool = False

@@ -25,10 +25,10 @@ class Part:
     words: str
 
     @classmethod
-    def of(cls, usual: Tensor, given: Tensor, names: Sequence[str]) -> Part | None:
-        """The fewest rows outside which `given` is `usual`; None if that is all of them, or few numbers."""
-        if usual.shape != given.shape or not given.ndim:
-            return None
+    def all_of(cls, usual: Tensor, given: Tensor, names: Sequence[str]) -> list[Part]:
+        """For every axis the rows outside which `given` is `usual`, the smallest part first; none that is all of it."""
+        if usual.shape != given.shape:
+            return []
         usual, given = usual.to(torch.float64), given.to(torch.float64)
         wrong = ~((usual == given) | ((usual - given).abs() <= TIGHT * scale(given)))
         parts = []
@@ -37,10 +37,8 @@ class Part:
             rows = (wrong.any(others) if others else wrong).nonzero()[:, 0]
             if 0 < len(rows) < size and len(rows) * given.numel() >= ENOUGH * size:
                 parts.append((len(rows) / size, axis, rows))
-        if not parts:
-            return None
-        _, axis, rows = min(parts, key=lambda part: part[0])
-        return cls(axis, rows, _words(rows.tolist(), names[axis]))
+        parts.sort(key=lambda part: part[0])
+        return [cls(axis, rows, _words(rows.tolist(), names[axis])) for _, axis, rows in parts]
 
     def of_tensor(self, tensor: Tensor) -> Tensor:
         """The part's rows of a tensor."""

@@ -91,15 +91,13 @@ def _in_part(sides: Sides, canonical: Tensor) -> list[Hint]:
     given, usual = sides.subject_of(suspect), sides.machine.computed(suspect)
     if usual is None or not sides.is_recorded(canonical):
         return []
-    part = Part.of(usual, given, axis_names(sides.scene, suspect, given.ndim))
-    if part is None:
-        return []
-    rows = part.of_tensor(given)
-    for stage in STAGES:
-        for variant in sides.usable(stage(sides.machine, suspect, None), rows):
-            value = attempt(variant.compute)
-            if value is not None and value.shape == given.shape and equals(part.of_tensor(value), rows):
-                says = f"the subject {variant.says}, {part.words}; the reference {variant.otherwise}"
-                after = sides.units(distance(canonical, sides.reference))
-                return [Hint(says, suspect, sides.units(sides.before), after)]
+    for part in Part.all_of(usual, given, axis_names(sides.scene, suspect, given.ndim)):
+        rows = part.of_tensor(given)
+        for stage in STAGES:
+            for variant in sides.usable(stage(sides.machine, suspect, None), rows):
+                value = attempt(variant.compute)
+                if value is not None and value.shape == given.shape and equals(part.of_tensor(value), rows):
+                    says = f"the subject {variant.says}, {part.words}; the reference {variant.otherwise}"
+                    after = sides.units(distance(canonical, sides.reference))
+                    return [Hint(says, suspect, sides.units(sides.before), after)]
     return []

@@ -14,6 +14,7 @@ from parity.diagnosis.generic import generic
 from parity.diagnosis.interpreter import UNFIT, Interpreter, attempt
 from parity.diagnosis.kind import Variant
 from parity.diagnosis.match import distance, equals, floor, reproduces, scale, units
+from parity.diagnosis.numbers import numbers
 from parity.diagnosis.rewired import rewired
 from parity.steps import Scene
 
@@ -29,7 +30,7 @@ def by_kind(machine: Interpreter, site: str, given: Tensor | None) -> Iterator[V
         yield from kind.variants(machine.operands(site))
 
 
-STAGES: tuple[Stage, ...] = (by_kind, generic, rewired)
+STAGES: tuple[Stage, ...] = (by_kind, generic, numbers, rewired)
 """Where variants come from: what the kind knows goes before what may happen to any step, or to several."""
 
 

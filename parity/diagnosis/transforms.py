@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 HALVES = {"bfloat16": (torch.bfloat16, 2.0**-7), "float16": (torch.float16, 2.0**-10)}
@@ -58,6 +59,11 @@ def moves(shape: Sequence[int], axes: Sequence[str]) -> Iterator[Transform]:
     for axis, size in enumerate(shape):
         if size > 1:
             yield Transform(f"reversed along {axes[axis]}", partial(lambda axis, x: x.flip(axis), axis), whole=True)
+            yield Transform(
+                f"with the first row of {axes[axis]} in every row",
+                partial(lambda axis, x: x.narrow(axis, 0, 1).expand_as(x), axis),
+                whole=True,
+            )
     if len(shape) > 1 and shape[-1] == shape[-2] > 1:
         yield Transform(f"with {axes[-2]} and {axes[-1]} exchanged", lambda x: x.mT, whole=True)
     if len(shape) > 2 and shape[0] == shape[1] > 1:
@@ -93,6 +99,33 @@ def _shift(x: Tensor, k: int, axis: int, repeat: bool = False) -> Tensor:
     return torch.where(outside, torch.zeros_like(shifted), shifted)
 
 
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "the sigmoid": torch.sigmoid,
+    "relu": torch.relu,
+    "gelu": lambda x: x * torch.sigmoid(1.702 * x),
+    "silu": lambda x: x * torch.sigmoid(x),
+    "its size |x|": torch.abs,
+    "its square": torch.square,
+    "exp": torch.exp,
+    "1 - x": lambda x: 1 - x,
+    "1 + x": lambda x: 1 + x,
+    "a softmax over the last axis": lambda x: x.softmax(-1),
+    "a division by its norm over the last axis": lambda x: F.normalize(x, dim=-1),
+    "a division by its sum over the last axis": lambda x: x / x.sum(-1, keepdim=True),
+    "a subtraction of its mean over the last axis": lambda x: x - x.mean(-1, keepdim=True),
+    "a clamp to -1 and 1": lambda x: x.clamp(-1, 1),
+    "a clamp to 0 and 1": lambda x: x.clamp(0, 1),
+    "its sign": torch.sign,
+}
+
+
+def functions() -> Iterator[Transform]:
+    """A function of every number, or of every row, by itself."""
+    for name, function in FUNCTIONS.items():
+        yield Transform(f"through {name}", function)
+
+
 def roundings() -> Iterator[Transform]:
     """To a half precision."""
     for name, (dtype, _) in HALVES.items():
@@ -115,5 +148,5 @@ def named(number: float, sizes: Iterable[int]) -> str:
     """A number in words, with the constant that it is, if it is one."""
     for name, constant in constants(sizes).items():
         if abs(number - constant) <= AGREEING * abs(constant):
-            return f"{number:.6g} = {name}" if "/" in name or "sqrt" in name else name
+            return f"{number:.6g} = {name}" if "sqrt" in name else name
     return f"{number:.6g}"

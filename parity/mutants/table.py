@@ -71,19 +71,18 @@ def totals(result: MutantsResult) -> list[str]:
 def verdict(result: MutantsResult) -> str:
     """The last line."""
     if result:
-        return (
-            f"PROVED: every mutant is caught and localised, no faultless case raises an alarm ({result.seconds:.0f} s)"
-        )
+        quiet = ", no faultless case raises an alarm" if result.cases else ""
+        return f"PROVED: every mutant is caught and localised{quiet} ({result.seconds:.0f} s)"
     faults = []
     of = len(result.outcomes)
     if result.caught < of:
-        faults.append(f"{of - result.caught} mutants are not caught")
+        faults.append(f"{of - result.caught} of {of} mutants not caught")
     if result.localised < result.caught:
-        faults.append(f"{result.caught - result.localised} are caught elsewhere than they are")
+        faults.append(f"{result.caught - result.localised} of {of} caught at another tensor")
     if result.diagnosed < LEAST_DIAGNOSED * of:
-        faults.append(f"{result.diagnosed} of {of} are diagnosed, fewer than {LEAST_DIAGNOSED:.0%}")
+        faults.append(f"{result.diagnosed} of {of} diagnosed, fewer than {LEAST_DIAGNOSED:.0%}")
     if result.alarms:
-        faults.append(f"{result.alarms} faultless cases raise an alarm")
+        faults.append(f"an alarm in {result.alarms} of {len(result.cases)} faultless cases")
     return "NOT PROVED: " + "; ".join(faults)
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.kind import Kind, Operands, Variant, rows_of
+from parity.diagnosis.kind import Kind, Knob, Operands, Variant, rows_of
 
 FUNCTIONS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "sigmoid": ("the sigmoid", torch.sigmoid),
@@ -66,4 +66,12 @@ def _variants(o: Operands) -> Iterator[Variant]:
         )
 
 
-ACTIVATION = Kind(_compute, _variants, rows_of("x", mixes=1))
+def _knobs(o: Operands) -> Iterator[Knob]:
+    x, canonical = o["x"], FUNCTIONS[o.settings["function"]][0]
+    yield Knob("applies x sigmoid({} x)", canonical, 1.702, lambda slope: x * torch.sigmoid(slope * x))
+    yield Knob("applies a leaky relu of slope {}", canonical, 0.1, lambda slope: F.leaky_relu(x, slope))
+    yield Knob("applies the sigmoid of {} x", canonical, 1.0, lambda slope: torch.sigmoid(slope * x))
+    yield Knob("applies tanh of {} x", canonical, 1.0, lambda slope: torch.tanh(slope * x))
+
+
+ACTIVATION = Kind(_compute, _variants, rows_of("x", mixes=1), _knobs)

@@ -109,6 +109,9 @@ def _variants(o: Operands) -> Iterator[Variant]:
     for name, (says, rule) in RULES.items():
         if name != own:
             yield Variant(says, RULES[own][0], partial(lambda rule: rule(x, width), rule))
+    for k in range(2, x.shape[-1] // width - 1):
+        first = partial(lambda k: RULES[own][1](x[..., : k * width], width), k)
+        yield Variant(f"takes the first {k} chunks alone", "all of them", first)
 
 
 CHUNK_SUMS = Kind(_compute, _variants, rows_of("x", mixes=1))

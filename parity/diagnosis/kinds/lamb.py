@@ -11,13 +11,14 @@ schedule, 1), `other_factors` (words to the factor that they describe), `eps`, `
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from parity.diagnosis.kind import Change, Kind, Operands, Variant, nothing_follows, vary
+from parity.diagnosis.kind import Change, Kind, Knob, Operands, Variant, vary
 
 MIN_TRUSTS = (0.0, 0.25, 0.1, 0.5, 0.01, 1.0)
 MAX_NORMS = (None, 10.0, 1.0, 5.0, 100.0)
@@ -164,5 +165,15 @@ def _moved_variants(o: Operands) -> Iterator[Variant]:
     yield Variant("subtracts the update twice", "once", lambda: w - 2 * update)
 
 
-MOVED = Kind(lambda o: o["w"] - o["update"], _moved_variants, nothing_follows)
-LAMB = Kind(lambda o: compute(o, _form(o)), _variants, factor="another learning rate or schedule")
+MOVED = Kind(lambda o: o["w"] - o["update"], _moved_variants)
+
+
+def _knobs(o: Operands) -> Iterator[Knob]:
+    form = _form(o)
+    for field, words in (("eps", "eps ="), ("decay", "a weight decay of")):
+        own = getattr(form, field)
+        compute_with = partial(lambda field, value: compute(o, replace(form, **{field: value})), field)
+        yield Knob(f"takes {words} {{}}", _short(own), own, compute_with)
+
+
+LAMB = Kind(lambda o: compute(o, _form(o)), _variants, knobs=_knobs, factor="another learning rate or schedule")

@@ -9,15 +9,17 @@ of the gates' blocks ("ifco").
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import permutations
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from parity.diagnosis.kind import Change, Kind, Operands, Variant, vary
+from parity.diagnosis.kind import Change, Kind, Knob, Operands, Variant, vary
 from parity.diagnosis.kinds.activation import FUNCTIONS
 from parity.diagnosis.kinds.recurrent import Weights, follows, read, shared_changes
 
@@ -47,6 +49,10 @@ class Form:
     """A gate that is left out (taken as 1)."""
     gives: str = "h"
     """What is given out at every step: "h", "c", or "outer" for tanh(c') before the output gate."""
+    forgotten: float = 0.0
+    """How much of the old cell state is kept beside what the gates make (zoneout)."""
+    clip: float = math.inf
+    """The size that the cell state is limited to."""
     last: str = "last"
     """Which step the returned state is of."""
     returns: str = ""
@@ -70,7 +76,7 @@ def compute(o: Operands, form: Form) -> Tensor:
         i, f, out = gate(i), gate(f + form.forget_bias), gate(out)
         i, f = (1 - f if form.coupled == "i" else i), (1 - i if form.coupled == "f" else f)
         i, f, out = (torch.ones_like(g) if form.ungated == n else g for n, g in (("i", i), ("f", f), ("o", out)))
-        c = f * c + i * candidate(new)
+        c = form.forgotten * c + (1 - form.forgotten) * (f * c + i * candidate(new)).clamp(-form.clip, form.clip)
         h = out * outer(c)
         for name, tensor in (("h", h), ("c", c), ("outer", outer(c))):
             steps[name].append(tensor)
@@ -105,6 +111,12 @@ def _changes(o: Operands, form: Form) -> Iterator[Change]:
         ("applies the sigmoid to the new cell input", "tanh", {"candidate": "sigmoid"}),
         ("applies relu to the new cell input", "tanh", {"candidate": "relu"}),
         ("applies no function to the new cell input", "tanh", {"candidate": "identity"}),
+        ("applies the hard tanh to the new cell input", "tanh", {"candidate": "hard_tanh"}),
+        ("applies the hard tanh to the cell state it gives out", "tanh", {"outer": "hard_tanh"}),
+        *(
+            (f"limits its cell state to {clip:g}", "does not", {"clip": clip})
+            for clip in (1.0, 2.0, 3.0, 5.0, 10.0, 0.5)
+        ),
         ("applies the hard sigmoid to its gates", "the sigmoid", {"gate": "hard_sigmoid"}),
         ("applies the hard sigmoid of slope 0.2 to its gates", "the sigmoid", {"gate": "hard_sigmoid_0_2"}),
         ("applies tanh to its gates", "the sigmoid", {"gate": "tanh"}),
@@ -141,4 +153,13 @@ def _canonical(o: Operands) -> Tensor:
     return compute(o, _form(o))
 
 
-LSTM = Kind(_canonical, _variants, follows, causal=True)
+def _knobs(o: Operands) -> Iterator[Knob]:
+    form = _form(o)
+    for says, field in (
+        ("adds {} to the forget gate's input", "forget_bias"),
+        ("keeps {} of the old cell state beside what the gates make", "forgotten"),
+    ):
+        yield Knob(says, "does not", 0.0, partial(lambda field, x: compute(o, replace(form, **{field: x})), field))
+
+
+LSTM = Kind(_canonical, _variants, follows, _knobs, causal=True)

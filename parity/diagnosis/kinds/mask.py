@@ -13,9 +13,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.kind import Kind, Operands, Variant
+from parity.diagnosis.kind import Kind, Knob, Operands, Variant
 
 CAUSAL = "what is before a step and itself"
+MOST_ROWS = 32
+"""Widths of a window of keys that are tried."""
 LARGE = (-1e4, -65504.0, -1e5, -1e6, -1e9, -1e30, torch.finfo(torch.float32).min, -100.0, -10.0)
 
 
@@ -45,6 +47,9 @@ def _other_masks(steps: int, memory: int, like: Tensor) -> Iterator[tuple[str, T
         yield "hides all new rows", torch.cat([torch.zeros_like(hidden), torch.full_like(new, -math.inf)], 1)
     else:
         yield "hides the past in place of the future (the mask is transposed)", causal.mT
+    for rows in range(1, min(memory + steps, MOST_ROWS)):
+        seen = torch.ones_like(causal).tril(memory).triu(memory + 1 - rows) == 1
+        yield f"shows the last {rows} keys alone", torch.where(seen, 0.0, -math.inf).to(like.dtype)
     yield "hides the visible and shows the hidden", torch.where(causal == 0, -math.inf, 0.0).to(like.dtype)
     yield "is turned round from the last step to the first", causal.flip(0)
     yield "is turned round from the last key to the first", causal.flip(1)
@@ -61,10 +66,11 @@ def _causal(o: Operands) -> Tensor:
 def _causal_variants(o: Operands) -> Iterator[Variant]:
     steps, memory = _lengths(o)
     for says, mask in _other_masks(steps, memory, o["new"]):
-        yield Variant(f"has a mask that {says}", f"shows {CAUSAL}", partial(lambda mask: mask, mask))
+        zeros = not bool(mask.any())
+        yield Variant(f"has a mask that {says}", f"shows {CAUSAL}", partial(torch.clone, mask), zeros=zeros)
     for value in LARGE:
         finite = _filled(steps, memory, o["new"], value=value)
-        yield Variant(f"puts {value:g} for hidden keys", "-inf", partial(lambda finite: finite, finite))
+        yield Variant(f"puts {value:g} for hidden keys", "-inf", partial(torch.clone, finite))
     causal = _causal(o)
     yield Variant("has 1 for visible and 0 for hidden keys", "0 and -inf", lambda: (causal == 0).to(causal.dtype))
     yield Variant("has 0 for visible and 1 for hidden keys", "0 and -inf", lambda: (causal != 0).to(causal.dtype))
@@ -95,5 +101,11 @@ def _masked_variants(o: Operands) -> Iterator[Variant]:
     yield Variant("puts -inf for visible scores", "for hidden ones", lambda: torch.where(mask == 0, -math.inf, x))
 
 
+def _masked_knobs(o: Operands) -> Iterator[Knob]:
+    x, hidden = o["x"], o["mask"] != 0
+    yield Knob("puts {} for hidden scores", "-inf", 0.0, lambda value: torch.where(hidden, value, x))
+    yield Knob("adds {} to hidden scores", "-inf", 0.0, lambda value: torch.where(hidden, x + value, x))
+
+
 CAUSAL_MASK = Kind(_causal, _causal_variants, lambda settings, axis: {})
-MASKED = Kind(_masked, _masked_variants, lambda settings, axis: {"x": axis, "mask": axis})
+MASKED = Kind(_masked, _masked_variants, lambda settings, axis: {"x": axis, "mask": axis}, _masked_knobs)

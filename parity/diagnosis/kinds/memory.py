@@ -89,6 +89,8 @@ def _kept(x: Tensor, n: int) -> Iterator[Variant]:
             otherwise,
             partial(lambda k, start: x[max(0, start - k) : held - k], k, start),
         )
+    yield Variant("keeps every second row", otherwise, lambda: x[::2])
+    yield Variant("keeps every second row, up to the last", otherwise, lambda: x[(held - 1) % 2 :: 2])
     if x.ndim > 1:
         yield Variant(f"keeps the last {n} of the batch", f"{otherwise} rows", lambda: x[:, -n:])
     for m in range(1, min(held, MOST_ROWS)):
@@ -106,7 +108,7 @@ def _drop_variants(o: Operands) -> Iterator[Variant]:
     held = x.shape[0]
     otherwise = f"the oldest {min(n, held)}" if n else "none"
     for k in (1, -1, 2, -2, 3, -3):
-        if n + k >= 0:
+        if n + k > 0:
             yield Variant(f"drops the oldest {_rows(n + k)}", otherwise, partial(lambda k: x[n + k :], k))
     if n:
         yield Variant(f"drops the newest {_rows(n)}", otherwise, lambda: x[: max(0, held - n)])

@@ -15,7 +15,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from parity.diagnosis.kind import Kind, Operands, Variant, nothing_follows
+from parity.diagnosis.kind import Kind, Knob, Operands, Variant
 
 LIMITS = (0.25, 1.0, 0.5, 0.1, 2.0, 5.0, 10.0)
 BETAS = (0.9, 0.99, 0.999, 0.95, 0.98, 0.8, 0.5, 0.9999, 0.0)
@@ -131,8 +131,26 @@ def _square_variants(o: Operands) -> Iterator[Variant]:
         yield Variant("averages the square of g - m", "of g", lambda: _averaged(v, (g - o["m"]).square(), beta))
 
 
-CLIPPED = Kind(lambda o: _to(o, o.setting("limit", None), _norm(o)), _clipped_variants, nothing_follows)
-MOMENT = Kind(lambda o: _averaged(o.get("m"), o["g"], o.settings["beta"]), _moment_variants, nothing_follows)
+def _clipped_knobs(o: Operands) -> Iterator[Knob]:
+    limit = o.setting("limit", None)
+    otherwise = "does not clip" if limit is None else f"to {limit:g}"
+    norm = _norm(o)
+    yield Knob("clips the gradient's norm to {}", otherwise, limit or 1.0, lambda other: o["g"] * other / norm)
+
+
+def _average_knobs(o: Operands, old: str, new: Tensor) -> Iterator[Knob]:
+    beta = o.settings["beta"]
+    yield Knob("takes beta = {}", f"{beta:g}", beta, lambda other: _averaged(o.get(old), new, other))
+
+
+CLIPPED = Kind(lambda o: _to(o, o.setting("limit", None), _norm(o)), _clipped_variants, knobs=_clipped_knobs)
+MOMENT = Kind(
+    lambda o: _averaged(o.get("m"), o["g"], o.settings["beta"]),
+    _moment_variants,
+    knobs=lambda o: _average_knobs(o, "m", o["g"]),
+)
 SQUARE_MOMENT = Kind(
-    lambda o: _averaged(o.get("v"), o["g"].square(), o.settings["beta"]), _square_variants, nothing_follows
+    lambda o: _averaged(o.get("v"), o["g"].square(), o.settings["beta"]),
+    _square_variants,
+    knobs=lambda o: _average_knobs(o, "v", o["g"].square()),
 )

@@ -7,14 +7,15 @@ Roles: x (..., H), weight (H,) or none, bias (H,) or none. Settings: `unbiased` 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from parity.diagnosis.kind import Change, Kind, Operands, Variant, rows_of, vary
+from parity.diagnosis.kind import Change, Kind, Knob, Operands, Variant, rows_of, vary
 
 USUAL_EPS = (1e-5, 1e-6, 1e-12, 1e-8, 1e-3, 1e-4, 1e-7, 0.0)
 
@@ -68,6 +69,12 @@ def _normalised(x: Tensor, form: Form) -> Tensor:
         else:
             deviation = (variance + form.eps).sqrt() if form.root else variance + form.eps
     return (centred if form.centred else x) / deviation
+
+
+def _by_parts(o: Operands, form: Form, count: int) -> Tensor:
+    x = o["x"]
+    parts = _normalised(x.reshape(*x.shape[:-1], count, x.shape[-1] // count), form).reshape(x.shape)
+    return compute(o.having(x=parts), replace(form, normalised=False))
 
 
 def _form(settings: Operands) -> Form:
@@ -129,8 +136,28 @@ def _canonical(o: Operands) -> Tensor:
 def _variants(o: Operands) -> Iterator[Variant]:
     form = _form(o)
     yield from vary(compute, o, form, _changes(o, form))
+    if "weight" in o:
+        squared = o.having(weight=o["weight"].square())
+        yield Variant("multiplies by the gain twice", "once", lambda: compute(squared, form))
+    for count in (2, 4, 8):
+        yield Variant(
+            f"normalises {count} parts of the last axis each by itself", "all of it", partial(_by_parts, o, form, count)
+        )
     again = o.having(x=_canonical(o))
     yield Variant("normalises twice", "once", lambda: compute(again, form))
 
 
-LAYER_NORM = Kind(_canonical, _variants, rows_of("x", mixes=1))
+def _knobs(o: Operands) -> Iterator[Knob]:
+    form = _form(o)
+    ways = sorted(
+        product((True, False), (True, False)), key=lambda way: (way[0] != form.unbiased) + (way[1] != form.eps_outside)
+    )
+    for unbiased, outside in ways:
+        place = "outside the root" if outside else "inside the root"
+        says = f"takes eps = {{}} {place}, the variance divided by {'n - 1' if unbiased else 'n'}"
+        way = replace(form, unbiased=unbiased, eps_outside=outside)
+        yield Knob(says, f"{form.eps:g}", form.eps, partial(lambda way, eps: compute(o, replace(way, eps=eps)), way))
+    yield Knob("multiplies by {} + gain", "by the gain", 0.0, lambda more: compute(o, replace(form, one_more=more)))
+
+
+LAYER_NORM = Kind(_canonical, _variants, rows_of("x", mixes=1), _knobs)

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.kind import Kind, Operands, Variant
+from parity.diagnosis.kind import Kind, Knob, Operands, Variant
 
 
 def _compute(o: Operands) -> Tensor:
@@ -68,8 +68,16 @@ def _normed(x: Tensor) -> Tensor:
     return x / x.sum(-1, keepdim=True)
 
 
+def _knobs(o: Operands) -> Iterator[Knob]:
+    powers = o["x"].exp()
+    yield Knob(
+        "adds {} to the denominator", "does not", 0.0, lambda more: powers / (powers.sum(-1, keepdim=True) + more)
+    )
+
+
 SOFTMAX = Kind(
     _compute,
     _variants,
     lambda settings, axis: None if axis == -1 else {"x": axis, "unmasked": axis, "mask": axis},
+    _knobs,
 )
