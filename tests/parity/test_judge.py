@@ -1,0 +1,67 @@
+"""What the suite says of differences between the programs, of a port that stops, and of one that is right."""
+
+import pytest
+
+from parity import PACKAGED, Recording, run_case
+from parity.mutants.plant import Edit, planted
+
+
+def case(name, *flip):
+    return run_case(Recording(name, PACKAGED / f"{name}.safetensors.xz"), flip=flip)
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "first"),
+    [
+        ("layer_norm", "sha_rnn_jl/L4_h1_tied_b2", "eval/1/blocks.1.lnstart"),
+        ("boom", "sha_rnn_jl/L4_h1_tied_b2", "eval/1/blocks.1.boom"),
+        ("attention_scale", "sha_rnn_jl/L4_h1_tied_b2", "eval/1/blocks.3.attn.scores"),
+        ("memory_cut", "sha_rnn_jl/L4_longseg", "eval/2/mem_start_idx"),
+        ("memory_cut", "sha_rnn_jl/L4_h1_tied_b2", "eval/3/mem_in.3.size"),
+        ("tied_bias", "sha_rnn_jl/L4_h1_tied_b2", "param/decoder.bias"),
+        ("layer_norm", "smerity/L4_h2_tied_b3", "eval/1/blocks.0.lnstart"),
+        ("boom", "smerity/L4_h2_tied_b3", "eval/1/blocks.0.ff"),
+        ("attention_scale", "smerity/L4_h2_tied_b3", "eval/1/blocks.2.attn.focus"),
+        ("memory_cut", "smerity/L4_h2_tied_b3", "eval/3/blocks.2.attn.focus"),
+        ("tied_bias", "smerity/L4_h2_tied_b3", "eval/1/logits"),
+    ],
+)
+def test_a_flipped_row_shows_first_where_the_table_says(row, name, first):
+    assert case(name, row).first.name == first
+
+
+@pytest.mark.parametrize(
+    ("name", "flip"),
+    [
+        ("sha_rnn_jl/L2_longseg", []),
+        # Row 6 shows in training with dropout alone, and the recordings were made without.
+        ("smerity/L2_h1_tied_b2", ["attention_dropout"]),
+        # With two blocks the two memory rules are one for segments no longer than the memory.
+        ("sha_rnn_jl/L2_h1_tied_b2", ["memory_cut"]),
+    ],
+)
+def test_without_a_fault_there_is_no_divergence(name, flip):
+    result = case(name, *flip)
+    assert result
+    assert not result.problem
+    assert result.first is None
+
+
+def test_a_port_that_stops_with_an_error_diverges():
+    with planted(Edit("sharnn_py.layers:Boom.forward", "self.fold(self.dropout(x))", "x")):  # F wide where H is due
+        result = case("sha_rnn_jl/L1_h1_tied_b2")
+    assert not result
+    assert result.first.name == "eval/1/blocks.1.boom"
+    last = result.comparisons[-1]
+    assert last.name == "after eval/1/blocks.1.boom"
+    assert "stopped with RuntimeError" in last.arrived.problem
+
+
+def test_a_port_that_refuses_its_own_state_diverges():
+    """It stops with an error of this project, which is not the recording's fault."""
+    change = Edit("sharnn_py.model:Block.forward", "LayerState(h_n.detach()", "LayerState(h_n.detach().half()")
+    with planted(change):
+        result = case("sha_rnn_jl/L1_h1_tied_b2")
+    assert not result.problem
+    assert result.first.name == "carry/1/blocks.1.h"
+    assert "stopped with InputError" in result.comparisons[-1].arrived.problem

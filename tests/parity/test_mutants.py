@@ -1,0 +1,265 @@
+"""The suite proves itself: every planted fault is caught, at the tensor it is in, and explained; nothing else is."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import parity.mutants
+import sharnn_py.layers as layers
+import sharnn_py.model as model
+from parity.commands.mutants import mutants as command
+from parity.errors import UsageError
+from parity.mutants import MUTANTS, faultless
+from parity.mutants.faultless import judge_faultless, random_case, record
+from parity.mutants.harmless import HARMLESS
+from parity.mutants.plant import Edit, PlantError, Value, planted
+from parity.mutants.run import packaged, plant, run, select
+from parity.mutants.table import to_markdown, verdict
+from sharnn_py import JULIA, PAPER, SHARNN, Config
+
+DOCS = Path(__file__).parents[2] / "docs" / "mutants.md"
+BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
+SAMPLE = [BY_NAME[name] for name in ("norm-over-n", "h-reset", "ids-read-one-too-high")]
+NOTHING = replace(BY_NAME["norm-over-n"], name="nothing", change=HARMLESS[1])
+
+
+@pytest.fixture(scope="module")
+def result():
+    return run(MUTANTS, processes=2)
+
+
+def invoke(*arguments):
+    return command.main(list(map(str, arguments)), standalone_mode=False)
+
+
+def test_every_mutant_is_caught_at_its_tensor(result):
+    assert {o.mutant.name: o.first or o.problem for o in result.outcomes if not o.localised} == {}
+    assert len(result.outcomes) == len(MUTANTS)
+
+
+def test_nine_in_ten_are_diagnosed(result):
+    """The command asks for eight."""
+    undiagnosed = [o.mutant.name for o in result.outcomes if not o.diagnosed]
+    assert len(undiagnosed) < 0.1 * len(MUTANTS), undiagnosed
+    assert result
+    assert result.exit_code == 0
+
+
+def test_what_follows_a_fault_is_inherited(result):
+    """A fault of one layer leaves most of what differs inherited, not wrong by itself."""
+    forward = [o for o in result.outcomes if o.mutant.first.startswith("eval/1/blocks.1.attn")]
+    assert len(forward) > 20
+    assert all(o.inherited > 10 * o.wrong for o in forward)
+
+
+def test_the_table_of_the_docs_is_the_present_one(result):
+    rows = dict(re.findall(r"^\| ([\w.-]+) \|.*\| `([^`]+)` \| yes \| yes \|", DOCS.read_text(), re.MULTILINE))
+    assert rows == {mutant.name: mutant.first for mutant in MUTANTS}
+    for mutant in MUTANTS:
+        assert f"| {mutant.name} | {mutant.place} | {mutant.says} | {mutant.recording} |" in DOCS.read_text()
+
+
+def test_there_are_mutants_of_every_place_and_program():
+    assert len(MUTANTS) >= 150
+    assert len(BY_NAME) == len(MUTANTS)
+    assert {m.place for m in MUTANTS} >= {
+        "parameters", "embedding", "decoder", "loss", "layer norm", "LSTM", "baseline", "gains", "queries",
+        "keys and values", "heads", "attention", "scale", "mask", "softmax", "mix", "residual", "boom", "gelu",
+        "chunk sum", "memory cut", "keys", "memory kept", "state", "gradients", "clip", "moments", "step", "trust",
+        "rate", "data",
+    }  # fmt: skip
+    groups = {m.first.split("/")[0] for m in MUTANTS}
+    assert groups >= {"param", "eval", "carry", "backward", "train"}
+    assert sum(m.recording.startswith("smerity/") for m in MUTANTS) >= 50
+    assert sum(m.recording.startswith("sha_rnn_jl/") for m in MUTANTS) >= 80
+    assert all(packaged(m.recording).path.is_file() for m in MUTANTS)
+
+
+@pytest.mark.parametrize("change", [m.change for m in MUTANTS] + HARMLESS, ids=lambda change: change.where)
+def test_a_change_fits_the_port_and_is_taken_out_again(change):
+    before = _code(change)
+    with planted(change):
+        assert _code(change) != before
+    assert _code(change) == before
+    with pytest.raises(ZeroDivisionError), planted(change):
+        1 / 0  # noqa: B018
+    assert _code(change) == before
+
+
+def _code(change):
+    """What a change replaces."""
+    found = parity.mutants.plant._resolve(change.where)
+    if isinstance(change, Value):
+        return found
+    return parity.mutants.plant._function(change.where).__code__
+
+
+def test_whoever_holds_an_edited_function_calls_the_broken_one():
+    held, x = model.causal_mask, torch.zeros(1)
+    with planted(Edit("sharnn_py.layers:causal_mask", "memory + 1", "memory + 2")):
+        assert held(0, 3, x).isinf().sum() == 1
+        assert layers.causal_mask is held
+    assert held(0, 3, x).isinf().sum() == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (Edit("sharnn_py.layers:gelu", "cosh", "x"), "has 'cosh' 0 times"),
+        (Edit("sharnn_py.layers:gelu", "x", "y"), r"has 'x' \d+ times"),
+        (Edit("sharnn_py.layers:gelu", "1.702", "1.702"), "it must be once, and change"),
+        (Edit("sharnn_py.layers:Gelu", "x", "y"), "there is no sharnn_py.layers:Gelu"),
+        (Edit("sharnn_py.layers:EPS", "x", "y"), "sharnn_py.layers:EPS is not a function"),
+        (Value("sharnn_py.layers:EPSILON", "1"), "there is no sharnn_py.layers:EPSILON"),
+    ],
+)
+def test_a_change_that_does_not_fit_the_port_is_an_error(change, words):
+    with pytest.raises(PlantError, match=words), planted(change):
+        pass
+
+
+def test_a_mutant_that_does_nothing_is_not_caught_and_fails_the_run():
+    outcome = plant(NOTHING)
+    assert not outcome
+    assert outcome.first is None
+    assert not outcome.problem
+    found = run([NOTHING])
+    assert found.exit_code == 1
+    assert "1 of 1 mutants not caught" in verdict(found)
+
+
+def test_a_mutant_found_elsewhere_fails_the_run():
+    found = run([replace(SAMPLE[0], first="eval/1/logits")])
+    assert found.caught == 1
+    assert found.exit_code == 1
+    assert "1 of 1 caught at another tensor" in verdict(found)
+
+
+def test_a_mutant_explained_wrongly_fails_the_run():
+    found = run([replace(SAMPLE[0], diagnosis="mask")])
+    assert found.localised == 1
+    assert found.exit_code == 1
+    assert "0 of 1 diagnosed" in verdict(found)
+
+
+def test_a_suite_that_stops_has_not_caught_the_mutant(monkeypatch):
+    monkeypatch.setattr(parity.mutants.run, "run_case", lambda recording: 1 / 0)
+    outcome = plant(SAMPLE[0])
+    assert not outcome.caught
+    assert outcome.problem == "the suite stopped with ZeroDivisionError: division by zero"
+
+
+def test_names():
+    assert select(MUTANTS, []) == MUTANTS
+    assert select(MUTANTS, ["h-reset", "norm-over-n", "h-reset"]) == [BY_NAME["h-reset"], BY_NAME["norm-over-n"]]
+    with pytest.raises(UsageError, match="there is no mutant 'nonesuch'; the mutants are query-loaded-transposed"):
+        select(MUTANTS, ["nonesuch"])
+    with pytest.raises(UsageError, match="there are no mutants to plant"):
+        select([], [])
+    with pytest.raises(UsageError, match="there are no mutants to plant"):
+        run([])
+
+
+def test_the_command(tmp_path, capsys):
+    written = [tmp_path / "out.json", tmp_path / "out.md"]
+    only = [word for mutant in SAMPLE for word in ("--only", mutant.name)]
+    assert invoke(*only, "--cases", 2, "--seed", 3, "--json", written[0], "--markdown", written[1]) == 0
+    shown = capsys.readouterr()
+    assert "3 mutants: 3 caught, 3 localised, 3 diagnosed" in shown.out
+    assert "2 faultless cases" in shown.out
+    assert "the subject divides the variance by n = 8" in shown.out
+    assert "PROVED" in shown.out
+    assert "h-reset: carry/1/blocks.0.h" in shown.err
+    content = json.loads(written[0].read_text())
+    assert content["proved"] is True
+    assert [m["found"] for m in content["mutants"]] == [mutant.first for mutant in SAMPLE]
+    assert [case["seed"] for case in content["faultless"]] == [3, 4]
+    assert "| h-reset | state | h is returned as zeros |" in written[1].read_text()
+
+
+def test_the_command_fails_with_a_mutant_that_does_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(parity.mutants, "MUTANTS", [SAMPLE[0], NOTHING])
+    assert invoke("--cases", 0) == 1
+    assert "NOT PROVED: 1 of 2 mutants not caught" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--only", "nonesuch"], "there is no mutant 'nonesuch'"),
+        (["--cases", "-1"], "-1 is not in the range"),
+        (["--json", "/nonexistent/a.json"], "there is no folder /nonexistent"),
+    ],
+)
+def test_wrong_usage(arguments, words):
+    with pytest.raises(Exception, match=words) as caught:
+        invoke(*arguments)
+    assert caught.value.exit_code == 2
+
+
+def test_no_faults_at_all_is_wrong_usage(monkeypatch):
+    monkeypatch.setattr(parity.mutants, "MUTANTS", [])
+    with pytest.raises(UsageError, match="there are no mutants to plant"):
+        invoke("--cases", 0)
+
+
+def test_faultless_cases_raise_no_alarm():
+    cases = [judge_faultless(seed) for seed in range(12)]
+    assert {case.seed: case.alarms for case in cases if not case} == {}
+    assert sum(case.comparisons for case in cases) > 5000
+    assert {case.model.split(":")[0] for case in cases} == {"julia", "paper"}
+    assert any(case.way for case in cases)
+
+
+def test_random_cases_are_of_all_kinds():
+    cases = [random_case(seed) for seed in range(60)]
+    for key, least in (("emb", 4), ("nlayers", 5), ("npos", 4), ("heads", 4), ("tie", 2), ("batch", 4)):
+        assert len({case.settings[key] for case in cases}) >= least
+    for relation in (int.__lt__, int.__eq__, int.__gt__):
+        assert any(relation(T, c.settings["npos"]) for c in cases for T in c.settings["segs"])
+    assert any(1 in case.settings["segs"] for case in cases)
+    assert {case.gradients for case in cases} == {True, False}
+    assert {case.updates for case in cases} == {0, faultless.UPDATES}
+    assert {change for case in cases for change in case.changes} == set(HARMLESS)
+    groups = {name.split("/")[0] for seed in range(4) for name in record(random_case(seed)).tensors}
+    assert groups >= {"param", "eval", "grad", "train"}
+
+
+def test_a_fault_in_a_random_case_is_an_alarm(monkeypatch):
+    fault = Edit("sharnn_py.layers:gelu", "1.702 * x", "1.7 * x")
+    monkeypatch.setattr(faultless, "other_way", lambda draw: [fault])
+    case = judge_faultless(0)
+    assert not case
+    assert "boom_gelu" in case.alarms[0] or "ff.act" in case.alarms[0]
+    found = replace(run(SAMPLE[:1]), cases=[case])
+    assert found.exit_code == 1
+    assert "an alarm in 1 of 1 faultless cases" in verdict(found)
+    assert "1 raised an alarm" in to_markdown(found)
+
+
+@pytest.mark.parametrize("change", HARMLESS, ids=lambda change: change.where)
+def test_another_way_of_computing_is_no_fault(change):
+    """In float64 it changes nothing but the last places."""
+
+    def outputs():
+        found = []
+        for semantics in (JULIA, PAPER):
+            for tied in (True, False):
+                config = Config(vocab=7, emb=6, hidden=12, layers=2, heads=2, tied=tied, semantics=semantics)
+                network = SHARNN(config, torch.Generator().manual_seed(0)).double()
+                tokens = torch.arange(35).reshape(7, 5) * 3 % 7
+                logits, state = network(tokens[:3])
+                logits, _ = network(tokens[3:6], state)
+                loss = model.nll(logits, tokens[4:])
+                found += [logits, loss, *torch.autograd.grad(loss, list(network.parameters()))]
+        return found
+
+    plain = outputs()
+    with planted(change):
+        other = outputs()
+    for a, b in zip(plain, other, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
