@@ -10,20 +10,21 @@ from torch import Tensor
 
 from parity.diagnosis import inputs, transforms
 from parity.diagnosis.here import Here, axis_names
-from parity.diagnosis.interpreter import Interpreter
+from parity.diagnosis.interpreter import Goal, Interpreter
 from parity.diagnosis.kind import Operands, Variant
 from parity.diagnosis.transforms import ENOUGH, HALVES, Transform
 
 
-def generic(machine: Interpreter, site: str, given: Tensor | None) -> Iterator[Variant]:
-    """Every generic variant of the step `site`, likeliest first.
-
-    `given` is what it should reproduce, for numbers to be fitted to; None fits none.
-    """
+def generic(machine: Interpreter, site: str, goal: Goal | None) -> Iterator[Variant]:
+    """Every generic variant of the step `site`, likeliest first; with scales and sums fitted if `goal` is its own."""
     here = Here.of(machine, site)
+    given = goal.tensor if goal is not None and goal.key == site else None
     if here is None or here.result.numel() < transforms.FEW:
         return
     yield from inputs.left_out(here)
+    if machine.is_slow(site):
+        yield from _given_out(here, given)
+        return
     yield from _in_half_precision(here)
     yield from inputs.other_inputs(here)
     yield from inputs.siblings(here)
@@ -44,8 +45,8 @@ def _given_out(here: Here, given: Tensor | None) -> Iterator[Variant]:
     moves = list(transforms.moves(result.shape, axis_names(here.scene, here.site, result.ndim)))
     fits = [] if given is None else list(transforms.fitted(result, given, sizes))
     meaning = f" ({here.kind.factor})" if here.kind.factor else ""
-    functions = list(transforms.functions())
-    for found, words in ((scalings, meaning), (functions, ""), (moves, ""), (fits, meaning)):
+    others = [*transforms.roundings(), *transforms.functions(), *moves]
+    for found, words in ((scalings, meaning), (others, ""), (fits, meaning)):
         for t in found:
             yield Variant(f"gives its result {t.phrase}{words}", "as it is", partial(t.apply, result), t.whole)
     if given is not None:

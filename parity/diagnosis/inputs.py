@@ -16,6 +16,7 @@ from parity.diagnosis.interpreter import attempt
 from parity.diagnosis.kind import Operands, Variant
 from parity.diagnosis.kinds.parameter import PARAMETER
 from parity.diagnosis.match import equals
+from parity.diagnosis.transforms import Transform
 
 SHAPE_KEEPING = ("layer_norm", "activation", "product", "linear")
 """Kinds of steps that may be applied to a tensor once more without changing its shape."""
@@ -97,21 +98,25 @@ def missing(here: Here) -> Iterator[Variant]:
 def transformed(here: Here) -> Iterator[Variant]:
     """One input, or all of a sort, reversed, shifted, transposed, scaled, or put through a function."""
     for role, tensor in here.operands.tensors.items():
-        name = here.name(role)
-        found = list(transforms.moves(tensor.shape, axis_names(here.scene, name, tensor.ndim)))
+        found = list(transforms.moves(tensor.shape, axis_names(here.scene, here.name(role), tensor.ndim)))
         if tensor.is_floating_point():
             found = [*transforms.scalings(here.sizes(tensor)), *transforms.functions(), *found]
-        for t in found:
-            yield here.with_inputs(f"takes {name} {t.phrase}", "as it is", {role: t.apply(tensor)}, t.whole)
+        yield from _through(here, [role], found)
     for roles in groups(here):
-        names = ", ".join(here.name(role) for role in roles)
         shape = here.floats[roles[0]].shape
-        alike = all(here.floats[role].shape == shape for role in roles)
         found = [*transforms.scalings(()), *transforms.functions(), *transforms.roundings()]
-        axes = axis_names(here.scene, here.name(roles[0]), len(shape))
-        for t in (*found, *(transforms.moves(shape, axes) if alike else ())):
-            every = {role: t.apply(here.floats[role]) for role in roles}
-            yield here.with_inputs(f"takes {names} {t.phrase}", "as they are", every, t.whole)
+        if all(here.floats[role].shape == shape for role in roles):
+            found += transforms.moves(shape, axis_names(here.scene, here.name(roles[0]), len(shape)))
+        yield from _through(here, roles, found)
+
+
+def _through(here: Here, roles: list[str], found: list[Transform]) -> Iterator[Variant]:
+    names = ", ".join(here.name(role) for role in roles)
+    otherwise = "as it is" if len(roles) == 1 else "as they are"
+    for t in found:
+        if not t.whole or here.machine.window.open:
+            changed = {role: t.apply(here.operands.tensors[role]) for role in roles}
+            yield here.with_inputs(f"takes {names} {t.phrase}", otherwise, changed)
 
 
 def added_to(here: Here) -> Iterator[Variant]:

@@ -7,13 +7,14 @@ tensor only a window of rows is computed, and of its inputs only what these rows
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from parity.diagnosis.kind import Kind, Operands
 from parity.diagnosis.kinds import KINDS
-from parity.diagnosis.window import Window
+from parity.diagnosis.window import LARGE, Window
 from parity.steps import Scene
 
 UNFIT = (RuntimeError, IndexError, KeyError, ValueError, ZeroDivisionError, OverflowError)
@@ -26,6 +27,14 @@ def attempt(compute: Callable[[], Tensor]) -> Tensor | None:
         return compute()
     except UNFIT:
         return None
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A tensor that variants of a step should lead to, at the step itself or further on."""
+
+    key: str
+    tensor: Tensor
 
 
 class Interpreter:
@@ -109,6 +118,14 @@ class Interpreter:
                     return None
                 changed[key] = computed
         return changed.get(to)
+
+    def is_slow(self, site: str) -> bool:
+        """Whether a step must be run over all of a long sequence, so that it is run few times."""
+        kind = self.kind(site)
+        if kind is None or not kind.causal or not self.window.open:
+            return False
+        inputs = [self.value(key) for key in self.scene.steps[site].inputs.values()]
+        return any(tensor is not None and tensor.ndim == 3 and tensor.numel() > LARGE for tensor in inputs)
 
     def subject(self, key: str) -> Tensor | None:
         """What the subject has for `key`, in the window."""

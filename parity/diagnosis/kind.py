@@ -6,6 +6,7 @@ of it says in words what it does and what the canonical formula does in its plac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -83,6 +84,9 @@ class Knob:
     start: float
     """What the canonical formula has, or near it."""
     compute: Callable[[float], Tensor]
+    low: float = -math.inf
+    high: float = math.inf
+    """What the number may be."""
 
 
 Variants = Callable[[Operands], Iterator[Variant]]

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from parity.diagnosis.inputs import first_word
-from parity.diagnosis.interpreter import Interpreter
+from parity.diagnosis.interpreter import Goal, Interpreter
 from parity.diagnosis.kind import Variant
 
 
-def rewired(machine: Interpreter, site: str, given: Tensor | None) -> Iterator[Variant]:
+def rewired(machine: Interpreter, site: str, goal: Goal | None) -> Iterator[Variant]:
     """Of the target alone, if steps before it are unrecorded: their inputs zeroed or exchanged together."""
-    if site != machine.target or len(machine.sites) < 2:
+    if site != machine.target or len(machine.sites) < 2 or any(map(machine.is_slow, machine.sites)):
         return
     leaves = _leaves(machine)
     groups: dict[str, list[str]] = {}

@@ -11,26 +11,26 @@ from functools import cached_property
 from torch import Tensor
 
 from parity.diagnosis.generic import generic
-from parity.diagnosis.interpreter import UNFIT, Interpreter, attempt
+from parity.diagnosis.interpreter import UNFIT, Goal, Interpreter, attempt
 from parity.diagnosis.kind import Variant
 from parity.diagnosis.match import distance, equals, floor, reproduces, scale, units
-from parity.diagnosis.numbers import numbers
+from parity.diagnosis.numbers import numbers_of_inputs, numbers_of_kind
 from parity.diagnosis.rewired import rewired
 from parity.steps import Scene
 
-Stage = Callable[[Interpreter, str, Tensor | None], Iterator[Variant]]
+Stage = Callable[[Interpreter, str, Goal | None], Iterator[Variant]]
 NEAR = 4.0
 """Units of rounding within which a recorded tensor is as near to one formula as to another."""
 
 
-def by_kind(machine: Interpreter, site: str, given: Tensor | None) -> Iterator[Variant]:
+def by_kind(machine: Interpreter, site: str, goal: Goal | None) -> Iterator[Variant]:
     """The variants that the step's kind knows."""
     kind = machine.kind(site)
     if kind is not None:
         yield from kind.variants(machine.operands(site))
 
 
-STAGES: tuple[Stage, ...] = (by_kind, generic, numbers, rewired)
+STAGES: tuple[Stage, ...] = (by_kind, numbers_of_kind, generic, numbers_of_inputs, rewired)
 """Where variants come from: what the kind knows goes before what may happen to any step, or to several."""
 
 
@@ -113,7 +113,7 @@ class Sides:
         sites = [suspect, *(site for site in reversed(earlier) if site not in self.scene.subject)]
         for stage in stages:
             for site in sites:
-                for variant in self.usable(stage(machine, site, given if site == suspect else None), given):
+                for variant in self.usable(stage(machine, site, Goal(suspect, given)), given):
                     value = attempt(variant.compute)
                     at_suspect = None if value is None else machine.through(site, value, suspect)
                     exact = None if at_suspect is None else self._nearness(at_suspect, suspect, variant.unit)
@@ -137,8 +137,7 @@ class Sides:
 
     def _reference_ways(self, stage: Stage) -> Iterator[Found]:
         for site in reversed(self.machine.sites):
-            fit = self.reference if site == self.key else None
-            for variant in self.usable(stage(self.machine, site, fit), self.reference):
+            for variant in self.usable(stage(self.machine, site, Goal(self.key, self.reference)), self.reference):
                 value = attempt(variant.compute)
                 at_target = None if value is None else self.machine.through(site, value, self.key)
                 if at_target is not None and self.is_recorded(at_target):

@@ -15,6 +15,8 @@ LARGE = 2**17
 """Elements from which on a tensor is looked at through a window."""
 ELEMENTS = 2**15
 """Of a window, about."""
+RECURRENT = 2**13
+"""The same, where every row takes a run over those before it."""
 
 
 class Window:
@@ -36,8 +38,9 @@ class Window:
         if axis is None:
             return
         self.size = reference.shape[axis]
-        self.rows = min(self.size, max(1, ELEMENTS * self.size // reference.numel()))
         causal = self._plan(target, target, axis)
+        elements = RECURRENT if causal else ELEMENTS
+        self.rows = min(self.size, max(1, elements * self.size // reference.numel()))
         self.start = 0 if causal else _first_error(reference, subject, axis, self.size - self.rows)
 
     @property

@@ -96,7 +96,7 @@ def _form(o: Operands) -> Form:
 
 
 def _changes(o: Operands, form: Form) -> Iterator[Change]:
-    yield from _numbers(o, form)
+    yield from _rates(o, form)
     step = int(o.setting("step", 1))
     beta1, beta2 = o.setting("betas", (0.9, 0.999))
     first, second = 1 - beta1**step, 1 - beta2**step
@@ -106,7 +106,6 @@ def _changes(o: Operands, form: Form) -> Iterator[Change]:
         ("corrects the bias of the first moment alone, by 1 - beta^t", "does not", {"corrected": (first, 1.0)}),
         ("corrects the bias of the second moment alone, by 1 - beta^t", "does not", {"corrected": (1.0, second)}),
         ("takes no trust ratio (Adam)", "takes one", {"trust": "one"}),
-        ("takes the floor under the trust ratio always", "the ratio", {"trust": "floor"}),
         ("takes the trust ratio upside down", "|w| / |step|", {"trust": "inverse"}),
         ("limits the trust ratio to 1", "does not", {"trust": "largest"}),
         (
@@ -123,10 +122,12 @@ def _changes(o: Operands, form: Form) -> Iterator[Change]:
     if parts:
         rows.append(("takes a trust ratio for each part of the vector", "one for all", {"by_parts": parts}))
     yield from (Change(*row) for row in rows)
+    yield from _numbers(form)
+    yield Change("takes the floor under the trust ratio always", "the ratio", {"trust": "floor"})
 
 
-def _numbers(o: Operands, form: Form) -> Iterator[Change]:
-    """Settings of other values."""
+def _rates(o: Operands, form: Form) -> Iterator[Change]:
+    """Other learning rates and schedules."""
     factor, lr = o.setting("factor", 1.0), o.setting("lr", 1e-3)
     for words, other in o.setting("other_factors", {}).items():
         says = f"scales its rate by {other:g}, {words}"
@@ -135,6 +136,11 @@ def _numbers(o: Operands, form: Form) -> Iterator[Change]:
         yield Change("does not follow the schedule", f"scales its rate by {factor:g}", {"lr": lr})
     for number in (10.0, 0.1, 2.0, 0.5):
         yield Change(f"takes {number:g} times the learning rate", "the rate itself", {"lr": form.lr * number})
+    yield Change("adds the step", "subtracts it", {"lr": -form.lr})
+
+
+def _numbers(form: Form) -> Iterator[Change]:
+    """Settings of other values."""
     for name, words, values in (
         ("decay", "a weight decay of", DECAYS),
         ("min_trust", "a floor under the trust ratio of", MIN_TRUSTS),

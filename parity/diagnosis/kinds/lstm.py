@@ -10,7 +10,7 @@ of the gates' blocks ("ifco").
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import permutations
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from parity.diagnosis.kind import Change, Kind, Knob, Operands, Variant, vary
 from parity.diagnosis.kinds.activation import FUNCTIONS
-from parity.diagnosis.kinds.recurrent import Weights, follows, read, shared_changes
+from parity.diagnosis.kinds.recurrent import Weights, follows, is_long, read, shared_changes
 
 GATES = "ifco"
 
@@ -61,6 +61,11 @@ class Form:
 
 def compute(o: Operands, form: Form) -> Tensor:
     """(T, B, H), or (B, H) for a state."""
+    return _given_out(_run(o, form), form)
+
+
+def _run(o: Operands, form: Form) -> dict[str, list[Tensor]]:
+    """Every step's h, c and tanh(c), (B, H) each."""
     w = read(o, form.weights)
     width = w.recurrent.shape[-1]
     inputs, recurrent = w.x @ w.inputs.mT, w.recurrent.mT  # (T, B, 4H), (H, 4H)
@@ -80,6 +85,10 @@ def compute(o: Operands, form: Form) -> Tensor:
         h = out * outer(c)
         for name, tensor in (("h", h), ("c", c), ("outer", outer(c))):
             steps[name].append(tensor)
+    return steps
+
+
+def _given_out(steps: Mapping[str, list[Tensor]], form: Form) -> Tensor:
     if form.output == "y":
         return form.weights.in_time(torch.stack(steps[form.gives]))
     return form.weights.in_batch(steps[form.returns or form.output][0 if form.last == "first" else -1])
@@ -102,6 +111,7 @@ def _changes(o: Operands, form: Form) -> Iterator[Change]:
     for order in orders:
         yield Change(f"takes its gates in the order {', '.join(order)}", spelled, {"order": order})
     yield from shared_changes(o, ("h", "c"))
+    yield from _returned(form)
     rest: list[tuple[str, str, dict[str, Any]]] = [
         ("gives out the cell state c", "h", {"gives": "c"}),
         ("gives out tanh(c) before the output gate", "after it", {"gives": "outer"}),
@@ -129,13 +139,6 @@ def _changes(o: Operands, form: Form) -> Iterator[Change]:
         ("has no forget gate", "has one", {"ungated": "f"}),
         ("has no output gate", "has one", {"ungated": "o"}),
     ]
-    if form.output != "y":
-        other = "c" if form.output == "h" else "h"
-        rest[:0] = [
-            (f"returns {other} in place of {form.output}", form.output, {"returns": other}),
-            ("returns the state after the first step", "after the last", {"last": "first"}),
-            ("returns tanh(c) before the output gate", "after it", {"returns": "outer"}),
-        ]
     yield from (Change(*row) for row in rest)
     for order in orders:
         words = f"takes the gates of its {{}} alone in the order {', '.join(order)}"
@@ -144,8 +147,22 @@ def _changes(o: Operands, form: Form) -> Iterator[Change]:
         yield Change(words.format("input weight"), spelled, {"inputs_in": order}, whole=True)
 
 
+def _returned(form: Form) -> Iterator[Change]:
+    """What else may be returned as a state, by the same run."""
+    if form.output == "y":
+        return
+    other = "c" if form.output == "h" else "h"
+    yield Change(f"returns {other} in place of {form.output}", form.output, {"returns": other})
+    yield Change("returns the state after the first step", "after the last", {"last": "first"})
+    yield Change("returns tanh(c) before the output gate", "after it", {"returns": "outer"})
+
+
 def _variants(o: Operands) -> Iterator[Variant]:
     form = _form(o)
+    if form.output != "y" and is_long(o):
+        steps = _run(o, form)
+        yield from vary(lambda _, other: _given_out(steps, other), o, form, _returned(form))
+        return
     yield from vary(compute, o, form, _changes(o, form))
 
 
@@ -155,6 +172,8 @@ def _canonical(o: Operands) -> Tensor:
 
 def _knobs(o: Operands) -> Iterator[Knob]:
     form = _form(o)
+    if form.output != "y" and is_long(o):
+        return
     for says, field in (
         ("adds {} to the forget gate's input", "forget_bias"),
         ("keeps {} of the old cell state beside what the gates make", "forgotten"),

@@ -135,12 +135,12 @@ def _clipped_knobs(o: Operands) -> Iterator[Knob]:
     limit = o.setting("limit", None)
     otherwise = "does not clip" if limit is None else f"to {limit:g}"
     norm = _norm(o)
-    yield Knob("clips the gradient's norm to {}", otherwise, limit or 1.0, lambda other: o["g"] * other / norm)
+    yield Knob("clips the gradient's norm to {}", otherwise, limit or 1.0, lambda other: o["g"] * other / norm, 0.0)
 
 
 def _average_knobs(o: Operands, old: str, new: Tensor) -> Iterator[Knob]:
     beta = o.settings["beta"]
-    yield Knob("takes beta = {}", f"{beta:g}", beta, lambda other: _averaged(o.get(old), new, other))
+    yield Knob("takes beta = {}", f"{beta:g}", beta, lambda other: _averaged(o.get(old), new, other), 0.0, 1.0)
 
 
 CLIPPED = Kind(lambda o: _to(o, o.setting("limit", None), _norm(o)), _clipped_variants, knobs=_clipped_knobs)

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from parity.diagnosis.kind import Change, Operands
 
+LONG = 2**17
+"""Elements of x."""
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -164,6 +167,11 @@ def _state_rows(state: tuple[str, ...]) -> Rows:
             *((f"starts {part} from zeros", f"from {part}", {part: "zeros"}) for part in state),
         ]
     return [*rows, ("starts from the state's negative", "from the state", dict.fromkeys(state, "negative"))]
+
+
+def is_long(o: Operands) -> bool:
+    """Whether one run takes seconds. The last state needs all of it, so then few variants of that are tried."""
+    return o["x"].numel() > LONG
 
 
 def follows(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] | None:

@@ -1,0 +1,219 @@
+"""Loaded parameters and optimiser updates: what is wrong with them is explained, too."""
+
+import math
+
+import pytest
+import torch
+
+from parity.diagnosis import explain
+from parity.diagnosis.interpreter import Interpreter
+from parity.diagnosis.match import distance
+from parity.replay.steps import parameter_step, schedule_factors, update_steps
+from parity.steps import Scene
+from sharnn_py import lamb
+from tests.parity.diagnosed import edit
+
+H = 6
+
+
+def flat_lstm():
+    """Knet's vector of an LSTM's parameters, and what it is made of."""
+    parts = [("weight_ih", (4 * H, H)), ("weight_hh", (4 * H, H)), ("bias_ih", (4 * H,)), ("bias_hh", (4 * H,))]
+    size = sum(math.prod(shape) for _, shape in parts)
+    return torch.randn(size, generator=torch.Generator().manual_seed(0)).reshape(-1, 1, 1), parts
+
+
+def in_parts(change):
+    """A change of the four tensors of the flat vector."""
+
+    def changed(flat):
+        pieces = torch.split(flat.flatten(), [math.prod(shape) for _, shape in flat_lstm()[1]])
+        pieces = [piece.reshape(shape) for piece, (_, shape) in zip(pieces, flat_lstm()[1], strict=True)]
+        return torch.cat([piece.flatten() for piece in change(*pieces)]).reshape(flat.shape)
+
+    return changed
+
+
+def gates(order):
+    return lambda p: torch.cat([p.chunk(4)["ifco".index(gate)] for gate in order])
+
+
+LSTM_FAULTS = [
+    (in_parts(lambda *p: map(gates("icfo"), p)), "gates in the order i, c, f, o; the reference i, f, c, o"),
+    (in_parts(lambda a, b, c, d: (a, b, d, c)), "has bias_ih and bias_hh exchanged"),
+    (in_parts(lambda a, b, c, d: (b, a, c, d)), "has weight_ih and weight_hh exchanged"),
+    (in_parts(lambda a, b, c, d: (a, b, c, 0 * d)), "has its bias_hh changed: it is all zeros"),
+    (in_parts(lambda a, b, c, d: (c, d, a, b)), "parts in the order bias_ih, bias_hh, weight_ih, weight_hh"),
+    (
+        in_parts(lambda a, b, c, d: (a, torch.cat([g.T for g in b.chunk(4)]), c, d)),
+        "has its weight_hh changed: it has every gate's block transposed",
+    ),
+    (lambda flat: flat.half().float(), "rounded to float16"),
+    (lambda flat: flat.flip(0), "reversed along axis 0"),
+]
+
+MATRIX_FAULTS = [
+    (lambda w: w.T, "is transposed"),
+    (torch.ones_like, "is all ones"),
+    (torch.zeros_like, "is all zeros"),
+    (lambda w: w.flip(1), "reversed along axis 1"),
+    (lambda w: torch.cat([w[H // 2 :], w[: H // 2]]), "its rows in 2 blocks in the order 2, 1"),
+    (lambda w: 0.1 * w, "scaled by 0.1"),
+    (lambda w: w.bfloat16().float(), "rounded to bfloat16"),
+    (lambda w: w + 0.25, "with 0.25 added"),
+]
+
+
+def parameter_hint(steps, recorded, key, held):
+    scene = Scene(steps, {k: t.double() for k, t in recorded.items()}, {key: held.double()}, {})
+    (hint,) = explain(scene, key)
+    assert hint.after == 0
+    return hint.says
+
+
+@pytest.mark.parametrize(("change", "expected"), LSTM_FAULTS)
+def test_a_flat_vector_is_explained_part_by_part(change, expected):
+    flat, parts = flat_lstm()
+    steps = {"rnn.w": parameter_step("rnn.w", gates="ifco", parts=parts)}
+    assert expected in parameter_hint(steps, {"rnn.w": flat}, "rnn.w", change(flat))
+
+
+@pytest.mark.parametrize(("change", "expected"), MATRIX_FAULTS)
+def test_a_matrix_is_explained(change, expected):
+    w = torch.randn(H, H, generator=torch.Generator().manual_seed(1))
+    assert expected in parameter_hint({"w": parameter_step("w")}, {"w": w}, "w", change(w))
+
+
+def test_a_matrix_that_was_reshaped_and_not_transposed():
+    w = torch.randn(H, 2 * H, generator=torch.Generator().manual_seed(1))
+    says = parameter_hint({"w": parameter_step("w")}, {"w": w}, "w", w.T.reshape(w.shape))
+    assert "is transposed, but reshaped and not turned" in says
+
+
+def test_a_parameter_taken_for_another_is_named():
+    ih, hh, w = (torch.randn(4 * H, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2, 3))
+    recorded = {"bias_ih": ih, "bias_hh": hh, "w": w}
+    steps = {"bias_ih": parameter_step("bias_ih", gates="ifco", others=["bias_hh"]), "w": parameter_step("w")}
+    assert "has bias_hh in its place" in parameter_hint(steps, recorded, "bias_ih", hh)
+    assert "has bias_hh added to it" in parameter_hint(steps, recorded, "bias_ih", ih + hh)
+    assert "takes w" in parameter_hint(steps, recorded, "bias_ih", w)
+
+
+def test_a_parameter_as_recorded_has_no_hint():
+    flat, parts = flat_lstm()
+    scene = Scene({"w": parameter_step("w", gates="ifco", parts=parts)}, {"w": flat.double()}, {"w": flat.double()}, {})
+    assert explain(scene, "w") == []
+
+
+SETTINGS = {"lr": 0.05, "betas": (0.9, 0.999), "eps": 1e-6, "weight_decay": 0.02, "min_trust": 0.25}
+SCHEDULE = {"total_steps": 8, "warmup": 0.2, "schedule_name": "warmup_cosine"}
+UPDATE = 3
+
+
+def optimiser(w, clip):
+    groups = [{"params": [w], "clip": clip}]
+    return lamb.MinTrustLAMB(groups, **SETTINGS, **SCHEDULE)
+
+
+def update_scene(monkeypatch, plant, key, clip):
+    """The third of three updates, the subject's from the reference's state before it, with a fault in its source."""
+    generator = torch.Generator().manual_seed(0)
+    w = torch.nn.Parameter(torch.randn(5, 4, generator=generator))
+    gradients = [0.3 * torch.randn(5, 4, generator=generator) for _ in range(UPDATE)]
+    rounded = optimiser(w, clip)
+
+    def state(optimizer, parameter, names):
+        held = {"w": parameter.detach(), **{m: optimizer.state[parameter][m] for m in "mv"}}
+        return {name: tensor.double().clone() for name, tensor in zip(names, held.values(), strict=True)}
+
+    for gradient in gradients[:-1]:
+        w.grad = gradient.clone()
+        rounded.step()
+    before = state(rounded, w, ("w", "m", "v"))
+    w.grad = gradients[-1].clone()
+    rounded.step()
+    reference = state(rounded, w, ("w_after", "m_after", "v_after"))
+
+    exact = torch.nn.Parameter(before["w"].clone())
+    subject_optimiser = optimiser(exact, clip)
+    subject_optimiser.state[exact].update(m=before["m"].clone(), v=before["v"].clone())
+    subject_optimiser.param_groups[0]["step"] = UPDATE - 1
+    exact.grad = gradients[-1].double()
+    if plant is not None:
+        edit(monkeypatch, *plant)
+    subject_optimiser.step()
+    subject = state(subject_optimiser, exact, ("w_after", "m_after", "v_after"))
+
+    g = gradients[-1].double()
+    factor, others = schedule_factors("warmup_cosine", UPDATE, 8, 0.2)
+    steps = update_steps(**SETTINGS, step=UPDATE, clip=clip, factor=factor, other_factors=others)
+    joint = {"joint": (g.norm() * 3).reshape(())}
+    extra = {"update": before["w"] - subject["w_after"]}
+    return Scene(steps, {**before, "g": g, key: reference[key]}, {**subject, **joint, **extra}, {})
+
+
+def made(old, new):
+    return lamb.MinTrustLAMB, "_update", (old, new)
+
+
+STEP = 'm / (v.sqrt() + group["eps"])'
+UPDATES = [
+    (made('group["clip"] is not None', "False"), "m_after", 0.25, "does not clip the gradient"),
+    (made('group["clip"])', "1.0)"), "m_after", 0.25, "clips the gradient's norm to 1"),
+    (made('group["clip"])', "0.3)"), "m_after", 0.25, "clips the gradient's norm to 0.3"),
+    (
+        made('clip_to(gradients, group["clip"])', "[g.clamp_(-0.25, 0.25) for g in gradients]"),
+        "m_after",
+        0.25,
+        "every number",
+    ),
+    (made('beta1, beta2 = group["betas"]', "beta1, beta2 = 0.95, 0.999"), "m_after", 0.25, "takes beta = 0.95"),
+    (made('beta1, beta2 = group["betas"]', "beta1, beta2 = 0.87, 0.999"), "m_after", 0.25, "takes beta = 0.87"),
+    (made('beta1, beta2 = group["betas"]', "beta1, beta2 = 0.9, 0.99"), "v_after", 0.25, "takes beta = 0.99"),
+    (made("alpha=1 - beta1", "alpha=1"), "m_after", 0.25, "adds all of the new"),
+    (made("m.mul_(beta1)", "m.zero_()"), "m_after", 0.25, "starts m from zeros"),
+    (made("addcmul_(g, g,", "addcmul_(m, m,"), "v_after", 0.25, "the square of the first moment"),
+    (made("m.mul_(beta1)", "g.sign_(); m.mul_(beta1)"), "m_after", 0.25, "the gradient's signs"),
+    (made(STEP, STEP.replace('group["eps"]', "1e-2")), "w_after", 0.25, "takes eps = 0.01"),
+    (made(STEP, 'm / (v + group["eps"]).sqrt()'), "w_after", 0.25, "adds eps inside the root"),
+    (made(STEP, "m / (v.sqrt() + 0.0123)"), "w_after", 0.25, "takes eps = 0.0123"),
+    (
+        made(STEP, 'm / (1 - beta1 ** group["step"]) / ((v / (1 - beta2 ** group["step"])).sqrt() + group["eps"])'),
+        "w_after",
+        0.25,
+        "corrects the bias of both moments",
+    ),
+    (made('alpha=group["weight_decay"]', "alpha=0"), "w_after", 0.25, "takes a weight decay of 0"),
+    (made('alpha=group["weight_decay"]', "alpha=0.3"), "w_after", 0.25, "takes a weight decay of 0.3"),
+    (made("factor * trust", "factor"), "w_after", 0.25, "takes no trust ratio"),
+    (made("factor * trust", "factor / trust"), "w_after", 0.25, "upside down"),
+    (made(".clamp(max=MAX_WEIGHT_NORM)", ".clamp(max=1.0)"), "w_after", 0.25, "limit of the weight's norm of 1"),
+    (made("w.sub_(", "w.add_("), "w_after", 0.25, "adds the step"),
+    (made('group["lr"] * factor', '2 * group["lr"] * factor'), "w_after", 0.25, "2 times the learning rate"),
+    (made('group["lr"] * factor', '1.3 * group["lr"] * factor'), "w_after", 0.25, "another learning rate or schedule"),
+    (made('group["lr"] * factor', 'group["lr"]'), "w_after", 0.25, "scales its rate by 1,"),
+    (made('group["step"] / self', '(group["step"] - 1) / self'), "w_after", 0.25, "of the update before"),
+]
+
+
+@pytest.mark.parametrize(("plant", "key", "clip", "expected"), UPDATES)
+def test_an_update_is_explained(monkeypatch, plant, key, clip, expected):
+    (hint,) = explain(update_scene(monkeypatch, plant, key, clip), key)
+    assert expected in hint.says
+    assert hint.before > 16 >= hint.after
+
+
+@pytest.mark.parametrize("key", ["m_after", "v_after", "w_after"])
+@pytest.mark.parametrize("clip", [0.25, None])
+def test_an_update_as_recorded_has_no_hint(monkeypatch, key, clip):
+    scene = update_scene(monkeypatch, None, key, clip)
+    assert distance(Interpreter(scene, key).computed(key), scene.subject[key]) < 1e-12
+    assert explain(scene, key) == []
+
+
+def test_factors_of_the_schedule():
+    factor, others = schedule_factors("warmup_linear", 3, 10, 0.2)
+    assert factor == pytest.approx(0.7)
+    assert others["the schedule's of the update before"] == pytest.approx(0.8)
+    assert others["as in the warm-up"] == pytest.approx(1.5)
+    assert schedule_factors("warmup_linear", 3, None, 0.2) == (1.0, {})
