@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity.mutants.mutant import JULIA_1, JULIA_2, PAPER_1, PAPER_2, Mutant
+from parity.mutants.mutant import JULIA_1, JULIA_2, PAPER_1, PAPER_2, PAPER_INSIDE, Mutant
 from parity.mutants.plant import Edit
 
 PLACE = "gradients"
@@ -82,6 +82,11 @@ MUTANTS = [
         "booms-gradient-halved", PLACE, "half as much as should flows back through the Boom",
         JULIA_1, "backward/1/blocks.1.out", r"\b0\.5 times",
         _in_block("self.dropout(self.boom(x, note))", "0.5 * (b := self.boom(x, note)) + 0.5 * b.detach()"),
+    ),
+    Mutant(
+        "gelus-gradient-halved", PLACE, "half as much as should flows back through gelu; gradients inside are recorded",
+        PAPER_INSIDE, "backward/1/blocks.1.ff.act", r"\b0\.5 times",
+        Edit("sharnn_py.layers:Boom.forward", "gelu(x))", "0.5 * gelu(x) + 0.5 * gelu(x).detach())"),
     ),
     Mutant(
         "deviation-of-a-norm-detached", PLACE, "norms let gradients through as if their deviation were constant",

@@ -7,7 +7,7 @@ trust of the LSTM's joint norm is below the floor in every recording, as is that
 
 from __future__ import annotations
 
-from parity.mutants.mutant import JULIA_1, JULIA_2, JULIA_COSINE, JULIA_LINEAR, PAPER_LAMB, Mutant
+from parity.mutants.mutant import JULIA_1, JULIA_COSINE, JULIA_LINEAR, PAPER_LAMB, Mutant
 from parity.mutants.plant import Edit, Value
 
 PLACE = "optimiser"
@@ -57,12 +57,12 @@ MUTANTS = [
     ),
     Mutant(
         "second-beta-0.99", "moments", "beta2 is 0.99",
-        JULIA_2, "train/1/scndm/encoder.w", r"0\.99\b",
+        JULIA_1, "train/1/scndm/encoder.w", r"0\.99\b",
         _update('beta1, beta2 = group["betas"]', "beta1, beta2 = 0.9, 0.99"),
     ),
     Mutant(
         "betas-exchanged", "moments", "beta1 and beta2 change places",
-        JULIA_2, "train/1/fstm/encoder.w", r"betas?.*exchang|exchang.*beta|0\.999",
+        JULIA_1, "train/1/fstm/encoder.w", r"betas?.*exchang|exchang.*beta|0\.999",
         _update("beta1, beta2 =", "beta2, beta1 ="),
     ),
     Mutant(
@@ -79,7 +79,7 @@ MUTANTS = [
     ),
     Mutant(
         "bias-correction", "step", "moments are corrected for their bias, as Adam's are",
-        JULIA_2, "train/1/param/encoder.w", r"bias",
+        JULIA_1, "train/1/param/encoder.w", r"bias",
         _update(
             'm / (v.sqrt() + group["eps"])',
             'm / (1 - beta1 ** group["step"]) / ((v / (1 - beta2 ** group["step"])).sqrt() + group["eps"])',
@@ -108,7 +108,7 @@ MUTANTS = [
     ),
     Mutant(
         "trust-without-floor", "trust", "there is no floor under the trust ratio",
-        JULIA_2, "train/1/param/encoder.w", r"floor|lower|least|min",
+        JULIA_1, "train/1/param/encoder.w", r"floor|lower|least|min",
         _update('trust.clamp(min=group["min_trust"])', "trust"),
     ),
     Mutant(

@@ -50,10 +50,12 @@ Change = Edit | Value
 
 @contextmanager
 def planted(*changes: Change) -> Iterator[None]:
-    """Inside, the port has these changes, at most one of them in a function; afterwards it is as it was.
+    """Inside, the port has these changes; afterwards it is as it was.
 
-    Raises `PlantError` for a change whose place is not there, or no longer reads as it says.
+    Raises `PlantError` for a change whose place is not there or no longer reads as it says, and for two in one place.
     """
+    if len({change.where for change in changes}) < len(changes):
+        raise PlantError(f"of {[change.where for change in changes]} some are the same place")
     with ExitStack() as undo:
         for change in changes:
             if isinstance(change, Edit):

@@ -122,6 +122,11 @@ def test_a_change_that_does_not_fit_the_port_is_an_error(change, words):
         pass
 
 
+def test_two_changes_of_one_function_are_an_error():
+    with pytest.raises(PlantError, match="some are the same place"), planted(HARMLESS[0], HARMLESS[1]):
+        pass
+
+
 def test_a_mutant_that_does_nothing_is_not_caught_and_fails_the_run():
     outcome = plant(NOTHING)
     assert not outcome
