@@ -34,7 +34,15 @@ def generic(machine: Interpreter, site: str, goal: Goal | None) -> Iterator[Vari
     yield from inputs.transformed(here)
     yield from inputs.added_to(here)
     yield from inputs.applied_first(here)
-    yield from inputs.own_parameters(here)
+    yield from inputs.own_parameter(here)
+
+
+def own_parameters(machine: Interpreter, site: str, goal: Goal | None) -> Iterator[Variant]:
+    """The step `site` with all of the subject's parameters that differ, where nothing tells more of them."""
+    here = Here.of(machine, site)
+    held = {} if here is None else inputs.held_otherwise(here)
+    if here is not None and len(held) > 1:
+        yield here.with_inputs(f"holds other {', '.join(map(here.name, held))}", "those recorded", held)
 
 
 def _given_out(here: Here, given: Tensor | None) -> Iterator[Variant]:

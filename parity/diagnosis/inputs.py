@@ -155,8 +155,8 @@ def _with_one(here: Here, role: str, made: partial[Tensor]) -> Tensor:
     return here.kind.compute(here.operands.having(**{role: made()}))
 
 
-def own_parameters(here: Here) -> Iterator[Variant]:
-    """What the subject itself holds where the reference has something else, and what that is of it, if it is plain."""
+def held_otherwise(here: Here) -> dict[str, Tensor]:
+    """By role, what the subject itself holds where the reference has something else."""
     found: dict[str, Tensor] = {}
     for role in here.leaves:
         held = here.scene.subject.get(here.name(role))
@@ -164,12 +164,14 @@ def own_parameters(here: Here) -> Iterator[Variant]:
             held = here.machine.window.as_input(here.site, role, held).to(torch.float64)
             if not torch.equal(held, here.floats[role]):
                 found[role] = held
-    for role, held in found.items():
+    return found
+
+
+def own_parameter(here: Here) -> Iterator[Variant]:
+    """One parameter as the subject holds it, and what that is of the recorded one, if it is plain."""
+    for role, held in held_otherwise(here).items():
         says = f"holds another {here.name(role)}{_of_recorded(here.floats[role], held)}"
         yield here.with_inputs(says, "the one recorded", {role: held})
-    if len(found) > 1:
-        names = ", ".join(here.name(role) for role in found)
-        yield here.with_inputs(f"holds other {names}", "those recorded", found)
 
 
 def _of_recorded(recorded: Tensor, held: Tensor) -> str:

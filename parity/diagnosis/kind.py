@@ -103,6 +103,11 @@ def nothing_follows(settings: Mapping[str, Any], axis: int) -> Mapping[str, int]
     return None
 
 
+def no_variants(operands: Operands) -> Iterator[Variant]:
+    """`Kind.rarely` where there are none."""
+    return iter(())
+
+
 def no_knobs(operands: Operands) -> Iterator[Knob]:
     """`Kind.knobs` of a formula without numbers."""
     return iter(())
@@ -121,6 +126,8 @@ class Kind:
     alone the same rows of the output come from, other inputs being needed whole; None if there is no such axis."""
     knobs: Callable[[Operands], Iterator[Knob]] = no_knobs
     """The formula's numbers."""
+    rarely: Variants = no_variants
+    """Formulas that are tried last, after what may happen to any step: two mistakes at once."""
     factor: str = ""
     """What a factor on the result amounts to, if it is more than that."""
     causal: bool = False

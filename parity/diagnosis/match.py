@@ -60,6 +60,9 @@ def equals(computed: Tensor, given: Tensor, unit: float = 0.0) -> bool:
     of a half precision in which all its numbers are."""
     if unit:
         return _representable(given, unit) and distance(computed, given) <= 8 * unit * scale(given)
+    nowhere = computed.isnan() & given.isnan() if computed.shape == given.shape else torch.zeros(())
+    if nowhere.any() and not nowhere.all():  # a formula that divides by zero does so at the same places
+        computed, given = (torch.where(nowhere, 0.0, x) for x in (computed, given))
     return distance(computed, given) <= TIGHT * scale(given)
 
 

@@ -7,7 +7,6 @@ shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -17,7 +16,7 @@ from parity.diagnosis.here import axis_names
 from parity.diagnosis.interpreter import attempt
 from parity.diagnosis.match import distance, equals, reproduces
 from parity.diagnosis.part import Part
-from parity.diagnosis.sides import STAGES, Found, Sides, Stage
+from parity.diagnosis.sides import STAGES, Found, Sides
 from parity.diagnosis.transforms import ENOUGH, fitted, moves, scalings
 from parity.results import Hint
 from parity.steps import Scene
@@ -36,23 +35,20 @@ def explain(scene: Scene, key: str) -> list[Hint]:
     if sides.before <= sides.tolerance:
         return []
     canonical = sides.machine.computed(key) if sides.error > sides.tolerance else None
-    if canonical is not None:
-        for stages in (STAGES[:1], STAGES):
-            hints = _two_sided(sides, canonical, stages)
-            if hints:
-                return hints
-    return _turned(sides) or ([] if canonical is None else _in_part(sides, canonical))
+    if canonical is None:
+        return _turned(sides)
+    return _two_sided(sides, canonical) or _turned(sides) or _in_part(sides, canonical)
 
 
-def _two_sided(sides: Sides, canonical: Tensor, stages: Sequence[Stage]) -> list[Hint]:
+def _two_sided(sides: Sides, canonical: Tensor) -> list[Hint]:
     own = Found(sides.key, None, canonical)
     if sides.is_subject(canonical):
         subject: Found | None = own
     else:
-        subject = sides.subject_way(stages)
+        subject = sides.subject_way()
     if subject is None:
         return []
-    reference = own if sides.is_recorded(canonical) else sides.reference_way(stages)
+    reference = own if sides.is_recorded(canonical) else sides.reference_way()
     if reference is None or (reference.variant is None and subject.variant is None):
         return []
     after = sides.units(distance(reference.value, sides.reference))

@@ -4,13 +4,13 @@ was recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from torch import Tensor
 
-from parity.diagnosis.generic import generic
+from parity.diagnosis.generic import generic, own_parameters
 from parity.diagnosis.interpreter import UNFIT, Goal, Interpreter, attempt
 from parity.diagnosis.kind import Variant
 from parity.diagnosis.match import distance, equals, floor, reproduces, scale, units
@@ -30,7 +30,22 @@ def by_kind(machine: Interpreter, site: str, goal: Goal | None) -> Iterator[Vari
         yield from kind.variants(machine.operands(site))
 
 
-STAGES: tuple[Stage, ...] = (by_kind, numbers_of_kind, generic, numbers_of_inputs, rewired)
+def by_kind_rarely(machine: Interpreter, site: str, goal: Goal | None) -> Iterator[Variant]:
+    """The variants of the step's kind that make two mistakes at once."""
+    kind = machine.kind(site)
+    if kind is not None:
+        yield from kind.rarely(machine.operands(site))
+
+
+STAGES: tuple[Stage, ...] = (
+    by_kind,
+    numbers_of_kind,
+    generic,
+    numbers_of_inputs,
+    rewired,
+    by_kind_rarely,
+    own_parameters,
+)
 """Where variants come from: what the kind knows goes before what may happen to any step, or to several."""
 
 
@@ -96,22 +111,22 @@ class Sides:
                     return site
         return self.key
 
-    def subject_way(self, stages: Sequence[Stage]) -> Found | None:
+    def subject_way(self) -> Found | None:
         """The first variant that is the subject's tensor exactly, else the first within rounding."""
         near = None
-        for exact, way in self._subject_ways(stages):
+        for exact, way in self._subject_ways():
             if exact:
                 return way
             near = near or way
         return near
 
-    def _subject_ways(self, stages: Sequence[Stage]) -> Iterator[tuple[bool, Found]]:
+    def _subject_ways(self) -> Iterator[tuple[bool, Found]]:
         suspect, machine = self.suspect, self.machine
         given = self.subject_of(suspect)
         # Steps before it that the subject shows nothing of may be what departs.
         earlier = machine.sites[: machine.sites.index(suspect)]
         sites = [suspect, *(site for site in reversed(earlier) if site not in self.scene.subject)]
-        for stage in stages:
+        for stage in STAGES:
             for site in sites:
                 for variant in self.usable(stage(machine, site, Goal(suspect, given)), given):
                     value = attempt(variant.compute)
@@ -125,9 +140,9 @@ class Sides:
                     if at_target is not None and self.is_subject(at_target):
                         yield exact, Found(site, variant, at_target)
 
-    def reference_way(self, stages: Sequence[Stage]) -> Found | None:
+    def reference_way(self) -> Found | None:
         """The first variant that is about as near to the reference as the nearest: rounding hides which is nearer."""
-        for stage in stages:
+        for stage in STAGES:
             ways = [(self.units(distance(way.value, self.reference)), way) for way in self._reference_ways(stage)]
             nearest = min((distant for distant, _ in ways), default=0.0)
             for distant, way in ways:

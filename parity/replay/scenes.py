@@ -11,8 +11,8 @@ from torch import Tensor
 from parity.recording import Recording
 from parity.replay.model import gradients
 from parity.replay.port import Port, build
-from parity.replay.steps import Part, parameter_step, schedule_factors, update_steps
 from parity.replay.training import MOMENTS, optimizer_of, take_over
+from parity.replay.update_steps import Part, parameter_step, schedule_factors, update_steps
 from parity.steps import Scene, Step
 from parity.subject import Precision
 from sharnn_py.config import Semantics

@@ -8,7 +8,7 @@ import torch
 from parity.diagnosis import explain
 from parity.diagnosis.interpreter import Interpreter
 from parity.diagnosis.match import distance
-from parity.replay.steps import parameter_step, schedule_factors, update_steps
+from parity.replay.update_steps import parameter_step, schedule_factors, update_steps
 from parity.steps import Scene
 from sharnn_py import lamb
 from tests.parity.diagnosed import edit

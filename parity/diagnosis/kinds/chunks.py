@@ -69,6 +69,10 @@ RULES: dict[str, tuple[str, Rule]] = {
         "takes the totals of the chunks last to first, before the zeros",
         lambda x, w: _totals(_chunks(x, w).flip(-2)),
     ),
+    "all": (
+        "gives the total of all chunks in every output",
+        lambda x, w: _chunks(x, w).sum((-2, -1))[..., None].expand(*x.shape[:-1], w),
+    ),
     "product": ("multiplies the chunks element by element", lambda x, w: _chunks(x, w).prod(-2)),
     "largest": ("takes the largest of the chunks element by element", lambda x, w: _chunks(x, w).amax(-2)),
     "without last": ("leaves the last chunk out", lambda x, w: _chunks(x, w)[..., :-1, :].sum(-2)),

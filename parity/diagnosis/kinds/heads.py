@@ -48,13 +48,12 @@ def _reversed(x: Tensor, heads: int) -> Tensor:
     return _contiguous(x, heads).flip(1)
 
 
-SPLITS: list[tuple[str, Split]] = [
-    ("gives head a the features a, a + heads, ... (interleaved)", _interleaved),
-    ("reads (T, B, H) as (B, heads, T, d) without moving axes", _viewed),
-    ("takes batch and heads for each other", _of_batch),
-    ("takes the heads in reverse", _reversed),
+SPLITS: list[tuple[str, str, Split]] = [
+    ("gives head a the features a, a + heads, ... (interleaved)", "d neighbouring ones", _interleaved),
+    ("reads (T, B, H) as (B, heads, T, d) without moving axes", "moves them", _viewed),
+    ("takes batch and heads for each other", "does not", _of_batch),
+    ("takes the heads in reverse", "in order", _reversed),
 ]
-OWN = "gives it d neighbouring ones"
 
 
 def _products(q: Tensor, k: Tensor) -> Tensor:
@@ -70,14 +69,13 @@ def _qk_variants(o: Operands) -> Iterator[Variant]:
     heads, q, k = o.setting("heads", 1), o["q"], o["k"]
     (steps, batch, width), keys = o.shape("q"), o.shape("k")[0]
     split_q, split_k = _contiguous(q, heads), _contiguous(k, heads)
-    for says, split in SPLITS:
-        yield Variant(says, OWN, partial(lambda split: _products(split(q, heads), split(k, heads)), split), whole=True)
-        yield Variant(
-            f"{says} for queries alone", OWN, partial(lambda split: _products(split(q, heads), split_k), split), True
-        )
-        yield Variant(
-            f"{says} for keys alone", OWN, partial(lambda split: _products(split_q, split(k, heads)), split), True
-        )
+    for says, otherwise, split in SPLITS:
+        other_q, other_k = partial(split, q, heads), partial(split, k, heads)
+        both = partial(lambda q, k: _products(q(), k()), other_q, other_k)
+        yield Variant(says, otherwise, both, whole=True)
+        of_q, of_k = f"{says} for queries alone", f"{says} for keys alone"
+        yield Variant(of_q, otherwise, partial(lambda q: _products(q(), split_k), other_q), whole=True)
+        yield Variant(of_k, otherwise, partial(lambda k: _products(split_q, k()), other_k), whole=True)
     sizes = {"head": width // heads, "emb": width, "T": steps, "K": keys, "heads": heads, "B": batch}
     for n in dict.fromkeys(n for n in sizes.values() if n > 1):
         says = f"divides the products by sqrt({n})"
@@ -107,9 +105,9 @@ def _mix_variants(o: Operands) -> Iterator[Variant]:
         yield Variant(
             f"mixes {taken}", o.keys.get("values", "the values"), lambda: weights @ _contiguous(o["keys"], heads)
         )
-    for says, other in SPLITS:
+    for says, otherwise, other in SPLITS:
         yield Variant(
-            f"{says} for values", OWN, partial(lambda other: weights @ other(values, heads), other), whole=True
+            f"{says} for values", otherwise, partial(lambda other: weights @ other(values, heads), other), whole=True
         )
     yield Variant("takes the values in reverse", "in order", lambda: weights @ split.flip(-2))
     yield Variant("mixes all values alike", "by the weights", lambda: split.mean(-2, keepdim=True).expand_as(_mix(o)))

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import permutations
+from itertools import permutations, product
 from typing import Any
 
 import torch
@@ -24,6 +24,8 @@ from parity.diagnosis.kinds.activation import FUNCTIONS
 from parity.diagnosis.kinds.recurrent import Weights, follows, is_long, read, shared_changes
 
 GATES = "ifco"
+RETURNED = {"first": 0, "last but one": -2, "last": -1}
+"""The steps that a returned state may be of."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def _run(o: Operands, form: Form) -> dict[str, list[Tensor]]:
 def _given_out(steps: Mapping[str, list[Tensor]], form: Form) -> Tensor:
     if form.output == "y":
         return form.weights.in_time(torch.stack(steps[form.gives]))
-    return form.weights.in_batch(steps[form.returns or form.output][0 if form.last == "first" else -1])
+    return form.weights.in_batch(steps[form.returns or form.output][RETURNED[form.last]])
 
 
 def _ordered(blocks: Tensor, order: str, width: int) -> Tensor:
@@ -107,7 +109,7 @@ def _form(o: Operands) -> Form:
 
 def _changes(o: Operands, form: Form) -> Iterator[Change]:
     spelled = ", ".join(form.order)
-    orders = ["".join(order) for order in permutations(GATES) if "".join(order) != form.order]
+    orders = _other_orders(form)
     for order in orders:
         yield Change(f"takes its gates in the order {', '.join(order)}", spelled, {"order": order})
     yield from shared_changes(o, ("h", "c"))
@@ -147,6 +149,25 @@ def _changes(o: Operands, form: Form) -> Iterator[Change]:
         yield Change(words.format("input weight"), spelled, {"inputs_in": order}, whole=True)
 
 
+def _rarely(o: Operands) -> Iterator[Variant]:
+    """Another order of the gates, and another mistake besides: what a port from another library makes at once."""
+    form = _form(o)
+    if not is_long(o):
+        yield from vary(compute, o, form, _orders_and_more(o, form))
+
+
+def _orders_and_more(o: Operands, form: Form) -> Iterator[Change]:
+    for order, other in product(_other_orders(form), list(shared_changes(o, ("h", "c")))):
+        says = f"takes its gates in the order {', '.join(order)} and {other.says}"
+        otherwise = f"{', '.join(form.order)} and {other.otherwise}"
+        yield Change(says, otherwise, {"order": order, **other.fields}, whole=True)
+
+
+def _other_orders(form: Form) -> list[str]:
+    orders = ("".join(order) for order in permutations(GATES))
+    return [order for order in orders if order != form.order]
+
+
 def _returned(form: Form) -> Iterator[Change]:
     """What else may be returned as a state, by the same run."""
     if form.output == "y":
@@ -154,6 +175,7 @@ def _returned(form: Form) -> Iterator[Change]:
     other = "c" if form.output == "h" else "h"
     yield Change(f"returns {other} in place of {form.output}", form.output, {"returns": other})
     yield Change("returns the state after the first step", "after the last", {"last": "first"})
+    yield Change("returns the state before the last step", "after it", {"last": "last but one"})
     yield Change("returns tanh(c) before the output gate", "after it", {"returns": "outer"})
 
 
@@ -181,4 +203,4 @@ def _knobs(o: Operands) -> Iterator[Knob]:
         yield Knob(says, "does not", 0.0, partial(lambda field, x: compute(o, replace(form, **{field: x})), field))
 
 
-LSTM = Kind(_canonical, _variants, follows, _knobs, causal=True)
+LSTM = Kind(_canonical, _variants, follows, _knobs, _rarely, causal=True)

@@ -3,7 +3,7 @@
 `concat`: first, then second, (M, ...) and (T, ...) -> (M + T, ...). `last_rows`: the last `rows` of x. `drop_rows`: x
 without its first `rows`, a number or a function of every input's length by role. `carried`: x, what goes on to the
 next segment; the role `exchanged` is what may be carried in its place by mistake, `before` the state that came in,
-`whole` the rows that x was cut from.
+`whole` the rows that x was cut from, `steps` the rows that x is the last of.
 """
 
 from __future__ import annotations
@@ -134,6 +134,11 @@ def _carried_variants(o: Operands) -> Iterator[Variant]:
         yield Variant("carries the new rows alone on", own, lambda: o["new"].clone())
         if "before" in o:
             yield Variant("carries on the new rows before the old", own, lambda: _joined(o["new"], o["before"]))
+    if "steps" in o:
+        steps, name = o["steps"], o.keys.get("steps", "every step's")
+        for words, row in (("first", 0), ("last but one", -2), ("second", 1)):
+            yield Variant(f"carries the {words} of {name} on", "the last", partial(lambda row: steps[row], row))
+        yield Variant(f"carries the mean of {name} on", "the last", lambda: steps.mean(0))
     yield Variant("carries no rows on", own, lambda: x[:0])
 
 

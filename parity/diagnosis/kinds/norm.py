@@ -98,8 +98,12 @@ def _deviations(form: Form, n: int) -> Iterator[Change]:
         ]
         says, otherwise = [d[1] for d in differs if d[0]], [d[2] for d in differs if d[0]]
         fields = {"unbiased": unbiased, "eps_outside": outside, "eps": eps}
-        found.append((len(says), Change(" and ".join(says), " and ".join(otherwise), fields)))
+        found.append((len(says), Change(_joined(says), _joined(otherwise), fields)))
     yield from (change for count, change in sorted(found, key=lambda f: f[0]) if count)
+
+
+def _joined(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _changes(o: Operands, form: Form) -> Iterator[Change]:
