@@ -10,10 +10,10 @@ import numpy as np
 from onnxruntime import InferenceSession, OrtValue
 
 from export.errors import ExportError
-from sharnn_py.freed import return_freed_memory
 from export.manifest import SERVING, Manifest
 from export.providers import Provider, open_session
 from sharnn_py.config import Config
+from sharnn_py.freed import return_freed_memory
 
 Precision = Literal["exported", "int8"]
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from export.carried import Carried, Layers, check_layers, zeros
-from sharnn_py.freed import return_freed_memory
 from export.graphs import Graphs, Precision
 from export.mask import segment_mask
 from export.providers import Provider
 from export.ring import Slots, bucket
 from export.stepping import Stepping
 from sharnn_py.files import write_bytes
+from sharnn_py.freed import return_freed_memory
 from sharnn_py.memory import most_keys_of_a_step
 from sharnn_py.session import Session as BaseSession
 from sharnn_py.session import at_least

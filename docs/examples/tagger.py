@@ -10,6 +10,8 @@ from julia_bridge import Worker, ensure
 
 
 class Tagger(nn.Module):
+    """What the Julia model was ported to."""
+
     def __init__(self):
         super().__init__()
         self.rnn = nn.RNN(4, 8)
