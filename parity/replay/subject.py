@@ -109,6 +109,13 @@ def _key(recording: Recording, name: str) -> str:
         return f"after.blocks.{int(number) - first_block(recording.program)}.{kind}"
     if group != "eval":
         return ""
+    if inner in CUT and config.attention_layers:
+        return f"blocks.{config.attention_layers[0]}.memory_in"
     inner = inner.removesuffix(".size")
-    table = {theirs: ours for ours, (theirs, _) in intermediates(recording.program, config).items()}
+    steps = segment_steps(config)
+    table = {theirs: ours for ours, (theirs, _) in intermediates(recording.program, config).items() if ours in steps}
     return table.get(inner, inner if inner == "loss" else "")
+
+
+CUT = ("maxmem", "mem_start_idx")
+"""What SHA-RNN.jl computes for the cut of its memories: where it is wrong, the memory tells how."""
