@@ -95,11 +95,12 @@ def measure_rounded(
     *,
     unit: float = UNIT[torch.float32],
     time_axis: int | None = None,
+    least: float = 0.0,
 ) -> Measure:
     """Agreement within float32 rounding, by `parity.tolerance`.
 
-    `truth` is the float64 port's, `runs` the float32 port's, the plain run first. Infinities must stand at the same
-    places; a NaN on either side never agrees.
+    `truth` is the float64 port's, `runs` the float32 port's, the plain run first; `least` is what rounding is known to
+    be at least. Infinities must stand at the same places; a NaN on either side never agrees.
     """
     if tuple(recorded.shape) != tuple(truth.shape):
         return Measure(False, _shapes(recorded, truth))
@@ -115,7 +116,8 @@ def measure_rounded(
         return Measure(False, problem, worst=worst)
 
     distance = torch.where(finite, recorded - truth, 0.0).abs()
-    rounding = max(float(torch.where(finite, r.to(torch.float64) - truth, 0.0).abs().max()) for r in runs)
+    moves = [torch.where(finite, r.to(torch.float64) - truth, 0.0).abs().max() for r in runs]
+    rounding = float(torch.stack(moves).max().clamp(min=least))  # a NaN stays one, and agrees with nothing
     scale = float(torch.where(finite, truth, 0.0).abs().max())
     error, tolerance = float(distance.max()), allowed(rounding, scale, unit)
     index = tuple(int(i) for i in torch.unravel_index(distance.argmax(), distance.shape))

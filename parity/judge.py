@@ -87,10 +87,21 @@ def _measured(recording: Recording, truth: Item, rounded: list[Item]) -> Measure
         measure = measure_exact(recorded, rounded[0].tensor)
     else:
         runs = [item.tensor for item in rounded]
-        measure = measure_rounded(recorded, truth.tensor, runs, time_axis=truth.time_axis)
+        measure = measure_rounded(recorded, truth.tensor, runs, time_axis=truth.time_axis, least=_moved(truth, rounded))
     if truth.problem or any(item.problem for item in rounded):
         measure = replace(measure, agrees=False, problem=truth.problem or rounded[0].problem)
-    return Measured(replace(truth, tensor=torch.empty(0)), measure, tuple(recorded.shape))
+    return Measured(replace(truth, tensor=torch.empty(0), norm_of=None), measure, tuple(recorded.shape))
+
+
+def _moved(truth: Item, rounded: list[Item]) -> float:
+    """How far float32 moves the tensor that a norm is of, and so may move the norm; 0 of anything else.
+
+    A norm is one number, of which four runs may all happen to hit the truth.
+    """
+    if truth.norm_of is None:
+        return 0.0
+    moves = [item.norm_of.to(torch.float64) - truth.norm_of for item in rounded if item.norm_of is not None]
+    return max(float(torch.linalg.vector_norm(move)) for move in moves)
 
 
 def missing(recording: Recording, item: Item) -> str:

@@ -50,6 +50,8 @@ class Item:
     wrong by itself only if nothing before it is."""
     problem: str = ""
     """What is wrong with it whatever its numbers are."""
+    norm_of: Tensor | None = None
+    """Of a norm: the tensor it is taken of. What rounding does to that, at worst, is done to the norm."""
 
     @property
     def reference(self) -> str:

@@ -61,6 +61,8 @@ class Segment:
         self.table = intermediates(port.program, port.config)
         self.carried: State | None = None
         """What the next segment starts from."""
+        self.reached: set[str] = set()
+        """The tensors to which a gradient has come back."""
 
     def produce(self, emit: Callable[[Item], None]) -> None:
         """Emit every tensor of the segment."""
@@ -91,6 +93,8 @@ class Segment:
             emit(item)
         if with_gradients:
             for item in _gradients(port, self.segment, loss, embedded[0], after):
+                emit(item)
+            for item in self._unreached():
                 emit(item)
         self.carried = self.as_recorded(after) if port.precision.forced else after
 
@@ -146,10 +150,20 @@ class Segment:
         where = f"{self._where(name)}, gradient of the loss there"
 
         def hook(gradient: Tensor) -> Tensor:
+            self.reached.add(name)
             emit(Item(f"agrad/{self.segment}/{recorded}", layout.to_recorded(gradient.detach()), where))
             return self._replaced(gradient, self.recorded(name, "agrad"), f"agrad {name}")
 
         tensor.register_hook(hook)  # type: ignore[no-untyped-call]
+
+    def _unreached(self) -> Iterator[Item]:
+        """Zeros for the tensors to which no gradient came back, though one was recorded."""
+        for name, (recorded, _) in self.table.items():
+            reference = self.port.recording.tensors.get(f"agrad/{self.segment}/{recorded}")
+            if reference is not None and name not in self.reached:
+                where = f"{self._where(name)}, gradient of the loss there: none came back"
+                zeros = torch.zeros(reference.shape, dtype=self.port.precision.dtype)
+                yield Item(f"agrad/{self.segment}/{recorded}", zeros, where)
 
     def _carried(self, after: State) -> Iterator[Item]:
         """The state that was returned, against the last of what was recorded inside the segment."""
@@ -236,8 +250,8 @@ def _gradients(port: Port, segment: int, loss: Tensor, embedded: Tensor, state: 
         if port.program == "julia":
             # The gradient of a sparse embedding is a list with one entry a token, and Knet takes the norm of that.
             sparse = name == "encoder.w" and name in unclipped
-            norm = joint_norm([per_token if sparse else gradient]).reshape(1)
-            yield Item(f"gradnorm/{segment}/{name}", norm, where, whole=True)
+            of = per_token if sparse else gradient
+            yield Item(f"gradnorm/{segment}/{name}", joint_norm([of]).reshape(1), where, whole=True, norm_of=of)
             if name in unclipped:
                 flag = torch.ones(1, dtype=torch.int32)
                 yield Item(f"gradissparse/{segment}/{name}", flag, where, exact=True)

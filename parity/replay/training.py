@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from parity.recording import Recording
@@ -104,7 +105,8 @@ def _update(port: Port, optimizer: MinTrustLAMB, update: int, loss: Tensor, ours
         if port.precision.forced:
             ours = {**ours, **_recorded(port, f"{prefix}grad/")}
     else:
-        yield Item(f"{prefix}grad_norm_before_clip", joint_norm(ours.values()), place, whole=True)
+        of = torch.cat([gradient.flatten() for gradient in ours.values()])
+        yield Item(f"{prefix}grad_norm_before_clip", joint_norm([of]), place, whole=True, norm_of=of)
     for name, gradient in ours.items():
         parameters[name].grad = gradient.clone()
     optimizer.step()
