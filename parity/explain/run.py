@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from julia_bridge import Worker, ensure
 from julia_bridge.model import Source
 from julia_bridge.upstream import UpstreamError, model_source
@@ -17,6 +15,7 @@ from parity.errors import RecordingError, UsageError
 from parity.explain import as_run, ends, forward
 from parity.explain.recorded import RecordedRun, why_not
 from parity.explain.results import AS_RUN, Case, Explanation
+from parity.holding import one_thread
 from parity.ledger import Ledger, load
 from parity.recording import PACKAGED, Recording, discover
 from sharnn_py.errors import InputError, SharnnError
@@ -54,7 +53,7 @@ def explain(
     start = time.perf_counter()
     ledger = ledger or load()
     chosen, skipped = _choose(discover(references or PACKAGED), names, references is None)
-    with _one_thread(), _julia(live and any(r.program == "paper" for r in chosen), say) as julia:
+    with one_thread(), _julia(live and any(r.program == "paper" for r in chosen), say) as julia:
         cases: list[Case] = []
         for recording in chosen:
             say(f"explaining {recording.name}")
@@ -97,17 +96,6 @@ def _or_stopped(name: str, explained: Callable[[], Case]) -> Case:
         if isinstance(error, SharnnError) and not isinstance(error, InputError):
             raise
         return Case.stopped(name, error)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Small tensors want no more, and the numbers do not hang on how many there are."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextmanager
