@@ -135,3 +135,13 @@ def test_what_is_right_is_left_alone_whatever_its_size():
 
         parameters = {name: p for layer in (linear, norm) for name, p in layer.named_parameters(prefix=str(id(layer)))}
         assert wrong_ways(Traced(loss, parameters, lambda name, tensor: tensor.detach(), str)) == []
+
+
+def test_a_recorded_gradient_that_never_comes_back_is_a_finding():
+    with mock.patch.object(layers, "gelu", lambda x: gelu(x).detach()):
+        result = case("smerity/jl_L2_h2_untied_b3")
+    assert result.first.name == "backward/1/blocks.1.ff.act"
+    cut = next(c for c in result.comparisons if c.name == "agrad/1/blocks.1.ff.linear1")
+    assert cut.verdict == "inherited"
+    assert "none came back" in cut.where
+    assert cut.arrived.worst.port == 0
