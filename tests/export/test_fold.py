@@ -8,6 +8,7 @@ import torch
 
 from export.fold import LAYER_NORM_EPS, fold, norm_eps
 from sharnn_py.layers import EPS, LayerNorm
+from sharnn_py.trace import passing
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_queries_carry_the_gains_of_queries_and_keys_and_the_scale(model, folded
     x = torch.randn(5, 2, config.emb, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     seen = {}
     with torch.no_grad():
-        attention(x, x, torch.zeros(5, 5), seen.__setitem__)
+        attention(x, x, torch.zeros(5, 5), passing(seen.__setitem__))
     attention.float()
     linear = x.numpy() @ folded["blocks.0.attn.q.weight"] + folded["blocks.0.attn.q.bias"]
     eps = norm_eps(config.semantics.layer_norm, config.emb)
