@@ -135,8 +135,8 @@ def _verdicts(
         )
         if not (m.measure if own is None else own):
             blamed = wrong if own is None or item.whole else parameters & subject.parameters_of(recording, comparison)
-            # What is wrong on the way forward is so on the way back.
-            blamed = blamed or (item.name.startswith("agrad/") and wrong_forward)
+            # What is wrong on the way forward, or computes with a wrong parameter, is so on the way back.
+            blamed = blamed or (item.name.startswith("agrad/") and (wrong_forward or bool(parameters)))
             comparison = replace(comparison, verdict="inherited" if blamed else "wrong")
         elif not m.measure:
             comparison = replace(comparison, verdict="inherited")
