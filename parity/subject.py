@@ -49,7 +49,7 @@ class Item:
     """Whether all of the model stands behind it in either run, as behind a parameter's gradient. Such a tensor is
     wrong by itself only if nothing before it is."""
     problem: str = ""
-    """What is wrong with it whatever its numbers are."""
+    """What is wrong with it whatever its numbers are; with one, it need not have been recorded."""
     norm_of: Tensor | None = None
     """Of a norm: the tensor it is taken of. What rounding does to that, at worst, is done to the norm."""
 

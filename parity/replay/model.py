@@ -21,6 +21,7 @@ from sharnn_py.memory import rows_dropped
 from sharnn_py.model import SHARNN, Block, nll
 from sharnn_py.state import LayerState, State
 
+ONLY_OURS = "only the port has this: SHA-RNN.jl's tied decoder has no bias"
 STATE = {"h": "hidden state", "c": "cell state", "memory": "memory"}
 """The fields of a block's state, in words."""
 
@@ -110,7 +111,7 @@ class Segment:
         if name == "logits" and self.segment == 1 and port.has_unrecorded_bias:
             # Row 5 turned the other way: a bias that was never recorded is reported where it is used.
             bias = dict(port.model.named_parameters())["decoder.bias"].detach()
-            yield Item("param/decoder.bias", bias, f"{where}, logits", exact=True)
+            yield Item("param/decoder.bias", bias, f"{where}, logits", exact=True, problem=ONLY_OURS)
         if name in self.table:
             recorded, layout = self.table[name]
             axis = time_axis(name)
