@@ -1,15 +1,15 @@
-from .captured import capture, recorded, save
-from .checks import assert_parity, check
-from .compare import Measure, Worst, measure_exact, measure_rounded
-from .difference import diff
 from .errors import RecordingError, UsageError
-from .holding import hold
-from .recording import PACKAGED, Recording, discover
+from .judge.case import hold
+from .judge.difference import diff
+from .measure import Measure, Worst, measure_exact, measure_rounded
+from .module.capture import capture, recorded, save
+from .module.check import assert_parity, check
+from .recording.recording import PACKAGED, Recording, discover
 from .report.terminal import text
 from .results import CaseResult, Comparison, Hint, SuiteResult
-from .steps import Scene, Step
-from .subject import Item, Precision, Subject
-from .suite import run, run_case
+from .sharnn.suite import run, run_case
+from .subject.scene import Scene, Step
+from .subject.subject import Item, Precision, Subject
 
 __all__ = [
     "PACKAGED",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from parity.recording import Recording
+    from parity.recording.recording import Recording
     from parity.results import CaseResult
 
 RESULTS: pytest.StashKey[list[CaseResult]] = pytest.StashKey()
@@ -33,7 +33,7 @@ def assert_parity(request: pytest.FixtureRequest) -> Callable[..., CaseResult]:
     """`parity.assert_parity`, whose results `--parity-report` writes, each under the name of its test."""
     from dataclasses import replace
 
-    from parity.checks import check
+    from parity.module.check import check
     from parity.report.terminal import text
 
     def checked(module: Any, reference: Recording, **options: Any) -> CaseResult:
@@ -54,7 +54,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     folder, results = session.config.getoption("--parity-report"), session.config.stash.get(RESULTS, [])
     if folder is None or not results:
         return
-    from parity.environment import environment
+    from parity.report.environment import environment
     from parity.report.files import write_report
     from parity.results import of_cases
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from parity.compare import Measure
+from parity.measure import Measure
 
 Verdict = Literal["agrees", "wrong", "inherited"]
 

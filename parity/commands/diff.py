@@ -23,10 +23,10 @@ def diff(first: str, second: str, json_path: Path | None, junit_path: Path | Non
     Exits with 0 if all agree, 1 if any differs, 3 if they cannot be compared.
     """
     check_folders(json_path, junit_path)
-    from parity.environment import environment
-    from parity.pairs import compare_recordings, open_recording
     from parity.report import terminal
+    from parity.report.environment import environment
     from parity.results import of_cases
+    from parity.sharnn.pairs import compare_recordings, open_recording
 
     result = of_cases(compare_recordings(open_recording(first), open_recording(second)), environment())
     terminal.show(result)

@@ -30,7 +30,7 @@ def explain(cases: tuple[str, ...], references: Path | None, live: bool, json_pa
 
     import json
 
-    from parity.explain import run, terminal
+    from parity.sharnn.attribution import run, terminal
     from sharnn_py.files import write_text
 
     explanation = run.explain(cases, references, live, say=lambda words: click.echo(words, err=True))

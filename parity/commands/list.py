@@ -13,7 +13,7 @@ from parity.commands.options import EXISTING_FOLDER
 @click.option("--references", type=EXISTING_FOLDER, help="Folder of recordings; the packaged ones if not given.")
 def list_recordings(references: Path | None) -> None:
     """Show the recordings: what each one holds and how it was made."""
-    from parity.recording import PACKAGED, discover
+    from parity.recording.recording import PACKAGED, discover
     from parity.report import terminal
 
     terminal.show_recordings(discover(references or PACKAGED))

@@ -32,8 +32,8 @@ def mutants(only: tuple[str, ...], cases: int, seed: int, json_path: Path | None
 
     import json
 
-    from parity.mutants import MUTANTS, table
-    from parity.mutants.run import run, select
+    from parity.sharnn.faults import MUTANTS, table
+    from parity.sharnn.faults.run import run, select
     from sharnn_py.files import write_text
 
     chosen = select(MUTANTS, only)

@@ -72,8 +72,8 @@ def check_folders(*paths: Path | None) -> None:
 
 def write_reports(result: SuiteResult, json_path: Path | None, junit_path: Path | None, report: Path | None) -> None:
     """Write what `report_options` asked for."""
-    from parity.ledger import load
     from parity.report import files
+    from parity.sharnn.ledger.ledger import load
 
     if json_path is not None:
         files.write_json(result, json_path)

@@ -39,7 +39,7 @@ def record(
     if (seed is None) == (checkpoint is None):
         raise click.UsageError("give either --seed, or --checkpoint and --text")
 
-    from parity import live as julia
+    from parity.sharnn import live as julia
 
     if seed is not None:
         case = julia.random_case(seed, segments)

@@ -22,7 +22,7 @@ from parity.commands.options import (
 from sharnn_py.config import Semantics
 
 if TYPE_CHECKING:
-    from parity.live import Case
+    from parity.sharnn.live import Case
 
 
 @click.command()
@@ -70,11 +70,11 @@ def run(
         raise click.UsageError("--seed, --upstream, --checkpoint, --text and --segments are for --live")
     check_text(checkpoint, text)
 
-    from parity import live as julia
-    from parity.recording import PACKAGED, Recording, discover
+    from parity.recording.recording import PACKAGED, Recording, discover
     from parity.report import terminal
-    from parity.suite import run as run_suite
-    from parity.suite import select
+    from parity.sharnn import live as julia
+    from parity.sharnn.suite import run as run_suite
+    from parity.sharnn.suite import select
 
     folder = references or PACKAGED
     recordings: list[Recording] = []

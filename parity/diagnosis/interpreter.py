@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from parity.diagnosis.kind import Kind, Operands
-from parity.diagnosis.kinds import KINDS
+from parity.diagnosis.operation import Kind, Operands
+from parity.diagnosis.operations import KINDS
 from parity.diagnosis.window import LARGE, Window
-from parity.steps import Scene
+from parity.subject.scene import Scene
 
 UNFIT = (RuntimeError, IndexError, KeyError, ValueError, ZeroDivisionError, OverflowError)
 """What torch and Python raise where a formula does not fit its operands' shapes or settings."""

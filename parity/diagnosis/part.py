@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from parity.diagnosis.match import TIGHT, scale
+from parity.diagnosis.matching import TIGHT, scale
 
 ENOUGH = 4
 """Elements of a part that can be explained."""

@@ -12,14 +12,14 @@ from functools import partial
 
 from torch import Tensor
 
-from parity.diagnosis.here import axis_names
+from parity.diagnosis.candidates import STAGES, Found, Sides
 from parity.diagnosis.interpreter import attempt
-from parity.diagnosis.match import distance, equals, reproduces
+from parity.diagnosis.matching import distance, equals, reproduces
 from parity.diagnosis.part import Part
-from parity.diagnosis.sides import STAGES, Found, Sides
-from parity.diagnosis.transforms import ENOUGH, fitted, moves, scalings
+from parity.diagnosis.variants.site import axis_names
+from parity.diagnosis.variants.transforms import ENOUGH, fitted, moves, scalings
 from parity.results import Hint
-from parity.steps import Scene
+from parity.subject.scene import Scene
 
 
 def explain(scene: Scene, key: str) -> list[Hint]:

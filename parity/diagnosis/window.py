@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity.diagnosis.kinds import KINDS
-from parity.steps import Scene
+from parity.diagnosis.operations import KINDS
+from parity.subject.scene import Scene
 
 LARGE = 2**17
 """Elements from which on a tensor is looked at through a window."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from julia_bridge import Worker
 from julia_bridge.model import Source
 from parity.laws.strategies import Spec
-from parity.live import Case, record
+from parity.sharnn.live import Case, record
 from sharnn_py.weights import to_julia
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from parity.compare import Measure, Worst
+from parity.measure import Measure, Worst
 from parity.report import words
 from parity.results import CaseResult, Comparison, Hint, SuiteResult
 from parity.tolerance import MULTIPLE

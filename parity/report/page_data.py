@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from parity.compare import Measure
+from parity.measure import Measure
 from parity.report import words
 from parity.results import CaseResult, Comparison
 

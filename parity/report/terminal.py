@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from parity.recording import Recording
+from parity.recording.recording import Recording
 from parity.report import words
 from parity.report.divergence import lines, safe, tables
 from parity.results import CaseResult, SuiteResult, of_cases

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from parity.compare import Measure, Worst
+from parity.measure import Measure, Worst
 from parity.results import CaseResult, Comparison, Hint, SuiteResult
 
 OUTCOMES = ("logits", "loss")

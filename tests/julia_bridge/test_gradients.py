@@ -8,8 +8,8 @@ import torch
 
 from julia_bridge import JuliaModel
 from parity import PACKAGED, Recording
-from parity.live import random_case, recorded_case
-from parity.replay.names import intermediates
+from parity.sharnn.live import random_case, recorded_case
+from parity.sharnn.names import intermediates
 from parity.tolerance import ROUNDING_RUNS, UNIT, allowed, nudge
 from sharnn_py import JULIA, SHARNN, Config, ConfigError, from_julia, nll, to_julia
 

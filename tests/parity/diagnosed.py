@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import torch
 
-from parity.compare import measure_rounded
-from parity.replay.names import SMERITY_BLOCK, SMERITY_OUTSIDE_BLOCKS
-from parity.replay.steps import parameter_key, segment_steps
-from parity.steps import Scene
+from parity.measure import measure_rounded
+from parity.sharnn.names import SMERITY_BLOCK, SMERITY_OUTSIDE_BLOCKS
+from parity.sharnn.operations import parameter_key, segment_steps
+from parity.subject.scene import Scene
 from sharnn_py import JULIA, PAPER, SHARNN, Config
 from sharnn_py import model as port
 

@@ -3,7 +3,7 @@
 import math
 import random
 
-from parity.compare import Measure, Worst
+from parity.measure import Measure, Worst
 from parity.results import CaseResult, Comparison, Hint, SuiteResult
 
 ROUNDING = 1e-7

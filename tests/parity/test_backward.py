@@ -11,7 +11,7 @@ import parity
 import sharnn_py.layers as layers
 import sharnn_py.model as model
 from parity import PACKAGED, Recording, run_case
-from parity.backward import Traced, wrong_ways
+from parity.judge.backward import Traced, wrong_ways
 
 JULIA, PAPER = "sha_rnn_jl/L4_h1_tied_b2", "smerity/L4_h1_tied_b2"
 gelu, cat = layers.gelu, torch.cat

@@ -5,10 +5,10 @@ import torch
 
 from parity.diagnosis import explain
 from parity.diagnosis.interpreter import Interpreter
-from parity.diagnosis.kinds import KINDS
-from parity.diagnosis.match import distance
-from parity.replay.steps import parameters_of
-from parity.steps import Scene
+from parity.diagnosis.matching import distance
+from parity.diagnosis.operations import KINDS
+from parity.sharnn.operations import parameters_of
+from parity.subject.scene import Scene
 from sharnn_py import layers
 from tests.parity.diagnosed import SMERITY, scene_of
 from tests.parity.explained_attention import ATTENTION, GAINS, MEMORY

@@ -7,9 +7,9 @@ from torch import nn
 
 from parity.diagnosis import explain
 from parity.diagnosis.interpreter import Interpreter
-from parity.diagnosis.match import distance
+from parity.diagnosis.matching import distance
 from parity.diagnosis.window import LARGE
-from parity.steps import Scene, Step
+from parity.subject.scene import Scene, Step
 
 T, B, X, H, V = 6, 3, 5, 8, 7
 

@@ -7,9 +7,9 @@ import torch
 
 from parity.diagnosis import explain
 from parity.diagnosis.interpreter import Interpreter
-from parity.diagnosis.match import distance
-from parity.replay.update_steps import parameter_step, schedule_factors, update_steps
-from parity.steps import Scene
+from parity.diagnosis.matching import distance
+from parity.sharnn.update_operations import parameter_step, schedule_factors, update_steps
+from parity.subject.scene import Scene
 from sharnn_py import lamb
 from tests.parity.diagnosed import edit
 

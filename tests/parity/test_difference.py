@@ -5,9 +5,9 @@ import torch
 
 import parity
 from parity import RecordingError, UsageError
-from parity.difference import FORWARD_UNITS
-from parity.pairs import compare_recordings, open_recording
-from parity.replay.translate import translated
+from parity.judge.difference import FORWARD_UNITS
+from parity.sharnn.pairs import compare_recordings, open_recording
+from parity.sharnn.translate import translated
 from parity.tolerance import UNIT
 from tests.parity.test_cli import sharnn
 

@@ -13,12 +13,12 @@ from safetensors.torch import save_file
 
 from parity import PACKAGED, Recording, RecordingError, UsageError
 from parity.commands.explain import explain as command
-from parity.explain import as_run, ends, forward
-from parity.explain.recorded import RecordedRun
-from parity.explain.run import CASES, explain
-from parity.ledger import Ledger, load
-from parity.ledger_entry import FORWARD_SWITCHES, SWITCHES
-from parity.recording import discover
+from parity.recording.recording import discover
+from parity.sharnn.attribution import endpoints, forward, training
+from parity.sharnn.attribution.recorded import RecordedRun
+from parity.sharnn.attribution.run import CASES, explain
+from parity.sharnn.ledger.entry import FORWARD_SWITCHES, SWITCHES
+from parity.sharnn.ledger.ledger import Ledger, load
 from sharnn_py import PAPER, SHARNN, Config, nll, to_smerity
 from sharnn_py.layers import Boom, LayerNorm
 from sharnn_py.weights.smerity import unused_shapes
@@ -106,7 +106,7 @@ def test_the_measured_ranges_are_not_wider_than_what_is_measured():
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_other_seeds_of_the_programs_run(seed):
-    case = as_run.explain(LEDGER, seed)
+    case = training.explain(LEDGER, seed)
     assert case, (case.problems, case.ends)
 
 
@@ -121,7 +121,7 @@ def test_a_row_missing_from_the_ledger_leaves_a_difference(switch):
 
 @pytest.mark.parametrize("switch", ["attention_dropout", "segment_lengths"])
 def test_a_row_missing_from_the_ledger_leaves_a_difference_as_run(switch):
-    case = as_run.explain(without(switch))
+    case = training.explain(without(switch))
     assert not case
     assert f"it has no entry for {switch}" in case.problems[0]
 
@@ -213,8 +213,8 @@ def test_a_port_that_stops_is_a_difference_that_no_row_explains(monkeypatch):
 
 
 def test_a_row_that_does_nothing_is_reported_as_run(monkeypatch):
-    monkeypatch.setattr(as_run, "paper_lamb", as_run.julia_lamb)
-    case = as_run.explain(LEDGER)
+    monkeypatch.setattr(training, "paper_lamb", training.julia_lamb)
+    case = training.explain(LEDGER)
     assert not case
     assert "optimiser contributes nothing" in case.problems
 
@@ -253,7 +253,7 @@ def test_a_folder_of_ones_own(elsewhere):
 
 def test_a_model_that_julia_has_not_is_said_and_the_port_stands_for_it(elsewhere):
     run = RecordedRun(Recording("mine", elsewhere / "mine.safetensors"))
-    case = forward.explain(run, LEDGER, lambda recorded: ends.live(recorded, "reference", worker=None))
+    case = forward.explain(run, LEDGER, lambda recorded: endpoints.live(recorded, "reference", worker=None))
     assert case
     assert case.ends[0].what == "the port"
     assert "Julia has no such model" in case.notes[0]
@@ -360,8 +360,8 @@ def test_a_recording_that_only_says_that_it_has_the_same_weights_is_refused():
     own = recorded("smerity/jl_L2_h2_untied_b3").recording
     claim = {**own.metadata, "same weights": "sha_rnn_jl/L2_h2_untied_b3"}
     tensors = dict(own.tensors)
-    assert ends.twin(RecordedRun(Recording("x", own.path, (tensors, claim)))) is not None
+    assert endpoints.twin(RecordedRun(Recording("x", own.path, (tensors, claim)))) is not None
     changed = {**tensors, "param/encoder.weight": tensors["param/encoder.weight"] + 1}
     with pytest.raises(RecordingError, match="which it has not"):
-        ends.twin(RecordedRun(Recording("x", own.path, (changed, claim))))
-    assert ends.twin(RecordedRun(Recording("x", own.path, (tensors, {**claim, "same weights": ""})))) is None
+        endpoints.twin(RecordedRun(Recording("x", own.path, (changed, claim))))
+    assert endpoints.twin(RecordedRun(Recording("x", own.path, (tensors, {**claim, "same weights": ""})))) is None

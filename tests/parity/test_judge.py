@@ -3,7 +3,7 @@
 import pytest
 
 from parity import PACKAGED, Recording, run_case
-from parity.mutants.plant import Edit, planted
+from parity.sharnn.faults.plant import Edit, planted
 
 
 def case(name, *flip):

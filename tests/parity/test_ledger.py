@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from parity.ledger import PATH, LedgerError, load
-from parity.ledger_entry import OVER, QUANTITIES, SWITCHES
-from parity.recording import PACKAGED, discover
+from parity.recording.recording import PACKAGED, discover
+from parity.sharnn.ledger.entry import OVER, QUANTITIES, SWITCHES
+from parity.sharnn.ledger.ledger import PATH, LedgerError, load
 from sharnn_py import Semantics
 
 ROOT = Path(__file__).parents[2]

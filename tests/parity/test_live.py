@@ -9,8 +9,8 @@ import torch
 import sharnn_py.layers as layers
 from julia_bridge.upstream import UpstreamError
 from parity import Recording, UsageError, run_case
-from parity.live import Case, checkpoint_case, random_case, record, recorded_case, sources
-from parity.recording import PACKAGED
+from parity.recording.recording import PACKAGED
+from parity.sharnn.live import Case, checkpoint_case, random_case, record, recorded_case, sources
 from sharnn_py import JULIA, PAPER, SHARNN, Config, ConfigError, Vocabulary, from_julia, save_checkpoint
 from tests.parity.test_cli import sharnn
 
@@ -69,7 +69,7 @@ def test_a_wrong_way_back_is_found_live(worker, tmp_path, monkeypatch):
 
 
 def test_gradients_of_a_large_model_are_left_out(worker, tmp_path, monkeypatch):
-    monkeypatch.setattr("parity.live.GRADIENTS_UP_TO", 10)
+    monkeypatch.setattr("parity.sharnn.live.GRADIENTS_UP_TO", 10)
     live = record(random_case(11), "reference", worker, tmp_path / "x.safetensors")
     assert not live.has("grad")
     assert run_case(live)
@@ -86,7 +86,7 @@ def test_sources_say_why_upstream_is_not_run(monkeypatch, tmp_path):
     def unreachable(path=None):
         raise UpstreamError("out of reach")
 
-    monkeypatch.setattr("parity.live.model_source", unreachable)
+    monkeypatch.setattr("parity.sharnn.live.model_source", unreachable)
     said = []
     assert sources(None, said.append) == ["reference"]
     assert "only the reference statement" in said[0]

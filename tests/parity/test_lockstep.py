@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from parity import lockstep as module
-from parity.lockstep import lockstep
+from parity.subject.lockstep import lockstep
+from parity.subject.subject import lockstep as module
 
 
 def count_to(n, log=None):

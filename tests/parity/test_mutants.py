@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
-import parity.mutants
+import parity.sharnn.faults
 import sharnn_py.layers as layers
 import sharnn_py.model as model
 from parity.commands.mutants import mutants as command
 from parity.errors import UsageError
-from parity.mutants import MUTANTS, faultless
-from parity.mutants.faultless import judge_faultless, random_case, record
-from parity.mutants.harmless import HARMLESS
-from parity.mutants.plant import Edit, PlantError, Value, planted
-from parity.mutants.run import packaged, plant, run, select
-from parity.mutants.table import to_markdown, verdict
+from parity.sharnn.faults import MUTANTS, controls
+from parity.sharnn.faults.controls import judge_faultless, random_case, record
+from parity.sharnn.faults.equivalent import HARMLESS
+from parity.sharnn.faults.plant import Edit, PlantError, Value, planted
+from parity.sharnn.faults.run import packaged, plant, run, select
+from parity.sharnn.faults.table import to_markdown, verdict
 from sharnn_py import JULIA, PAPER, SHARNN, Config
 
 DOCS = Path(__file__).parents[2] / "docs" / "mutants.md"
@@ -92,10 +92,10 @@ def test_a_change_fits_the_port_and_is_taken_out_again(change):
 
 def _code(change):
     """What a change replaces."""
-    found = parity.mutants.plant._resolve(change.where)
+    found = parity.sharnn.faults.plant._resolve(change.where)
     if isinstance(change, Value):
         return found
-    return parity.mutants.plant._function(change.where).__code__
+    return parity.sharnn.faults.plant._function(change.where).__code__
 
 
 def test_whoever_holds_an_edited_function_calls_the_broken_one():
@@ -152,7 +152,7 @@ def test_a_mutant_explained_wrongly_fails_the_run():
 
 
 def test_a_suite_that_stops_has_not_caught_the_mutant(monkeypatch):
-    monkeypatch.setattr(parity.mutants.run, "run_case", lambda recording: 1 / 0)
+    monkeypatch.setattr(parity.sharnn.faults.run, "run_case", lambda recording: 1 / 0)
     outcome = plant(SAMPLE[0])
     assert not outcome.caught
     assert outcome.problem == "the suite stopped with ZeroDivisionError: division by zero"
@@ -187,7 +187,7 @@ def test_the_command(tmp_path, capsys):
 
 
 def test_the_command_fails_with_a_mutant_that_does_nothing(monkeypatch, capsys):
-    monkeypatch.setattr(parity.mutants, "MUTANTS", [SAMPLE[0], NOTHING])
+    monkeypatch.setattr(parity.sharnn.faults, "MUTANTS", [SAMPLE[0], NOTHING])
     assert invoke("--cases", 0) == 1
     assert "NOT PROVED: 1 of 2 mutants not caught" in capsys.readouterr().out
 
@@ -207,7 +207,7 @@ def test_wrong_usage(arguments, words):
 
 
 def test_no_faults_at_all_is_wrong_usage(monkeypatch):
-    monkeypatch.setattr(parity.mutants, "MUTANTS", [])
+    monkeypatch.setattr(parity.sharnn.faults, "MUTANTS", [])
     with pytest.raises(UsageError, match="there are no mutants to plant"):
         invoke("--cases", 0)
 
@@ -228,7 +228,7 @@ def test_random_cases_are_of_all_kinds():
         assert any(relation(T, c.settings["npos"]) for c in cases for T in c.settings["segs"])
     assert any(1 in case.settings["segs"] for case in cases)
     assert {case.gradients for case in cases} == {True, False}
-    assert {case.updates for case in cases} == {0, faultless.UPDATES}
+    assert {case.updates for case in cases} == {0, controls.UPDATES}
     assert {change for case in cases for change in case.changes} == set(HARMLESS)
     groups = {name.split("/")[0] for seed in range(4) for name in record(random_case(seed)).tensors}
     assert groups >= {"param", "eval", "grad", "train"}
@@ -236,7 +236,7 @@ def test_random_cases_are_of_all_kinds():
 
 def test_a_fault_in_a_random_case_is_an_alarm(monkeypatch):
     fault = Edit("sharnn_py.layers:gelu", "1.702 * x", "1.7 * x")
-    monkeypatch.setattr(faultless, "other_way", lambda draw: [fault])
+    monkeypatch.setattr(controls, "other_way", lambda draw: [fault])
     case = judge_faultless(0)
     assert not case
     assert "boom_gelu" in case.alarms[0] or "ff.act" in case.alarms[0]

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from parity import PACKAGED, Measure, Precision, Recording, measure_exact, measure_rounded
-from parity.judge import judge
-from parity.replay.model import replay
-from parity.replay.subject import PortOf
+from parity.judge.verdicts import judge
+from parity.sharnn.replay import replay
+from parity.sharnn.subject import PortOf
 from parity.tolerance import FLOOR, MULTIPLE, ROUNDING_RUNS, UNIT, nudge
 from sharnn_py import JULIA
 from sharnn_py.config import PRESETS

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from parity import Recording, RecordingError, recorded, save
 from parity.errors import UsageError
-from parity.writer import DTYPES, RecordingWriter
+from parity.recording.writer import DTYPES, RecordingWriter
 
 TENSORS = {
     "z/first": torch.arange(6.0).reshape(2, 3).mT,

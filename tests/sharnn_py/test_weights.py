@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from parity.recording import PACKAGED, Recording
+from parity.recording.recording import PACKAGED, Recording
 from sharnn_py import (
     PAPER,
     SHARNN,

@@ -1,0 +1,71 @@
+"""When one tensor reproduces another."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from parity.tolerance import FLOOR, MULTIPLE, UNIT
+
+TIGHT = 1e-9
+"""Of the scale: float64 against float64, after sums in another order."""
+
+
+def distance(a: Tensor, b: Tensor) -> float:
+    """max |a - b|; infinite where shapes differ, at a NaN, or where infinities stand at other places."""
+    if a.shape != b.shape:
+        return math.inf
+    if not a.numel():
+        return 0.0
+    a, b = a.to(torch.float64), b.to(torch.float64)
+    same = a == b
+    if same.all():
+        return 0.0
+    far = torch.where(same, 0.0, (a - b).abs())
+    return float(far.max()) if bool(far.isfinite().all()) else math.inf
+
+
+def scale(tensor: Tensor) -> float:
+    """max |tensor| over finite elements; 0 of an empty tensor."""
+    if not tensor.numel():
+        return 0.0
+    tensor = tensor.to(torch.float64)
+    return float(torch.where(tensor.isfinite(), tensor, 0.0).abs().max())
+
+
+def floor(tensor: Tensor) -> float:
+    """What float32 always explains of a tensor (`parity.tolerance`)."""
+    return FLOOR * UNIT[torch.float32] * scale(tensor)
+
+
+def units(error: float, tolerance: float) -> float:
+    """An error in units of what rounding explains, as in `parity.measure.Measure.units`."""
+    if error == 0:
+        return 0.0
+    return MULTIPLE * error / tolerance if tolerance else math.inf
+
+
+def reproduces(computed: Tensor, recorded: Tensor, tolerance: float, error: float) -> bool:
+    """Whether a recorded tensor is `computed` but for rounding, where without the hint it is `error` away.
+
+    The hint must do much better than nothing: an error just above the tolerance is not explained by one just below.
+    """
+    return distance(computed, recorded) <= min(tolerance, error / 4)
+
+
+def equals(computed: Tensor, given: Tensor, unit: float = 0.0) -> bool:
+    """Whether `given`, in float64, is `computed` but for the order of its sums; with `unit`, but for the last places
+    of a half precision in which all its numbers are."""
+    if unit:
+        return _representable(given, unit) and distance(computed, given) <= 8 * unit * scale(given)
+    nowhere = computed.isnan() & given.isnan() if computed.shape == given.shape else torch.zeros(())
+    if nowhere.any() and not nowhere.all():  # a formula that divides by zero does so at the same places
+        computed, given = (torch.where(nowhere, 0.0, x) for x in (computed, given))
+    return distance(computed, given) <= TIGHT * scale(given)
+
+
+def _representable(tensor: Tensor, unit: float) -> bool:
+    dtype = torch.float16 if unit == UNIT[torch.float16] else torch.bfloat16
+    return bool((tensor.to(dtype).to(tensor.dtype) == tensor).all())

@@ -1,0 +1,77 @@
+"""A function of every number by itself. Role: x. Setting: `function`, a key of `FUNCTIONS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from parity.diagnosis.operation import Kind, Knob, Operands, Variant, rows_of
+
+FUNCTIONS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
+    "sigmoid": ("the sigmoid", torch.sigmoid),
+    "tanh": ("tanh", torch.tanh),
+    "gelu_sigmoid": ("the sigmoid gelu, x sigmoid(1.702 x)", lambda x: x * torch.sigmoid(1.702 * x)),
+    "gelu_erf": ("the exact gelu, by erf", F.gelu),
+    "gelu_tanh": ("the tanh gelu", lambda x: F.gelu(x, approximate="tanh")),
+    "gelu_sigmoid_1_7": ("the sigmoid gelu with 1.7, x sigmoid(1.7 x)", lambda x: x * torch.sigmoid(1.7 * x)),
+    "silu": ("silu, x sigmoid(x)", F.silu),
+    "relu": ("relu", torch.relu),
+    "identity": ("no function at all", lambda x: x),
+    "sigmoid_1_702": ("sigmoid(1.702 x) alone", lambda x: torch.sigmoid(1.702 * x)),
+    "leaky_relu": ("leaky relu (0.01)", F.leaky_relu),
+    "leaky_relu_0_2": ("leaky relu (0.2)", lambda x: F.leaky_relu(x, 0.2)),
+    "elu": ("elu", F.elu),
+    "selu": ("selu", F.selu),
+    "softplus": ("softplus", F.softplus),
+    "softsign": ("softsign", F.softsign),
+    "mish": ("mish", F.mish),
+    "relu6": ("relu6", F.relu6),
+    "squared_relu": ("the square of relu", lambda x: torch.relu(x).square()),
+    "hard_sigmoid": ("the hard sigmoid", F.hardsigmoid),
+    "hard_sigmoid_0_2": ("the hard sigmoid of slope 0.2", lambda x: (0.2 * x + 0.5).clamp(0, 1)),
+    "hard_tanh": ("the hard tanh", F.hardtanh),
+    "hard_swish": ("the hard swish", F.hardswish),
+    "log_sigmoid": ("log sigmoid", F.logsigmoid),
+    "half_tanh": ("(1 + tanh(x)) / 2", lambda x: (1 + torch.tanh(x)) / 2),
+    "complement": ("sigmoid(-x)", lambda x: torch.sigmoid(-x)),
+    "sigmoid_twice": ("the sigmoid twice", lambda x: torch.sigmoid(torch.sigmoid(x))),
+    "tanh_twice": ("tanh twice", lambda x: torch.tanh(torch.tanh(x))),
+    "exp": ("exp", torch.exp),
+    "sine": ("the sine", torch.sin),
+    "absolute": ("|x|", torch.abs),
+    "square": ("the square", torch.square),
+    "softmax": ("a softmax over the last axis", lambda x: x.softmax(-1)),
+}
+
+
+def _compute(o: Operands) -> Tensor:
+    return FUNCTIONS[o.settings["function"]][1](o["x"])
+
+
+def _variants(o: Operands) -> Iterator[Variant]:
+    name = o.settings["function"]
+    canonical, function = FUNCTIONS[name]
+    x = o["x"]
+    for other, (words, f) in FUNCTIONS.items():
+        if other != name:
+            yield Variant(f"applies {words}", canonical, partial(lambda f: f(x), f))
+    yield Variant("applies its function twice", "once", lambda: function(function(x)))
+    for slope in (1.5, 1.6, 1.7, 1.702, 1.703, 1.72, 1.74, 1.782, 1.8, 2.0, 0.851, 1.0, 0.5):
+        yield Variant(
+            f"applies x sigmoid({slope:g} x)", canonical, partial(lambda slope: x * torch.sigmoid(slope * x), slope)
+        )
+
+
+def _knobs(o: Operands) -> Iterator[Knob]:
+    x, canonical = o["x"], FUNCTIONS[o.settings["function"]][0]
+    yield Knob("applies x sigmoid({} x)", canonical, 1.702, lambda slope: x * torch.sigmoid(slope * x))
+    yield Knob("applies a leaky relu of slope {}", canonical, 0.1, lambda slope: F.leaky_relu(x, slope))
+    yield Knob("applies the sigmoid of {} x", canonical, 1.0, lambda slope: torch.sigmoid(slope * x))
+    yield Knob("applies tanh of {} x", canonical, 1.0, lambda slope: torch.tanh(slope * x))
+
+
+ACTIVATION = Kind(_compute, _variants, rows_of("x", mixes=1), _knobs)

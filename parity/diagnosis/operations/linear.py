@@ -1,0 +1,105 @@
+"""A linear map: x W' + b.
+
+Roles: x (..., in), weight (out, in), bias (out,) or none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+from parity.diagnosis.operation import Kind, Operands, Variant, rows_of
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """(..., in), (out, in), (out,) -> (..., out)"""
+    y = x @ weight.mT
+    return y if bias is None else y + bias
+
+
+def compute(o: Operands) -> Tensor:
+    """(..., out)"""
+    return linear(o["x"], o["weight"], o.get("bias"))
+
+
+def _variants(o: Operands) -> Iterator[Variant]:
+    x, weight, bias = o["x"], o["weight"], o.get("bias")
+    out, width = weight.shape
+    yield Variant("transposes the weight", "does not", lambda: linear(x, weight.mT, bias))
+    yield Variant(
+        "reads the transposed weight as if it were not (reshaped, not transposed)",
+        "takes it as it is",
+        lambda: linear(x, weight.mT.reshape(out, width), bias),
+    )
+    if bias is not None:
+        yield Variant("leaves the bias out", "adds it", lambda: linear(x, weight, None))
+        yield Variant("adds the bias twice", "once", lambda: linear(x, weight, 2 * bias))
+        yield Variant("subtracts the bias", "adds it", lambda: linear(x, weight, -bias))
+        yield Variant("takes the bias in reverse", "in order", lambda: linear(x, weight, bias.flip(0)))
+        yield Variant("adds the bias before the weight", "after it", lambda: linear(x + bias, weight, None))
+    root = math.sqrt(width)
+    yield Variant(
+        f"scales the weight by 1 / sqrt({width})", "leaves it as it is", lambda: linear(x, weight / root, bias)
+    )
+    yield Variant(f"scales the weight by sqrt({width})", "leaves it as it is", lambda: linear(x, weight * root, bias))
+    yield Variant("takes the weight's negative", "the weight as it is", lambda: linear(x, -weight, bias))
+    yield Variant("takes the rows of the weight in reverse", "in order", lambda: linear(x, weight.flip(0), bias))
+    yield Variant("takes the columns of the weight in reverse", "in order", lambda: linear(x, weight.flip(1), bias))
+    yield from _blocks(x, weight, bias)
+
+
+def _blocks(x: Tensor, weight: Tensor, bias: Tensor | None) -> Iterator[Variant]:
+    """Rows or columns in blocks of another order, and interleaved."""
+    out, width = weight.shape
+    for count in (2, 3, 4):
+        for order in permutations(range(count)):
+            if order == tuple(range(count)):
+                continue
+            words = ", ".join(str(k + 1) for k in order)
+            rows, columns = block_order(out, order), block_order(width, order)
+            both = f"takes the rows of {'the weight' if bias is None else 'weight and bias'} in {count} blocks"
+            if rows is not None:
+                yield Variant(
+                    f"{both} in the order {words}",
+                    "in order",
+                    partial(lambda rows: linear(x, weight[rows], None if bias is None else bias[rows]), rows),
+                )
+            if rows is not None and bias is not None:
+                yield Variant(
+                    f"takes the rows of the weight alone in {count} blocks in the order {words}",
+                    "in order",
+                    partial(lambda rows: linear(x, weight[rows], bias), rows),
+                )
+                yield Variant(
+                    f"takes the bias in {count} blocks in the order {words}",
+                    "in order",
+                    partial(lambda rows: linear(x, weight, bias[rows]), rows),
+                )
+            if columns is not None:
+                yield Variant(
+                    f"takes the columns of the weight in {count} blocks in the order {words}",
+                    "in order",
+                    partial(lambda columns: linear(x, weight[:, columns], bias), columns),
+                )
+        if out % count == 0:
+            woven = torch.arange(out).reshape(count, -1).mT.flatten()
+            yield Variant(
+                f"interleaves the {count} blocks of rows",
+                "keeps them one after another",
+                partial(lambda woven: linear(x, weight[woven], None if bias is None else bias[woven]), woven),
+            )
+
+
+def block_order(size: int, order: tuple[int, ...]) -> Tensor | None:
+    """Indices that put `size` rows' equal blocks in another order; None if there are none."""
+    if size % len(order):
+        return None
+    return torch.arange(size).reshape(len(order), -1)[list(order)].flatten()
+
+
+LINEAR = Kind(compute, _variants, rows_of("x", mixes=1))

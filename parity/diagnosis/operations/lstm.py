@@ -1,0 +1,206 @@
+"""One LSTM layer over time.
+
+    i, f, c, o = blocks of (W x + b + R h + d);  c' = sigmoid(f) c + sigmoid(i) tanh(c);  h' = sigmoid(o) tanh(c')
+
+Roles: x (T, B, X), weight_ih (4H, X), weight_hh (4H, H), bias_ih (4H,) and bias_hh (4H,) or none, h and c (B, H) or
+none for zeros. Settings: `output`, "y" for every step's h' (T, B, H), "h" or "c" for the last h' or c' (B, H); `order`
+of the gates' blocks ("ifco").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import permutations, product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from parity.diagnosis.operation import Change, Kind, Knob, Operands, Variant, vary
+from parity.diagnosis.operations.activation import FUNCTIONS
+from parity.diagnosis.operations.recurrent import Weights, follows, is_long, read, shared_changes
+
+GATES = "ifco"
+RETURNED = {"first": 0, "last but one": -2, "last": -1}
+"""The steps that a returned state may be of."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the layer is computed."""
+
+    output: str
+    order: str
+    weights: Weights = Weights()  # noqa: RUF009, frozen
+    biases_in: str = ""
+    """Another order for the biases alone."""
+    recurrent_in: str = ""
+    """Another order for the recurrent weight alone."""
+    inputs_in: str = ""
+    """Another order for the input weight alone."""
+    gate: str = "sigmoid"
+    candidate: str = "tanh"
+    outer: str = "tanh"
+    forget_bias: float = 0.0
+    coupled: str = ""
+    """The gate that is 1 minus the other: "f" or "i"."""
+    ungated: str = ""
+    """A gate that is left out (taken as 1)."""
+    gives: str = "h"
+    """What is given out at every step: "h", "c", or "outer" for tanh(c') before the output gate."""
+    forgotten: float = 0.0
+    """How much of the old cell state is kept beside what the gates make (zoneout)."""
+    clip: float = math.inf
+    """The size that the cell state is limited to."""
+    last: str = "last"
+    """Which step the returned state is of."""
+    returns: str = ""
+    """Which of h and c is returned as state, if not the one asked for."""
+
+
+def compute(o: Operands, form: Form) -> Tensor:
+    """(T, B, H), or (B, H) for a state."""
+    return _given_out(_run(o, form), form)
+
+
+def _run(o: Operands, form: Form) -> dict[str, list[Tensor]]:
+    """Every step's h, c and tanh(c), (B, H) each."""
+    w = read(o, form.weights)
+    width = w.recurrent.shape[-1]
+    inputs, recurrent = w.x @ w.inputs.mT, w.recurrent.mT  # (T, B, 4H), (H, 4H)
+    inputs = _ordered(inputs, form.inputs_in or form.order, width)
+    recurrent = _ordered(recurrent, form.recurrent_in or form.order, width)
+    if w.bias is not None:
+        inputs = inputs + _ordered(w.bias, form.biases_in or form.order, width)
+    gate, candidate, outer = (FUNCTIONS[name][1] for name in (form.gate, form.candidate, form.outer))
+    h, c = w.h, w.c
+    steps: dict[str, list[Tensor]] = {"h": [], "c": [], "outer": []}
+    for at_step in inputs.unbind(0):
+        i, f, new, out = (at_step + h @ recurrent).chunk(4, -1)  # (B, H) each
+        i, f, out = gate(i), gate(f + form.forget_bias), gate(out)
+        i, f = (1 - f if form.coupled == "i" else i), (1 - i if form.coupled == "f" else f)
+        i, f, out = (torch.ones_like(g) if form.ungated == n else g for n, g in (("i", i), ("f", f), ("o", out)))
+        c = form.forgotten * c + (1 - form.forgotten) * (f * c + i * candidate(new)).clamp(-form.clip, form.clip)
+        h = out * outer(c)
+        for name, tensor in (("h", h), ("c", c), ("outer", outer(c))):
+            steps[name].append(tensor)
+    return steps
+
+
+def _given_out(steps: Mapping[str, list[Tensor]], form: Form) -> Tensor:
+    if form.output == "y":
+        return form.weights.in_time(torch.stack(steps[form.gives]))
+    return form.weights.in_batch(steps[form.returns or form.output][RETURNED[form.last]])
+
+
+def _ordered(blocks: Tensor, order: str, width: int) -> Tensor:
+    """The last axis' four blocks, which lie in `order`, as i, f, c, o."""
+    if order == GATES:
+        return blocks
+    return torch.cat([blocks.narrow(-1, order.index(gate) * width, width) for gate in GATES], -1)
+
+
+def _form(o: Operands) -> Form:
+    return Form(o.setting("output", "y"), o.setting("order", GATES))
+
+
+def _changes(o: Operands, form: Form) -> Iterator[Change]:
+    spelled = ", ".join(form.order)
+    orders = _other_orders(form)
+    for order in orders:
+        yield Change(f"takes its gates in the order {', '.join(order)}", spelled, {"order": order})
+    yield from shared_changes(o, ("h", "c"))
+    yield from _returned(form)
+    rest: list[tuple[str, str, dict[str, Any]]] = [
+        ("gives out the cell state c", "h", {"gives": "c"}),
+        ("gives out tanh(c) before the output gate", "after it", {"gives": "outer"}),
+        ("applies no tanh to the cell state it gives out", "tanh", {"outer": "identity"}),
+        ("applies the sigmoid to the cell state it gives out", "tanh", {"outer": "sigmoid"}),
+        ("applies relu to the cell state it gives out", "tanh", {"outer": "relu"}),
+        ("applies the sigmoid to the new cell input", "tanh", {"candidate": "sigmoid"}),
+        ("applies relu to the new cell input", "tanh", {"candidate": "relu"}),
+        ("applies no function to the new cell input", "tanh", {"candidate": "identity"}),
+        ("applies the hard tanh to the new cell input", "tanh", {"candidate": "hard_tanh"}),
+        ("applies the hard tanh to the cell state it gives out", "tanh", {"outer": "hard_tanh"}),
+        *(
+            (f"limits its cell state to {clip:g}", "does not", {"clip": clip})
+            for clip in (1.0, 2.0, 3.0, 5.0, 10.0, 0.5)
+        ),
+        ("applies the hard sigmoid to its gates", "the sigmoid", {"gate": "hard_sigmoid"}),
+        ("applies the hard sigmoid of slope 0.2 to its gates", "the sigmoid", {"gate": "hard_sigmoid_0_2"}),
+        ("applies tanh to its gates", "the sigmoid", {"gate": "tanh"}),
+        ("applies no function to its gates", "the sigmoid", {"gate": "identity"}),
+        ("adds 1 to the forget gate's input", "nothing", {"forget_bias": 1.0}),
+        ("subtracts 1 from the forget gate's input", "nothing", {"forget_bias": -1.0}),
+        ("couples its gates, f = 1 - i", "has each of its own", {"coupled": "f"}),
+        ("couples its gates, i = 1 - f", "has each of its own", {"coupled": "i"}),
+        ("has no input gate", "has one", {"ungated": "i"}),
+        ("has no forget gate", "has one", {"ungated": "f"}),
+        ("has no output gate", "has one", {"ungated": "o"}),
+    ]
+    yield from (Change(*row) for row in rest)
+    for order in orders:
+        words = f"takes the gates of its {{}} alone in the order {', '.join(order)}"
+        yield Change(words.format("biases"), spelled, {"biases_in": order}, whole=True)
+        yield Change(words.format("recurrent weight"), spelled, {"recurrent_in": order}, whole=True)
+        yield Change(words.format("input weight"), spelled, {"inputs_in": order}, whole=True)
+
+
+def _rarely(o: Operands) -> Iterator[Variant]:
+    """Another order of the gates, and another mistake besides: what a port from another library makes at once."""
+    form = _form(o)
+    if not is_long(o):
+        yield from vary(compute, o, form, _orders_and_more(o, form))
+
+
+def _orders_and_more(o: Operands, form: Form) -> Iterator[Change]:
+    for order, other in product(_other_orders(form), list(shared_changes(o, ("h", "c")))):
+        says = f"takes its gates in the order {', '.join(order)} and {other.says}"
+        otherwise = f"{', '.join(form.order)} and {other.otherwise}"
+        yield Change(says, otherwise, {"order": order, **other.fields}, whole=True)
+
+
+def _other_orders(form: Form) -> list[str]:
+    orders = ("".join(order) for order in permutations(GATES))
+    return [order for order in orders if order != form.order]
+
+
+def _returned(form: Form) -> Iterator[Change]:
+    """What else may be returned as a state, by the same run."""
+    if form.output == "y":
+        return
+    other = "c" if form.output == "h" else "h"
+    yield Change(f"returns {other} in place of {form.output}", form.output, {"returns": other})
+    yield Change("returns the state after the first step", "after the last", {"last": "first"})
+    yield Change("returns the state before the last step", "after it", {"last": "last but one"})
+    yield Change("returns tanh(c) before the output gate", "after it", {"returns": "outer"})
+
+
+def _variants(o: Operands) -> Iterator[Variant]:
+    form = _form(o)
+    if form.output != "y" and is_long(o):
+        steps = _run(o, form)
+        yield from vary(lambda _, other: _given_out(steps, other), o, form, _returned(form))
+        return
+    yield from vary(compute, o, form, _changes(o, form))
+
+
+def _canonical(o: Operands) -> Tensor:
+    return compute(o, _form(o))
+
+
+def _knobs(o: Operands) -> Iterator[Knob]:
+    form = _form(o)
+    if form.output != "y" and is_long(o):
+        return
+    for says, field in (
+        ("adds {} to the forget gate's input", "forget_bias"),
+        ("keeps {} of the old cell state beside what the gates make", "forgotten"),
+    ):
+        yield Knob(says, "does not", 0.0, partial(lambda field, x: compute(o, replace(form, **{field: x})), field))
+
+
+LSTM = Kind(_canonical, _variants, follows, _knobs, _rarely, causal=True)

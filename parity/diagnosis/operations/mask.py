@@ -1,0 +1,111 @@
+"""The causal mask, and putting it on.
+
+`causal_mask`: (T, M + T), 0 over the M memory rows and the past, -inf over the future; T and M are the lengths of the
+roles `new` and `memory` (none: M = 0). `masked`: x (..., T, K) plus the role `mask` (T, K).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from parity.diagnosis.operation import Kind, Knob, Operands, Variant
+
+CAUSAL = "what is before a step and itself"
+MOST_ROWS = 32
+"""Widths of a window of keys that are tried."""
+LARGE = (-1e4, -65504.0, -1e5, -1e6, -1e9, -1e30, torch.finfo(torch.float32).min, -100.0, -10.0)
+
+
+def _filled(steps: int, memory: int, like: Tensor, beyond: int = 0, value: float = -math.inf) -> Tensor:
+    """`value` from `beyond` columns past the first future one on."""
+    mask = torch.full((steps, memory + steps), value, dtype=like.dtype)
+    return mask.triu_(memory + 1 + beyond)
+
+
+def _other_masks(steps: int, memory: int, like: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Every other mask, with what it does."""
+    causal = _filled(steps, memory, like)
+    for k in (1, 2, 3):
+        after = "the step" if k == 1 else f"the {k} steps"
+        yield f"lets a step see {after} after it (diagonal off by {k})", _filled(steps, memory, like, k)
+        own = "itself" if k == 1 else f"itself and the {k - 1} before it"
+        yield f"hides from a step {own} (diagonal off by {-k})", _filled(steps, memory, like, -k)
+    yield "hides nothing", torch.zeros_like(causal)
+    if memory:
+        hidden = torch.full((steps, memory), -math.inf, dtype=like.dtype)
+        new = causal[:, memory:]
+        yield "hides the memory, too", torch.cat([hidden, new], 1)
+        yield "hides the memory alone", torch.cat([hidden, torch.zeros_like(new)], 1)
+        yield "counts the diagonal from the oldest memory row", _filled(steps, memory, like, -memory)
+        yield "puts the memory's columns after the new ones", torch.cat([new, torch.zeros_like(hidden)], 1)
+        yield "hides the past of the new rows in place of the future", torch.cat([torch.zeros_like(hidden), new.mT], 1)
+        yield "hides all new rows", torch.cat([torch.zeros_like(hidden), torch.full_like(new, -math.inf)], 1)
+    else:
+        yield "hides the past in place of the future (the mask is transposed)", causal.mT
+    for rows in range(1, min(memory + steps, MOST_ROWS)):
+        seen = torch.ones_like(causal).tril(memory).triu(memory + 1 - rows) == 1
+        yield f"shows the last {rows} keys alone", torch.where(seen, 0.0, -math.inf).to(like.dtype)
+    yield "hides the visible and shows the hidden", torch.where(causal == 0, -math.inf, 0.0).to(like.dtype)
+    yield "is turned round from the last step to the first", causal.flip(0)
+    yield "is turned round from the last key to the first", causal.flip(1)
+
+
+def _lengths(o: Operands) -> tuple[int, int]:
+    return o.shape("new")[0], o.shape("memory")[0] if "memory" in o else 0
+
+
+def _causal(o: Operands) -> Tensor:
+    return _filled(*_lengths(o), o["new"])
+
+
+def _causal_variants(o: Operands) -> Iterator[Variant]:
+    steps, memory = _lengths(o)
+    for says, mask in _other_masks(steps, memory, o["new"]):
+        zeros = not bool(mask.any())
+        yield Variant(f"has a mask that {says}", f"shows {CAUSAL}", partial(torch.clone, mask), zeros=zeros)
+    for value in LARGE:
+        finite = _filled(steps, memory, o["new"], value=value)
+        yield Variant(f"puts {value:g} for hidden keys", "-inf", partial(torch.clone, finite))
+    causal = _causal(o)
+    yield Variant("has 1 for visible and 0 for hidden keys", "0 and -inf", lambda: (causal == 0).to(causal.dtype))
+    yield Variant("has 0 for visible and 1 for hidden keys", "0 and -inf", lambda: (causal != 0).to(causal.dtype))
+
+
+def _masked(o: Operands) -> Tensor:
+    return o["x"] + o["mask"]
+
+
+def _masked_variants(o: Operands) -> Iterator[Variant]:
+    x, mask = o["x"], o["mask"]
+    yield Variant("leaves the mask out", "adds it", lambda: x.clone())
+    steps, keys = o.shape("mask")
+    for says, other in _other_masks(steps, keys - steps, mask):
+        if says != "hides nothing":
+            yield Variant(
+                f"adds a mask that {says}", f"shows {CAUSAL}", partial(lambda other: x + other, other), whole=True
+            )
+    for value in (*LARGE, 0.0):
+        says, otherwise = f"puts {value:g} for hidden scores", "-inf"
+        yield Variant(says, otherwise, partial(lambda value: torch.where(mask == 0, x, value), value))
+        yield Variant(
+            f"adds {value:g} to hidden scores",
+            otherwise,
+            partial(lambda value: x + torch.where(mask == 0, 0.0, value), value),
+        )
+    yield Variant("multiplies by the mask", "adds it", lambda: x * mask)
+    yield Variant("puts -inf for visible scores", "for hidden ones", lambda: torch.where(mask == 0, -math.inf, x))
+
+
+def _masked_knobs(o: Operands) -> Iterator[Knob]:
+    x, hidden = o["x"], o["mask"] != 0
+    yield Knob("puts {} for hidden scores", "-inf", 0.0, lambda value: torch.where(hidden, value, x))
+    yield Knob("adds {} to hidden scores", "-inf", 0.0, lambda value: torch.where(hidden, x + value, x))
+
+
+CAUSAL_MASK = Kind(_causal, _causal_variants, lambda settings, axis: {})
+MASKED = Kind(_masked, _masked_variants, lambda settings, axis: {"x": axis, "mask": axis}, _masked_knobs)

@@ -1,0 +1,156 @@
+"""The gradient's way into an optimiser's moments.
+
+`clipped`: g scaled so that its norm is at most the setting `limit` (None: as it is); `jointly`, by the norm of all
+gradients, the role `joint`, a scalar, which may be there for variants, too; `norm_eps` is added to the norm.
+`moment`: beta m + (1 - beta) g; `square_moment`: beta v + (1 - beta) g^2, without m or v from zeros. Settings: `beta`;
+`step`, the number of the update from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from parity.diagnosis.operation import Kind, Knob, Operands, Variant
+
+LIMITS = (0.25, 1.0, 0.5, 0.1, 2.0, 5.0, 10.0)
+BETAS = (0.9, 0.99, 0.999, 0.95, 0.98, 0.8, 0.5, 0.9999, 0.0)
+
+
+def _norm(o: Operands) -> Tensor:
+    return o["joint"].reshape(()) if o.setting("jointly", False) else torch.linalg.vector_norm(o["g"])
+
+
+def _to(o: Operands, limit: float | None, norm: Tensor, norm_eps: float | None = None) -> Tensor:
+    if limit is None:
+        return o["g"]
+    norm = norm + (o.setting("norm_eps", 0.0) if norm_eps is None else norm_eps)
+    return o["g"] * (limit / norm).clamp(max=1.0)
+
+
+def _clipped_variants(o: Operands) -> Iterator[Variant]:
+    limit, g = o.setting("limit", None), o["g"]
+    otherwise = "does not clip" if limit is None else f"clips its norm to {limit:g}"
+    norms = {"each gradient by its own norm": torch.linalg.vector_norm(g)}
+    if "joint" in o:
+        norms["all gradients by their joint norm"] = o["joint"].reshape(())
+    if limit is not None:
+        yield Variant("does not clip the gradient", otherwise, lambda: g.clone())
+    for other in LIMITS:
+        if other != limit:
+            says = f"clips the gradient's norm to {other:g}"
+            yield Variant(says, otherwise, partial(lambda other: _to(o, other, _norm(o)), other))
+    for value in dict.fromkeys((limit or 0.25, *LIMITS)):
+        yield Variant(
+            f"clips every number to {value:g}", otherwise, partial(lambda value: g.clamp(-value, value), value)
+        )
+        for (words, norm), eps in product(norms.items(), (0.0, 1e-6)):
+            says = f"clips {words} to {value:g}"
+            yield Variant(says, otherwise, partial(lambda value, norm, eps: _to(o, value, norm, eps), value, norm, eps))
+        yield Variant(
+            f"scales the gradient to norm {value:g} even if it is smaller",
+            otherwise,
+            partial(lambda value: g * value / _norm(o), value),
+        )
+    parts = o.setting("parts", ())
+    if parts and limit is not None:
+        sizes = [torch.Size(shape).numel() for _, shape in parts]
+        yield Variant(
+            "clips each part of the vector by itself", "all of it together", lambda: _by_parts(g, sizes, limit)
+        )
+
+
+def _by_parts(g: Tensor, sizes: list[int], limit: float) -> Tensor:
+    pieces = [piece * (limit / piece.norm()).clamp(max=1.0) for piece in torch.split(g.flatten(), sizes)]
+    return torch.cat(pieces).reshape(g.shape)
+
+
+def _averaged(old: Tensor | None, new: Tensor, beta: float) -> Tensor:
+    return (1 - beta) * new if old is None else beta * old + (1 - beta) * new
+
+
+def _average_variants(o: Operands, old: str, new: Tensor) -> Iterator[Variant]:
+    """Of a moving average of `new`, whose role is `old`."""
+    beta, before = o.settings["beta"], o.get(old)
+    for other in BETAS:
+        if other != beta:
+            yield Variant(
+                f"takes beta = {other:g}", f"{beta:g}", partial(lambda other: _averaged(before, new, other), other)
+            )
+    kept = torch.zeros_like(new) if before is None else before
+    formulas: list[tuple[str, str, Callable[[], Tensor]]] = [
+        ("adds all of the new, not 1 - beta of it", "1 - beta of it", lambda: beta * kept + new),
+        ("exchanges beta and 1 - beta", "does not", lambda: _averaged(kept, new, 1 - beta)),
+        (f"starts {old} from zeros in every update", "from what came before", lambda: (1 - beta) * new),
+        (f"adds {old} without beta", "beta of it", lambda: kept + (1 - beta) * new),
+        (f"does not update {old}", "updates it", lambda: kept.clone()),
+        (f"corrects the bias of {old}, by 1 - beta^t", "does not", lambda: _corrected(o, kept, new, beta)),
+        ("takes the new one's negative", "the new one", lambda: _averaged(kept, -new, beta)),
+        ("keeps the larger of old and new", "the average", lambda: torch.maximum(kept, _averaged(kept, new, beta))),
+        ("looks one step ahead (Nesterov)", "does not", lambda: _averaged(_averaged(kept, new, beta), new, beta)),
+    ]
+    yield from (Variant(*row) for row in formulas)
+
+
+def _corrected(o: Operands, old: Tensor, new: Tensor, beta: float) -> Tensor:
+    return _averaged(old, new, beta) / (1 - beta ** int(o.setting("step", 1)))
+
+
+def _moment_variants(o: Operands) -> Iterator[Variant]:
+    g, beta = o["g"], o.settings["beta"]
+    yield from _average_variants(o, "m", g)
+    yield Variant("averages the gradient's signs", "the gradient", lambda: _averaged(o.get("m"), g.sign(), beta))
+    if "w" in o:
+        for decay in dict.fromkeys((o.setting("weight_decay", 0.0), 1.2e-6, 0.01, 1e-4, 0.1)):
+            yield Variant(
+                f"adds {decay:g} of the weight to the gradient",
+                "does not",
+                partial(lambda decay: _averaged(o.get("m"), g + decay * o["w"], beta), decay),
+            )
+
+
+def _square_variants(o: Operands) -> Iterator[Variant]:
+    g, v, beta = o["g"], o.get("v"), o.settings["beta"]
+    yield from _average_variants(o, "v", g.square())
+    yield Variant("averages the gradient, not its square", "its square", lambda: _averaged(v, g, beta))
+    yield Variant("averages the gradient's size, not its square", "its square", lambda: _averaged(v, g.abs(), beta))
+    mean = g.square().mean()
+    yield Variant(
+        "averages the mean square of all the gradient",
+        "every square by itself",
+        lambda: _averaged(v, mean.expand_as(g), beta),
+    )
+    if "m" in o:
+        yield Variant(
+            "averages the square of the first moment", "of the gradient", lambda: _averaged(v, o["m"].square(), beta)
+        )
+        yield Variant("averages the square of g - m", "of g", lambda: _averaged(v, (g - o["m"]).square(), beta))
+
+
+def _clipped_knobs(o: Operands) -> Iterator[Knob]:
+    limit = o.setting("limit", None)
+    otherwise = "does not clip" if limit is None else f"to {limit:g}"
+    norm = _norm(o)
+    yield Knob("clips the gradient's norm to {}", otherwise, limit or 1.0, lambda other: o["g"] * other / norm, 0.0)
+
+
+def _average_knobs(o: Operands, old: str, new: Tensor) -> Iterator[Knob]:
+    beta = o.settings["beta"]
+    yield Knob("takes beta = {}", f"{beta:g}", beta, lambda other: _averaged(o.get(old), new, other), 0.0, 1.0)
+
+
+CLIPPED = Kind(lambda o: _to(o, o.setting("limit", None), _norm(o)), _clipped_variants, knobs=_clipped_knobs)
+MOMENT = Kind(
+    lambda o: _averaged(o.get("m"), o["g"], o.settings["beta"]),
+    _moment_variants,
+    knobs=lambda o: _average_knobs(o, "m", o["g"]),
+)
+SQUARE_MOMENT = Kind(
+    lambda o: _averaged(o.get("v"), o["g"].square(), o.settings["beta"]),
+    _square_variants,
+    knobs=lambda o: _average_knobs(o, "v", o["g"].square()),
+)

@@ -1,0 +1,114 @@
+"""A parameter as it was loaded, against the recorded one, which is the role x.
+
+Other roles may be there: `other` (and `third`, ...) are parameters of the same shape that may be taken for it, such as
+an LSTM's other bias. Settings: `gates`, the names of the blocks of rows ("ifco"), if it has such; `parts`, pairs of
+name and shape, if it is a flat vector of several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+from parity.diagnosis.operation import Kind, Operands, Variant, nothing_follows
+from parity.diagnosis.operations.linear import block_order
+
+OTHERWISE = "does not"
+
+
+def _variants(o: Operands) -> Iterator[Variant]:
+    x, gates = o["x"], o.setting("gates", "")
+    parts = o.setting("parts", ())
+    if parts:
+        yield from _of_parts(x, list(parts), gates)
+        return
+    yield from _orders(x, gates)
+    for role in o.tensors:
+        if role != "x":
+            other = o.keys.get(role, role)
+            yield Variant(f"has {other} in its place", "itself", partial(lambda role: o[role].clone(), role))
+            yield Variant(f"has {other} added to it", OTHERWISE, partial(lambda role: x + o[role], role))
+    yield from _moved(x, gates)
+
+
+def _orders(x: Tensor, gates: str) -> Iterator[Variant]:
+    for order in permutations(gates) if gates else ():
+        rows = block_order(x.shape[0], tuple(gates.index(gate) for gate in order))
+        if order != tuple(gates) and rows is not None:
+            says = f"has its gates in the order {', '.join(order)}"
+            yield Variant(says, ", ".join(gates), partial(lambda rows: x[rows], rows))
+
+
+def _moved(x: Tensor, gates: str) -> Iterator[Variant]:
+    """The same numbers elsewhere, or none of them."""
+    if x.ndim == 2:
+        rows, width = x.shape
+        yield Variant("is transposed", "is not", lambda: x.mT)
+        yield Variant("is transposed, but reshaped and not turned", "is not", lambda: x.mT.reshape(rows, width))
+        if rows % width == 0:
+            blocks = x.reshape(-1, width, width)
+            yield Variant("has every gate's block transposed", OTHERWISE, lambda: blocks.mT.reshape(rows, width))
+    for count in () if gates else (2, 3, 4):
+        for order in permutations(range(count)):
+            index = block_order(x.shape[0], order)
+            if index is not None and order != tuple(range(count)):
+                words = ", ".join(str(k + 1) for k in order)
+                says = f"has its rows in {count} blocks in the order {words}"
+                yield Variant(says, "in order", partial(lambda index: x[index], index))
+    for axis in range(x.ndim):
+        yield Variant(f"is reversed along axis {axis}", "is not", partial(lambda axis: x.flip(axis), axis))
+    if x.ndim == 2:
+        half = block_order(x.shape[1], (1, 0))
+        if half is not None:
+            yield Variant("has the halves of its columns exchanged", OTHERWISE, lambda: x[:, half])
+        woven = _woven(x.shape[0])
+        yield Variant("has its two blocks of rows interleaved", OTHERWISE, lambda: x[woven])
+    yield Variant("is all zeros (not loaded, or dropped)", "is not", lambda: torch.zeros_like(x), zeros=True)
+    yield Variant("is all ones (not loaded)", "is not", lambda: torch.ones_like(x))
+
+
+def _woven(size: int) -> Tensor:
+    return torch.arange(size - size % 2).reshape(2, -1).mT.flatten()
+
+
+def _of_parts(flat: Tensor, parts: list[tuple[str, tuple[int, ...]]], gates: str) -> Iterator[Variant]:
+    """Variants of a flat vector, part by part."""
+    sizes = [torch.Size(shape).numel() for _, shape in parts]
+    pieces = [piece.reshape(shape) for piece, (_, shape) in zip(torch.split(flat.flatten(), sizes), parts, strict=True)]
+
+    def joined(changed: list[Tensor]) -> Tensor:
+        return torch.cat([piece.flatten() for piece in changed]).reshape(flat.shape)
+
+    for order in permutations(gates) if gates else ():
+        if order == tuple(gates):
+            continue
+        rows = [block_order(piece.shape[0], tuple(gates.index(gate) for gate in order)) for piece in pieces]
+        if all(r is not None for r in rows):
+            moved = [piece[r] for piece, r in zip(pieces, rows, strict=True)]
+            says = f"has its gates in the order {', '.join(order)}"
+            yield Variant(says, ", ".join(gates), partial(lambda moved: joined(moved), moved))
+    for i, (name, shape) in enumerate(parts):
+        for j in range(i):
+            if parts[j][1] == shape:
+                swapped = list(pieces)
+                swapped[i], swapped[j] = pieces[j], pieces[i]
+                says = f"has {parts[j][0]} and {name} exchanged"
+                yield Variant(says, OTHERWISE, partial(lambda swapped: joined(swapped), swapped))
+    for places in permutations(range(len(parts))):
+        if places != tuple(range(len(parts))):
+            says = "has its parts in the order " + ", ".join(parts[place][0] for place in places)
+            yield Variant(says, "in order", partial(lambda places: joined([pieces[place] for place in places]), places))
+    for i, (name, _) in enumerate(parts):
+        for variant in (*_orders(pieces[i], gates), *_moved(pieces[i], gates)):
+            yield Variant(
+                f"has its {name} changed: it {variant.says}",
+                variant.otherwise,
+                partial(lambda i, variant: joined([*pieces[:i], variant.compute(), *pieces[i + 1 :]]), i, variant),
+            )
+
+
+PARAMETER = Kind(lambda o: o["x"], _variants, nothing_follows)

@@ -1,0 +1,1 @@
+"""Formulas that may explain a wrong tensor beyond the variants that its operation lists."""

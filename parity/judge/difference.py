@@ -1,0 +1,86 @@
+"""Two recordings laid side by side, tensor by tensor: no program is run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from parity.errors import RecordingError
+from parity.measure import Measure, measure_exact, measure_rounded
+from parity.recording.recording import Recording
+from parity.results import CaseResult, Comparison, Verdict
+from parity.subject.subject import Item
+from parity.tolerance import UNIT
+
+FORWARD_UNITS, GRADIENT_UNITS = 128.0, 4096.0
+"""Units of rounding at a tensor's scale that two programs may be apart where nothing better is known. Of the packaged
+recordings, each with the float64 truth, the furthest intermediate is 50 units away and the furthest gradient 1,680; two
+programs may be twice that apart."""
+
+
+def diff(
+    a: Recording,
+    b: Recording,
+    tolerances: Mapping[str, float] | None = None,
+    local: Mapping[str, Comparison] | None = None,
+) -> CaseResult:
+    """Every tensor of `a` against that of the same name in `b`, in the order of `a`.
+
+    `tolerances` are known ones, by name; where there is none it is the units above of the largest number of either.
+    `local` holds, by name, what is known of a tensor on the same inputs: what `b`'s program makes of `a`'s. Where
+    nothing is known the first difference is taken for wrong, and all after it for inherited.
+    Raises `RecordingError` if no tensor is in both.
+    """
+    start = time.perf_counter()
+    common = [name for name in a.tensors if name in b.tensors]
+    if not common:
+        raise RecordingError(
+            f"{a.name} and {b.name} have no tensor of the same name; {a.name} has {_some(a)}, {b.name} has {_some(b)}"
+        )
+    comparisons: list[Comparison] = []
+    for name in common:
+        measure, exact = _measure(name, a.tensors[name], b.tensors[name], (tolerances or {}).get(name))
+        known = (local or {}).get(name)
+        own = None if known is None else known.local
+        if own is not None and known is not None:
+            verdict: Verdict = known.verdict if not own else "agrees" if measure else "inherited"
+        else:
+            wrong_before = any(c.verdict == "wrong" for c in comparisons)
+            verdict = "agrees" if measure else "inherited" if wrong_before else "wrong"
+        layer, segment = Item(name, torch.empty(0)).place
+        where = known.where if known is not None else name
+        hints = () if known is None else known.hints
+        shape = tuple(a.tensors[name].shape)
+        comparisons.append(Comparison(name, name, where, layer, segment, exact, shape, measure, own, verdict, hints))
+    made = {f"first: {key}": value for key, value in a.provenance.items()}
+    made |= {f"second: {key}": value for key, value in b.provenance.items()}
+    return CaseResult(
+        f"{a.name} and {b.name}",
+        a.name,
+        b.name,
+        len(a.tensors),
+        comparisons,
+        {name: f"not in {b.name}" for name in a.tensors if name not in b.tensors},
+        time.perf_counter() - start,
+        made,
+        compared_names=frozenset(common),
+    )
+
+
+def _measure(name: str, a: Tensor, b: Tensor, tolerance: float | None) -> tuple[Measure, bool]:
+    if name.startswith("param/") or not a.is_floating_point() or not b.is_floating_point():
+        return measure_exact(a, b), True
+    measure = measure_rounded(a, b, [b])
+    if tolerance is None:
+        units = GRADIENT_UNITS if "grad" in name.split("/")[0] or name.startswith("train/") else FORWARD_UNITS
+        coarser = max(UNIT[dtype] for dtype in (a.dtype, b.dtype) if dtype in UNIT)
+        tolerance = units * coarser * measure.scale
+    return measure.held_to(tolerance), False
+
+
+def _some(recording: Recording) -> str:
+    names = list(recording.tensors)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")

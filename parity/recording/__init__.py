@@ -1,0 +1,1 @@
+"""Recordings: the format, reading, writing, and the names of their tensors."""

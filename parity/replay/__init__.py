@@ -1,1 +1,0 @@
-"""The port as a subject of the suite: replaying what was recorded of either program."""

@@ -1,0 +1,159 @@
+"""Random cases in which there is no fault, to see whether the suite raises an alarm.
+
+A case is a random model of either program, recorded by the port in float32: with its parameters moved in their last
+place as in no run of the suite, and with many of its functions computed in another way.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from parity.judge.case import one_thread
+from parity.recording.recording import Recording
+from parity.sharnn.faults.equivalent import other_way
+from parity.sharnn.faults.plant import Edit, planted
+from parity.sharnn.faults.results import Faultless
+from parity.sharnn.names import first_block
+from parity.sharnn.port import model_config
+from parity.sharnn.replay import replay
+from parity.sharnn.suite import run_case
+from parity.sharnn.updates import replay_training
+from parity.subject.subject import Precision
+from sharnn_py.config import PRESETS, Program
+from sharnn_py.model import SHARNN
+from sharnn_py.weights import to_julia, to_smerity
+from sharnn_py.weights.smerity import unused_shapes
+
+NUDGE = 1000
+"""Nudged runs from here on are none of the suite's."""
+SPREAD = 0.3
+"""Deviation of what is added to a fresh model's parameters, so that none is at its special initial value."""
+UPDATES = 3
+
+
+@dataclass(frozen=True)
+class RandomCase:
+    """What is recorded, and how."""
+
+    seed: int
+    program: Program
+    settings: dict[str, Any]
+    """The recording's configuration."""
+    gradients: bool
+    updates: int
+    changes: list[Edit]
+    """Of the port, for the time of recording."""
+
+    @property
+    def words(self) -> str:
+        """Semantics and sizes."""
+        return f"{self.program}: " + ", ".join(f"{name} {value}" for name, value in self.settings.items())
+
+    @property
+    def way(self) -> str:
+        """What is computed in another way."""
+        return ", ".join(change.where.partition(":")[2] for change in self.changes)
+
+
+def random_case(seed: int) -> RandomCase:
+    """The case drawn from `seed`. Segments of one step, and as long as the memory or longer, are all likely."""
+    draw = random.Random(seed)
+    program: Program = draw.choice(("julia", "paper"))
+    heads, layers, N = draw.choice((1, 1, 2, 3, 4)), draw.randint(1, 6), draw.choice((1, 3, 8, 12, 24))
+    emb = max(4, heads * draw.choice((2, 4, 8)))
+    lengths = (1, 2, 5, 9, max(1, N - 1), N, N + 1, N + 4)
+    settings: dict[str, Any] = {
+        "emb": emb,
+        "hidden": emb * draw.randint(1, min(emb, 4)),
+        "vocab": draw.choice((5, 11, 50)),
+        "nlayers": layers,
+        "npos": N,
+        "heads": heads,
+        "tie": draw.random() < 0.5,
+        "batch": draw.randint(1, 5),
+        "segs": [draw.choice(lengths) for _ in range(draw.randint(3, 5))],
+    }
+    if program == "paper":
+        settings["hidden"] += draw.choice((0, draw.randrange(emb)))
+        settings["attn_layer"] = draw.sample(range(layers), draw.randint(0, min(layers, 2)))
+        settings |= {"lr": 0.002, "clip": 0.25, "weight_decay": 1.2e-6, "min_trust": 0.25, "betas": [0.9, 0.999]}
+        settings["eps"] = 1e-6
+    else:
+        schedule = draw.choice(("warmup_constant", "warmup_cosine", "warmup_linear"))
+        settings |= {"lr": draw.choice((0.05, 0.5)), "t_total": draw.choice((-1, 10, 100))}
+        settings |= {"warmup": 0.15, "schedule": schedule}
+    gradients, updates = draw.random() < 0.75, draw.choice((0, UPDATES))
+    return RandomCase(seed, program, settings, gradients, updates, list(other_way(draw)))
+
+
+@one_thread()
+def record(case: RandomCase) -> Recording:
+    """The case as the port computes it, in the format of docs/recordings.md."""
+    tensors: dict[str, Tensor] = {}
+    metadata = {"semantics": case.program, "config": json.dumps(case.settings)}
+    recording = Recording(f"faultless/{case.seed}", Path("memory"), (tensors, metadata))
+    given = _given(recording, case)
+    tensors |= {**given, **_begun(case)}
+    precision = Precision(torch.float32, NUDGE + case.seed)
+    with planted(*case.changes):
+        for replayed in (replay, replay_training):
+            for item in replayed(recording, PRESETS[case.program], precision):
+                if item.reference not in given:
+                    tensors[item.reference] = item.tensor.clone()
+    return recording
+
+
+def _given(recording: Recording, case: RandomCase) -> dict[str, Tensor]:
+    """Parameters and ids."""
+    config = model_config(recording, PRESETS[case.program])
+    generator = torch.Generator().manual_seed(case.seed)
+    model = SHARNN(config, generator)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=SPREAD)
+    ours = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    unused: dict[str, Tensor] = {}
+    if case.program == "paper":
+        unused = {name: torch.zeros(shape) for name, shape in unused_shapes(config).items()}
+    theirs = to_julia(ours, config) if case.program == "julia" else to_smerity(ours, config, unused)
+    given = {f"param/{name}": tensor for name, tensor in theirs.items()}
+    for update in range(1, case.updates + 1):
+        given |= {f"train/{update}/param/{name}": tensor for name, tensor in unused.items()}
+    first, batch = first_block(case.program), case.settings["batch"]
+    for segment, steps in enumerate(case.settings["segs"], start=1):
+        ids = torch.randint(0, config.vocab, (steps + 1, batch), generator=generator, dtype=torch.int32) + first
+        pair = {"x": ids[:-1], "y": ids[1:]}
+        given |= {f"eval/{segment}/{name}": part for name, part in pair.items()}
+        if case.program == "paper" and segment <= case.updates:
+            given |= {f"train/{segment}/{name}": part for name, part in pair.items()}
+    return given
+
+
+def _begun(case: RandomCase) -> dict[str, Tensor]:
+    """One tensor of every group that is to be computed, as a recording that has one has them all."""
+    encoder = "encoder.w" if case.program == "julia" else "encoder.weight"
+    names = [f"grad/{segment}/{encoder}" for segment in range(1, len(case.settings["segs"]) + 1) if case.gradients]
+    names += [f"train/{update}/loss" for update in range(1, case.updates + 1)]
+    if case.updates and case.program == "julia":
+        names.append("train/loss_after")
+    return {name: torch.zeros(()) for name in names}
+
+
+def judge_faultless(seed: int) -> Faultless:
+    """Record the case of `seed` and hold the port against it."""
+    start = time.perf_counter()
+    case = random_case(seed)
+    result = run_case(record(case))
+    alarms = tuple(c.name for c in result.divergences) or ((result.problem,) if result.problem else ())
+    measured = [(m.units, c.name) for c in result.comparisons for m in (c.arrived, c.local) if m is not None]
+    units, worst = max(measured, default=(0.0, ""))
+    seconds = time.perf_counter() - start
+    return Faultless(seed, case.words, case.way, len(result.comparisons), alarms, worst, units, seconds)

@@ -1,0 +1,111 @@
+"""What came of planting faults, and of looking for some where there are none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from parity.sharnn.faults.fault import Mutant
+
+LEAST_DIAGNOSED = 0.8
+"""Of the mutants, how many the suite must explain."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One mutant, and what the suite found. True in a boolean context if it was caught, at the right tensor."""
+
+    mutant: Mutant
+    first: str | None
+    """The first wrong tensor; None if none was."""
+    says: tuple[str, ...]
+    """Why, as the suite says it: every hint, else what it says is wrong with the tensor beyond its distance."""
+    units: float
+    """That tensor's own error, in units of what rounding explains."""
+    wrong: int
+    """Comparisons that are wrong by themselves."""
+    inherited: int
+    seconds: float
+    problem: str = ""
+    """Why the recording could not be run at all, if it could not: then nothing was found."""
+
+    def __bool__(self) -> bool:
+        return self.caught and self.localised
+
+    @property
+    def caught(self) -> bool:
+        return self.first is not None
+
+    @property
+    def localised(self) -> bool:
+        return self.first == self.mutant.first
+
+    @property
+    def reason(self) -> str:
+        """The diagnosis that is the right one; empty if there is none."""
+        expected = self.mutant.diagnosis
+        if expected is None or not self.localised:
+            return ""
+        return next((said for said in self.says if re.search(expected, said)), "")
+
+    @property
+    def diagnosed(self) -> bool:
+        return bool(self.reason)
+
+
+@dataclass(frozen=True)
+class Faultless:
+    """One random case without a fault. True in a boolean context if it raised no alarm."""
+
+    seed: int
+    model: str
+    """Semantics and sizes, in words."""
+    way: str
+    """How the recording was computed."""
+    comparisons: int
+    alarms: tuple[str, ...]
+    """Comparisons that do not agree, or why there are none."""
+    worst: str
+    """The comparison nearest to its tolerance."""
+    units: float
+    """Its error, in units of what rounding explains."""
+    seconds: float
+
+    def __bool__(self) -> bool:
+        return not self.alarms and self.comparisons > 0
+
+
+@dataclass(frozen=True)
+class MutantsResult:
+    """A whole run. True in a boolean context if every mutant was caught, at the right tensor, enough of them were
+    explained, and no faultless case raised an alarm."""
+
+    outcomes: Sequence[Outcome]
+    cases: Sequence[Faultless]
+    seconds: float
+
+    def __bool__(self) -> bool:
+        enough = self.diagnosed >= LEAST_DIAGNOSED * len(self.outcomes)
+        return bool(self.outcomes) and all(self.outcomes) and enough and all(self.cases)
+
+    @property
+    def caught(self) -> int:
+        return sum(o.caught for o in self.outcomes)
+
+    @property
+    def localised(self) -> int:
+        return sum(o.localised for o in self.outcomes)
+
+    @property
+    def diagnosed(self) -> int:
+        return sum(o.diagnosed for o in self.outcomes)
+
+    @property
+    def alarms(self) -> int:
+        """Faultless cases that raised one."""
+        return sum(not case for case in self.cases)
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self else 1

@@ -1,0 +1,92 @@
+"""Planting every mutant, each in a process that is sound otherwise, and holding it against its recording."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+from parity.errors import UsageError
+from parity.recording.recording import DATA_PIPELINE, PACKAGED, Recording
+from parity.sharnn.faults.controls import judge_faultless
+from parity.sharnn.faults.fault import Mutant
+from parity.sharnn.faults.plant import PlantError, planted
+from parity.sharnn.faults.results import Faultless, MutantsResult, Outcome
+from parity.sharnn.suite import run_case
+
+Given = TypeVar("Given")
+Found = TypeVar("Found", Outcome, Faultless)
+
+
+def select(mutants: Sequence[Mutant], names: Sequence[str]) -> list[Mutant]:
+    """Those named, or all. Raises `UsageError` for a name there is not, and if that leaves none."""
+    known = {mutant.name: mutant for mutant in mutants}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no mutant {name!r}; the mutants are {', '.join(known)}")
+    chosen = [known[name] for name in dict.fromkeys(names)] if names else list(mutants)
+    if not chosen:
+        raise UsageError("there are no mutants to plant")
+    return chosen
+
+
+def run(
+    mutants: Sequence[Mutant],
+    seeds: Sequence[int] = (),
+    progress: Callable[[Outcome | Faultless], None] = lambda found: None,
+    processes: int = 1,
+) -> MutantsResult:
+    """Plant `mutants` one after the other, then judge the faultless case of every seed.
+
+    With `processes` above 1 they are shared out among as many fresh interpreters, so the caller's main module must be
+    safe to import. Raises `UsageError` if there are no mutants.
+    """
+    if not mutants:
+        raise UsageError("there are no mutants to plant")
+    start = time.perf_counter()
+    outcomes = list(_each(plant, mutants, progress, processes))
+    cases = list(_each(judge_faultless, seeds, progress, processes))
+    return MutantsResult(outcomes, cases, time.perf_counter() - start)
+
+
+def _each(
+    do: Callable[[Given], Found], given: Sequence[Given], progress: Callable[[Found], None], processes: int
+) -> Iterator[Found]:
+    def found() -> Iterator[Found]:
+        if processes == 1 or len(given) < 2:
+            yield from map(do, given)
+            return
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(processes, len(given)), mp_context=context) as pool:
+            yield from pool.map(do, given)
+
+    for result in found():
+        progress(result)
+        yield result
+
+
+def plant(mutant: Mutant) -> Outcome:
+    """Plant one mutant in this process, run its recording, and take it out again. Raises `PlantError`."""
+    start = time.perf_counter()
+    recording = packaged(mutant.recording)
+    try:
+        with planted(mutant.change):
+            case = run_case(recording)
+    except PlantError:
+        raise
+    except Exception as error:  # the suite must live through any fault; where it does not, it has not caught it
+        problem = f"the suite stopped with {type(error).__name__}: {error}"
+        return Outcome(mutant, None, (), 0.0, 0, 0, time.perf_counter() - start, problem)
+    first, seconds = case.first, time.perf_counter() - start
+    if first is None:
+        return Outcome(mutant, None, (), 0.0, 0, 0, seconds, case.problem)
+    says = tuple(hint.says for hint in first.hints) or (first.own.problem,)
+    return Outcome(mutant, first.name, says, first.own.units, len(case.wrong), len(case.inherited), seconds)
+
+
+def packaged(name: str) -> Recording:
+    """A packaged recording by its name."""
+    data = name.endswith(DATA_PIPELINE.removesuffix(".json"))
+    return Recording(name, PACKAGED / (f"{name}.json" if data else f"{name}.safetensors.xz"))

@@ -1,0 +1,1 @@
+"""The ledger of known differences between the two programs."""

@@ -1,0 +1,227 @@
+"""Live cases: recordings made now, by running SHA-RNN in Julia.
+
+A case is a configuration, parameters and segments. Run in Julia it becomes a recording like any other, which the
+suite holds against the port; written to a file, `sharnn parity run --references` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from julia_bridge import JuliaModel, JuliaState, JuliaUnavailable, Worker, ensure
+from julia_bridge.model import Source
+from julia_bridge.upstream import UpstreamError, model_source
+from parity.errors import RecordingError, UsageError
+from parity.recording.recording import Recording
+from parity.recording.writer import RecordingWriter
+from parity.sharnn.port import model_config
+from sharnn_py.batches import lay_out, segments
+from sharnn_py.checkpoint import load_checkpoint
+from sharnn_py.config import JULIA, Config
+from sharnn_py.model import SHARNN
+from sharnn_py.weights import to_julia
+
+Say = Callable[[str], None]
+
+RANDOM_SEEDS = tuple(range(5))
+TEXT_SEGMENT, TEXT_SEGMENTS = 64, 4
+"""Steps of a segment of text, and how many of them, where the user does not say."""
+GRADIENTS_UP_TO = 5_000_000
+"""Parameters of a model whose gradients are recorded, too, where the source has them."""
+CALL_LIMIT = 600.0
+"""Seconds that one segment may take in Julia; the first one compiles."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What Julia is asked to run."""
+
+    name: str
+    config: Config
+    parameters: dict[str, Tensor]
+    """Under SHA-RNN.jl's names, its axes reversed, float32."""
+    segments: list[tuple[Tensor, Tensor]]
+    """Inputs and targets (T, B), ids from 0, in order, state carried."""
+    seed: int | None = None
+    """What a random case was drawn from."""
+
+
+def random_case(seed: int, lengths: Sequence[int] | None = None) -> Case:
+    """A case drawn from `seed`: sizes, parameters away from their special initial values, and ids.
+
+    Segments shorter and longer than the memory, of one step, and just at the memory's limit are all likely.
+    `lengths` fixes the segments' steps.
+    """
+    draw = random.Random(seed)
+    heads = draw.choice([1, 1, 2, 3, 4])
+    emb = heads * draw.choice([2, 4, 8])
+    emb = max(emb, 4)
+    N = draw.choice([1, 3, 8, 12, 24])
+    config = Config(
+        vocab=draw.choice([5, 11, 50]),
+        emb=emb,
+        hidden=emb * draw.randint(1, min(emb, 4)),
+        layers=draw.randint(1, 6),
+        heads=heads,
+        max_memory=N,
+        tied=draw.random() < 0.5,
+        semantics=JULIA,
+    )
+    batch = draw.randint(1, 5)
+    drawn = [draw.choice([1, 2, 5, 9, max(1, N - 1), N, N + 1, N + 4]) for _ in range(draw.randint(3, 6))]
+    generator = torch.Generator().manual_seed(seed)
+    model = SHARNN(config, generator)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
+    ids = [torch.randint(0, config.vocab, (steps + 1, batch), generator=generator) for steps in lengths or drawn]
+    return Case(f"seed {seed}", config, to_julia(model.state_dict(), config), [(x[:-1], x[1:]) for x in ids], seed)
+
+
+def recorded_case(recording: Recording) -> Case:
+    """A recorded SHA-RNN.jl run, to be run again: its parameters and ids."""
+    ids = [[recording.tensor(f"eval/{s}/{name}").long() - 1 for name in "xy"] for s in range(1, recording.segments + 1)]
+    config = model_config(recording, JULIA)
+    return Case(recording.name, config, recording.group("param/"), [(x, y) for x, y in ids])
+
+
+def checkpoint_case(folder: Path, text: Path, lengths: Sequence[int] | None = None) -> Case:
+    """A checkpoint's model on the beginning of a text, one sequence.
+
+    Raises `UsageError` for a checkpoint without a vocabulary or of a baseline, and what `load_checkpoint` raises.
+    """
+    checkpoint = load_checkpoint(folder)
+    if checkpoint.vocabulary is None:
+        raise UsageError(f"{folder} has no vocabulary.json, so {text} cannot be turned into its ids")
+    if not isinstance(checkpoint.model, SHARNN):
+        raise UsageError(f"{folder} holds a baseline; live cases are of SHA-RNN")
+    lengths = lengths or [TEXT_SEGMENT] * TEXT_SEGMENTS
+    with text.open(encoding="utf-8") as lines:
+        data = lay_out(checkpoint.vocabulary.encode(lines), 1, max_size=sum(lengths) + 1)
+    config = checkpoint.model.config
+    parameters = to_julia(checkpoint.model.float().state_dict(), config)
+    return Case(f"{folder.name} on {text.name}", config, parameters, list(segments(data, lengths)))
+
+
+def sources(upstream: Path | None, say: Say) -> list[Source]:
+    """What there is to run: the reference statement always, SHA-RNN.jl itself where its source can be had.
+
+    A checkout that was asked for by path must be right; `UpstreamError` says what is wrong with it.
+    """
+    try:
+        model_source(upstream)
+    except UpstreamError as error:
+        if upstream is not None:
+            raise
+        say(f"SHA-RNN.jl itself is not run, only the reference statement of its semantics: {error}")
+        return ["reference"]
+    return ["upstream", "reference"]
+
+
+def record_if_available(
+    cases: Sequence[Case], upstream: Path | None, folder: Path, say: Say
+) -> tuple[list[Recording], str]:
+    """Every case run by every source there is, recorded in `folder`; where there is no Julia, none, and the reason."""
+    try:
+        ensure(say)
+    except JuliaUnavailable as error:
+        return [], str(error)
+    return list(record_all(cases, sources(upstream, say), upstream, folder, say)), ""
+
+
+def record_all(
+    cases: Sequence[Case], sources: Sequence[Source], upstream: Path | None, folder: Path, say: Say
+) -> Iterator[Recording]:
+    """Every case run by every source, each source in a Julia of its own. Raises `JuliaUnavailable`."""
+    ensure(say)
+    for source in sources:
+        with Worker(timeout=CALL_LIMIT) as worker:
+            for number, case in enumerate(cases):
+                say(f"running {case.name} in Julia ({source})")
+                path = folder / f"{source}-{number}.safetensors"
+                yield replace(record(case, source, worker, path, upstream), name=f"live/{source}/{case.name}")
+
+
+def record_once(case: Case, source: Source, upstream: Path | None, path: Path, say: Say) -> Recording:
+    """One case run by one source, in a Julia of its own, and written to `path`. Raises `JuliaUnavailable`."""
+    ensure(say)
+    with Worker(timeout=CALL_LIMIT) as worker:
+        say(f"running {case.name} in Julia ({source})")
+        return record(case, source, worker, path, upstream)
+
+
+def record(case: Case, source: Source, worker: Worker, path: Path, upstream: Path | None = None) -> Recording:
+    """Run a case in Julia and write all it computed to `path`, in the format of docs/recordings.md.
+
+    Segment by segment: no more than one of them is in memory.
+    """
+    parameters = {name: tensor.numpy() for name, tensor in case.parameters.items()}
+    model = JuliaModel(source, case.config, parameters, worker, upstream)
+    with RecordingWriter(path) as writer:
+        for name, tensor in case.parameters.items():
+            writer.add(f"param/{name}", tensor)
+        state: JuliaState | None = None
+        for number, (tokens, targets) in enumerate(case.segments, start=1):
+            output = model.run(tokens.numpy(), targets.numpy(), state, gradients=_with_gradients(case, source))
+            state = output.state
+            prefix = f"eval/{number}/"
+            loss = torch.tensor([output.loss], dtype=torch.float32)
+            seen = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in output.intermediates.items()}
+            seen |= {"x": tokens + 1, "y": targets + 1, "loss": loss}
+            for name, tensor in seen.items():
+                writer.add(prefix + name, tensor if tensor.is_floating_point() else tensor.to(torch.int32))
+            for group, found in (("agrad", output.activation_gradients), ("grad", output.gradients)):
+                for name, array in found.items():
+                    writer.add(f"{group}/{number}/{name}", torch.from_numpy(np.ascontiguousarray(array)))
+            if output.gradients:
+                writer.add(f"grad/{number}/loss", loss)
+        writer.finish(
+            {
+                "implementation": model.label,
+                "semantics": "julia",
+                "julia": ", ".join(f"{name} {number}" for name, number in worker.versions.items()),
+                "config": json.dumps(_config(case)),
+            }
+        )
+    return Recording(path.stem, path)
+
+
+def _with_gradients(case: Case, source: Source) -> bool:
+    """SHA-RNN.jl itself has none here; of a large model they would take more memory than all the rest."""
+    return source == "reference" and sum(p.numel() for p in case.parameters.values()) <= GRADIENTS_UP_TO
+
+
+def _config(case: Case) -> dict[str, object]:
+    config = case.config
+    return {
+        "emb": config.emb,
+        "hidden": config.hidden,
+        "vocab": config.vocab,
+        "nlayers": config.layers,
+        "npos": config.max_memory,
+        "heads": config.heads,
+        "tie": config.tied,
+        "batch": case.segments[0][0].shape[1],
+        "segs": [len(tokens) for tokens, _ in case.segments],
+        "seed": case.seed,
+    }
+
+
+def recordable(recordings: Sequence[Recording]) -> list[Case]:
+    """The recordings of SHA-RNN.jl's model among these, as cases to run again; damaged ones are left to the suite."""
+    cases = []
+    for recording in recordings:
+        try:
+            if not recording.is_data and recording.program == "julia" and "param/encoder.w" in recording.tensors:
+                cases.append(recorded_case(recording))
+        except RecordingError:
+            continue
+    return cases

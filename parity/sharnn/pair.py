@@ -1,0 +1,34 @@
+"""Two recordings of SHA-RNN, of either program each, against each other, and layer by layer on the same inputs."""
+
+from __future__ import annotations
+
+from parity.judge.case import hold
+from parity.judge.difference import diff
+from parity.recording.recording import Recording
+from parity.results import CaseResult
+from parity.sharnn.subject import PortOf
+from parity.sharnn.translate import translated
+from sharnn_py.config import PRESETS
+
+
+def pair(a: Recording, b: Recording) -> list[CaseResult]:
+    """`a` against `b` by the port's names.
+
+    What `b`'s program does to `a`'s inputs is what the port does under its semantics, as far as the port agrees with
+    `b`: so both recordings are held against the port under their own semantics first, which also measures what
+    rounding explains, and these results come first. Raises `RecordingError` for a recording that cannot be run.
+    """
+    own = [hold(r, PortOf(PRESETS[r.program], f"the port under {r.program}"), r.program) for r in (a, b)]
+    (ours, names_of_a), (theirs, names_of_b) = translated(a), translated(b)
+    tolerance = [{c.recorded: c.arrived.tolerance for c in result.comparisons} for result in own]
+    known = {
+        name: tolerance[0].get(names_of_a[name], 0.0) + tolerance[1].get(names_of_b[name], 0.0)
+        for name in names_of_a.keys() & names_of_b.keys()
+        if all(own)
+    }
+    local = {}
+    if all(own):
+        there = hold(a, PortOf(PRESETS[b.program], f"the port under {b.program}, as {b.name}"), a.program)
+        by_name = {c.name: c for c in there.comparisons if not c.exact}
+        local = {name: by_name[theirs] for name, theirs in names_of_a.items() if theirs in by_name}
+    return [*own, diff(ours, theirs, known, local)]

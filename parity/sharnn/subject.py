@@ -1,0 +1,121 @@
+"""The port as a subject of the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from parity.judge.backward import Note, Traced
+from parity.recording.recording import Recording
+from parity.results import Comparison
+from parity.sharnn.baseline import replay_baseline
+from parity.sharnn.baseline_scene import baseline_scene
+from parity.sharnn.names import first_block, intermediates
+from parity.sharnn.operations import parameters_of, segment_steps
+from parity.sharnn.port import Port, build, model_config
+from parity.sharnn.replay import forced_segment, replay_port
+from parity.sharnn.scenes import AFTER, parameter_scene, update_scene
+from parity.sharnn.segment_scene import segment_scene
+from parity.sharnn.updates import replay_training
+from parity.subject.scene import Scene
+from parity.subject.subject import Item, Precision
+from sharnn_py.config import PRESETS, Semantics
+from sharnn_py.model import nll
+from sharnn_py.weights import julia, smerity
+
+
+@dataclass(frozen=True)
+class PortOf:
+    """The port of whatever model was recorded, under the given semantics."""
+
+    semantics: Semantics
+    label: str
+    ports: dict[tuple[torch.dtype, int], Port] = field(default_factory=dict, repr=False, compare=False)
+    """Those of the recording at hand: both runs in a precision share a model."""
+
+    def stream(self, recording: Recording, precision: Precision) -> Iterator[Item]:
+        """See `Subject.stream`."""
+        if "param/projection.w" in recording.tensors:
+            yield from replay_baseline(recording, precision)
+            return
+        key = precision.dtype, precision.nudged
+        if key not in self.ports or self.ports[key].recording is not recording:
+            self.ports[key] = build(recording, self.semantics, precision)
+        yield from replay_port(replace(self.ports[key], precision=precision))
+        yield from replay_training(recording, self.semantics, precision)
+
+    def parameters_of(self, recording: Recording, comparison: Comparison) -> frozenset[str]:
+        """See `Subject.parameters_of`."""
+        if "param/projection.w" in recording.tensors:
+            return frozenset()
+        config = model_config(recording, self.semantics)
+        step = segment_steps(config).get(_key(recording, comparison.name))
+        taken = set() if step is None else set(parameters_of(step))
+        rows = (julia if recording.program == "julia" else smerity).rows(config)
+        return frozenset(f"param/{theirs}" for theirs, ours, _ in rows if taken & set(ours))
+
+    def traced(self, recording: Recording, segment: int) -> Traced | None:
+        """See `Subject.traced`."""
+        if "param/projection.w" in recording.tensors:
+            return None
+        run = forced_segment(recording, self.semantics, segment)
+        tokens, targets = run.tokens()
+
+        def loss(note: Note) -> Tensor:
+            logits, _ = run.port.model(tokens, run.state, note)
+            return nll(logits, targets)
+
+        def shown(name: str) -> str:
+            if name.startswith("parameter "):
+                return name
+            return run.table[name][0] if run.recorded(name) is not None else f"{name} (of the port)"
+
+        parameters = {f"parameter {name}": p for name, p in run.port.model.named_parameters()}
+        return Traced(loss, parameters, lambda name, tensor: run.forced(name, tensor.detach()), shown)
+
+    def scene(self, recording: Recording, comparison: Comparison) -> tuple[Scene, str] | None:
+        """See `Subject.scene`."""
+        group, _, rest = comparison.name.partition("/")
+        made, _, name = rest.partition("/")[2].partition("/")
+        if group == "param":
+            scene, key = parameter_scene(recording, self.semantics), comparison.name
+        elif group == "train" and made in MADE and comparison.segment is not None:
+            key = MADE[made]
+            scene = update_scene(recording, self.semantics, comparison.segment, name, key)
+        elif "param/projection.w" in recording.tensors and comparison.segment is not None:
+            scene, key = baseline_scene(recording, comparison.segment), comparison.layer
+        elif comparison.segment is not None:
+            key = _key(recording, comparison.name)
+            scene = segment_scene(recording, self.semantics, comparison.segment)
+        else:
+            return None
+        return (replace(scene, rounding={key: comparison.own.tolerance}), key) if key in scene.steps else None
+
+
+MADE = {group: key for key, group in AFTER.items()}
+"""The groups of what an update makes, to the keys of its steps."""
+
+
+def _key(recording: Recording, name: str) -> str:
+    """The key of a compared tensor in `parity.sharnn.operations`; "" if it has none."""
+    config = model_config(recording, PRESETS[recording.program])
+    group, _, rest = name.partition("/")
+    inner = rest.partition("/")[2]
+    if group == "carry":
+        _, number, kind = inner.split(".")
+        return f"after.blocks.{int(number) - first_block(recording.program)}.{kind}"
+    if group != "eval":
+        return ""
+    if inner in CUT and config.attention_layers:
+        return f"blocks.{config.attention_layers[0]}.memory_in"
+    inner = inner.removesuffix(".size")
+    steps = segment_steps(config)
+    table = {theirs: ours for ours, (theirs, _) in intermediates(recording.program, config).items() if ours in steps}
+    return table.get(inner, inner if inner == "loss" else "")
+
+
+CUT = ("maxmem", "mem_start_idx")
+"""What SHA-RNN.jl computes for the cut of its memories: where it is wrong, the memory tells how."""

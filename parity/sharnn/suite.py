@@ -1,0 +1,141 @@
+"""Running recordings against the port."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from parity.errors import UsageError
+from parity.judge.case import hold
+from parity.measure import Measure, measure_rounded
+from parity.recording.recording import PACKAGED, Recording, discover
+from parity.report.environment import environment
+from parity.results import CaseResult, Comparison, SuiteResult, Verdict
+from parity.sharnn.data_pipeline import Entry, replay_data
+from parity.sharnn.skipped import reason
+from parity.sharnn.subject import PortOf
+from parity.tolerance import UNIT
+from sharnn_py.config import PRESETS
+from sharnn_py.errors import SharnnError
+
+Progress = Callable[[CaseResult], None]
+
+
+def select(recordings: Sequence[Recording], semantics: str, names: Sequence[str]) -> list[Recording]:
+    """The recordings asked for.
+
+    `names` are recordings' names or last parts of them; none means all. `semantics` 'julia' or 'paper' keeps the
+    recordings of that program, unless only the other program's bear a given name: then those are taken, to be run
+    under semantics that are not theirs. Raises `UsageError` naming what does not exist.
+    """
+    chosen = []
+    for name in names:
+        named = [r for r in recordings if r.name == name or r.name.endswith("/" + name)]
+        if not named:
+            known = ", ".join(r.name for r in recordings)
+            raise UsageError(f"there is no case {name!r}; the cases are {known}")
+        own = [r for r in named if semantics == "all" or r.program == semantics]
+        chosen += [r for r in own or named if r not in chosen]
+    if names:
+        return chosen
+    kept = [r for r in recordings if semantics == "all" or r.program == semantics]
+    if not kept:
+        raise UsageError(
+            f"no recording here is of the program with {semantics} semantics; to run one of the other program under "
+            f"{semantics} semantics, name it with --case"
+        )
+    return kept
+
+
+def run(
+    references: Path = PACKAGED,
+    semantics: str = "all",
+    cases: Sequence[str] = (),
+    flip: Sequence[str] = (),
+    progress: Progress | None = None,
+    processes: int = 1,
+    live: Iterable[Recording] = (),
+) -> SuiteResult:
+    """Hold the port against every recording asked for, and those of `live`.
+
+    `semantics` is 'all', every recording under its own program's, or 'julia' or 'paper' (see `select`). `flip`
+    names switches of `Semantics` to turn the other way. With `processes` above 1 the cases are shared out among as
+    many fresh interpreters, so the caller's main module must be safe to import. Raises `UsageError`; a recording
+    that cannot be run becomes a result with a `problem`.
+    """
+    if semantics not in ("all", *PRESETS):
+        raise UsageError(f"semantics is {semantics!r}; it must be julia, paper or all")
+    for preset in PRESETS.values():
+        preset.flipped(*flip)
+    start = time.perf_counter()
+    chosen = select(discover(references), semantics, cases) + list(live)
+    results = []
+    for result in _run_all(chosen, partial(run_case, semantics=semantics, flip=flip), processes):
+        results.append(result)
+        if progress is not None:
+            progress(result)
+    return SuiteResult(results, environment(), time.perf_counter() - start)
+
+
+def _run_all(
+    recordings: Sequence[Recording], case: Callable[[Recording], CaseResult], processes: int
+) -> Iterator[CaseResult]:
+    if processes == 1 or len(recordings) == 1:
+        yield from map(case, recordings)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(recordings)), mp_context=context) as pool:
+        yield from pool.map(case, recordings)
+
+
+def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] = ()) -> CaseResult:
+    """Hold the port against one recording."""
+    start = time.perf_counter()
+    reference, label = "unknown", semantics
+    try:
+        reference = recording.program
+        computed = reference if semantics == "all" else semantics
+        label = ", ".join([computed, *(f"{row} flipped" for row in flip)])
+        if recording.is_data:
+            return _data_case(recording, label)
+        subject = PortOf(PRESETS[computed].flipped(*flip), f"the port under {label}")
+        return replace(hold(recording, subject, reference, partial(reason, recording=recording)), subject=label)
+    except SharnnError as error:
+        seconds = time.perf_counter() - start
+        return CaseResult(recording.name, reference, label, 0, [], {}, seconds, problem=str(error))
+
+
+def _data_case(recording: Recording, label: str) -> CaseResult:
+    start = time.perf_counter()
+    entries = list(replay_data(recording))
+    return CaseResult(
+        recording.name,
+        recording.program,
+        label,
+        len(entries),
+        [_compare_entry(entry) for entry in entries],
+        {},
+        time.perf_counter() - start,
+        recording.provenance,
+        compared_names=frozenset(entry.name for entry in entries),
+    )
+
+
+def _compare_entry(entry: Entry) -> Comparison:
+    if isinstance(entry.port, np.ndarray):
+        port, recorded = torch.from_numpy(entry.port), torch.from_numpy(entry.recorded)
+        measure, exact, shape = measure_rounded(recorded, port, [port], unit=UNIT[torch.float64]), False, port.shape
+    else:
+        agrees = entry.recorded == entry.port
+        measure = Measure(agrees, "" if agrees else f"recorded {entry.recorded!r}, the port has {entry.port!r}")
+        exact, shape = True, torch.Size()
+    verdict: Verdict = "agrees" if measure else "wrong"
+    return Comparison(entry.name, entry.name, "data", entry.name, None, exact, tuple(shape), measure, measure, verdict)

@@ -1,0 +1,77 @@
+"""A recording of either program under the port's names and in its layout, so that the two can be laid side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from torch import Tensor
+
+from parity.recording.recording import Recording
+from parity.sharnn.names import first_block, intermediates
+from parity.sharnn.port import model_config
+from sharnn_py.config import PRESETS, Config
+from sharnn_py.weights import julia, smerity
+from sharnn_py.weights.shapes import parameter_shapes
+from sharnn_py.weights.table import Layout
+
+Read = Callable[[], Tensor]
+Source = tuple[str, Read]
+"""The recorded tensor's name, and what reads it and turns it."""
+
+
+class _Translated(Mapping[str, Tensor]):
+    """Tensors that are read and turned when they are asked for."""
+
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self.sources = sources
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.sources[name][1]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.sources)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+
+def translated(recording: Recording) -> tuple[Recording, dict[str, str]]:
+    """The parameters, ids, intermediates, losses and gradients of a recorded SHA-RNN by the port's names.
+
+    In order of computation. Also, each of these names to the recorded one.
+    """
+    config = model_config(recording, PRESETS[recording.program])
+    sources = dict(_by_parameter(recording, config, "param/"))
+    for segment in range(1, recording.segments + 1):
+        sources.update(_of_segment(recording, config, f"eval/{segment}/"))
+        sources.update(reversed(list(_by_parameter(recording, config, f"grad/{segment}/"))))
+    header = {**recording.metadata, "names": "the port's"}
+    original = {ours: theirs for ours, (theirs, _) in sources.items()}
+    return Recording(recording.name, recording.path, (_Translated(sources), header)), original
+
+
+def _by_parameter(recording: Recording, config: Config, prefix: str) -> Iterator[tuple[str, Source]]:
+    """What was recorded of every parameter. One of theirs may be several of ours."""
+    shapes = parameter_shapes(config)
+    for theirs, ours, layout in (julia if recording.program == "julia" else smerity).rows(config):
+        recorded = prefix + theirs
+        for i, name in enumerate(ours if recorded in recording.tensors else ()):
+
+            def read(recorded: str = recorded, ours: tuple[str, ...] = ours, i: int = i, by: Layout = layout) -> Tensor:
+                return by.to_ours(recording.tensor(recorded), [shapes[name] for name in ours])[i]
+
+            yield prefix + name, (recorded, read)
+
+
+def _of_segment(recording: Recording, config: Config, prefix: str) -> Iterator[tuple[str, Source]]:
+    first_id = first_block(recording.program)
+
+    def reader(theirs: str, turn: Callable[[Tensor], Tensor]) -> Source:
+        return prefix + theirs, lambda: turn(recording.tensor(prefix + theirs))
+
+    for name in ("x", "y"):
+        yield prefix + name, reader(name, lambda ids: ids.long() - first_id)
+    for ours, (theirs, layout) in intermediates(recording.program, config).items():
+        if prefix + theirs in recording.tensors:
+            yield prefix + ours, reader(theirs, layout.to_ours)
+    yield f"{prefix}loss", reader("loss", lambda loss: loss.reshape(()))

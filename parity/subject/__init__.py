@@ -1,0 +1,1 @@
+"""What can be compared with a recording, and how it is run."""

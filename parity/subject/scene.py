@@ -1,0 +1,38 @@
+"""How one tensor of a trace comes from others: what diagnosis recomputes.
+
+A `Step` names an operation by its kind (a key of `parity.diagnosis.operations.KINDS`, such as "linear", "layer_norm",
+"lstm"), the tensors it takes by role, and its settings. It says nothing of the model it is part of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation."""
+
+    kind: str
+    inputs: Mapping[str, str]
+    """The role of every tensor it takes, parameters included, to that tensor's key in the scene. A role whose key the
+    scene has nothing for is absent: an LSTM without "h" and "c" starts from zeros, a linear without "bias" has none."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One segment (or update) of one case, laid open for diagnosis. Tensors are float64 but for ids, in one layout."""
+
+    steps: Mapping[str, Step]
+    """How each key is computed."""
+    reference: Mapping[str, Tensor]
+    """What the reference recorded, by key."""
+    subject: Mapping[str, Tensor]
+    """What the subject computes from the reference's inputs, by key; and its parameters, which the steps name too."""
+    rounding: Mapping[str, float]
+    """By key, the tolerance within which the reference's tensor is explained by rounding."""

@@ -1,0 +1,88 @@
+"""What can be held against a recording: anything that computes the recorded tensors again, in order.
+
+A subject's stream is run several times in step, once in float64 and several times in float32; and all that twice, on
+its own inputs as they arrive and on the reference's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from parity.judge.backward import Traced
+from parity.recording.recording import Recording
+from parity.results import Comparison
+from parity.subject.scene import Scene
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How one run computes."""
+
+    dtype: torch.dtype
+    nudged: int = 0
+    """Which nudged run this is (`parity.tolerance.nudge`); 0 leaves every number as recorded."""
+    forced: bool = False
+    """Whether every layer is given the reference's inputs instead of what the layers before it computed."""
+
+
+NOT_DETACHED = "carries its graph along, so gradients cross the border"
+"""The problem of a carried state that is not cut off from the segment it comes from."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One tensor of a run."""
+
+    name: str
+    tensor: Tensor
+    where: str = ""
+    exact: bool = False
+    recorded: str = ""
+    """The recorded tensor it is held against, if that has another name."""
+    time_axis: int | None = None
+    whole: bool = False
+    """Whether all of the model stands behind it in either run, as behind a parameter's gradient. Such a tensor is
+    wrong by itself only if nothing before it is."""
+    problem: str = ""
+    """What is wrong with it whatever its numbers are; with one, it need not have been recorded."""
+    norm_of: Tensor | None = None
+    """Of a norm: the tensor it is taken of. What rounding does to that, at worst, is done to the norm."""
+
+    @property
+    def reference(self) -> str:
+        """The name of the recorded tensor."""
+        return self.recorded or self.name
+
+    @property
+    def place(self) -> tuple[str, int | None]:
+        """Name without the number of the segment or update, and that number."""
+        group, _, rest = self.name.partition("/")
+        number, _, inner = rest.partition("/")
+        if not number.isdigit():
+            return self.name, None
+        return (inner if group == "eval" else f"{group}/{inner}"), int(number)
+
+
+class Subject(Protocol):
+    """Something that computes what was recorded."""
+
+    @property
+    def label(self) -> str:
+        """What it is, for reports."""
+
+    def stream(self, recording: Recording, precision: Precision) -> Iterator[Item]:
+        """Every tensor of one run, in order of computation. The names do not depend on the precision."""
+
+    def parameters_of(self, recording: Recording, comparison: Comparison) -> frozenset[str]:
+        """The recorded parameters that the compared layer itself uses."""
+
+    def traced(self, recording: Recording, segment: int) -> Traced | None:
+        """A segment to be run again on the reference's inputs; None where the subject cannot."""
+
+    def scene(self, recording: Recording, comparison: Comparison) -> tuple[Scene, str] | None:
+        """What diagnosis needs to explain a wrong tensor, and that tensor's key; None where it can tell nothing."""
