@@ -1,5 +1,5 @@
 from .errors import RecordingError, UsageError
-from .judge.case import hold
+from .judge.case import compare_case
 from .judge.difference import diff
 from .measure import Measure, Worst, measure_exact, measure_rounded
 from .module.capture import capture, recorded, save
@@ -8,31 +8,31 @@ from .recording.recording import PACKAGED, Recording, discover
 from .report.terminal import text
 from .results import CaseResult, Comparison, Hint, SuiteResult
 from .sharnn.suite import run, run_case
-from .subject.scene import Scene, Step
-from .subject.subject import Item, Precision, Subject
+from .subject.scene import Operation, Scene
+from .subject.subject import RunMode, Subject, TracedTensor
 
 __all__ = [
     "PACKAGED",
     "CaseResult",
     "Comparison",
     "Hint",
-    "Item",
     "Measure",
-    "Precision",
+    "Operation",
     "Recording",
     "RecordingError",
+    "RunMode",
     "Scene",
-    "Step",
     "Subject",
     "SuiteResult",
+    "TracedTensor",
     "UsageError",
     "Worst",
     "assert_parity",
     "capture",
     "check",
+    "compare_case",
     "diff",
     "discover",
-    "hold",
     "measure_exact",
     "measure_rounded",
     "recorded",

@@ -16,7 +16,7 @@ Verdict = Literal["agrees", "wrong", "inherited"]
 class Hint:
     """Why a layer is wrong. There is none that was not confirmed by recomputing."""
 
-    says: str
+    description: str
     """What the reference does and what the subject does, in a sentence."""
     at: str
     """The tensor whose computation differs: the one compared, or one before it that was not recorded."""
@@ -43,9 +43,9 @@ class Comparison:
     exact: bool
     """Whether equality was asked for, as of integers and parameters."""
     shape: tuple[int, ...]
-    arrived: Measure
+    end_to_end: Measure
     """On the subject's own inputs, as they arrive: what was wrong before is in it."""
-    local: Measure | None
+    isolated: Measure | None
     """On the reference's inputs: what this layer does wrong by itself. None where it cannot be run by itself."""
     verdict: Verdict
     hints: tuple[Hint, ...] = ()
@@ -56,7 +56,11 @@ class Comparison:
     @property
     def own(self) -> Measure:
         """The measure that the verdict is about: a wrong layer's own error, else the error as it arrived."""
-        return self.local if self.verdict == "wrong" and self.local is not None and not self.local else self.arrived
+        return (
+            self.isolated
+            if self.verdict == "wrong" and self.isolated is not None and not self.isolated
+            else self.end_to_end
+        )
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class CaseResult:
     """Tensors (or entries) in the recording."""
     comparisons: list[Comparison]
     """In order of computation."""
-    left_out: dict[str, str]
+    skipped: dict[str, str]
     """Recorded tensors that were not compared, each with the reason."""
     seconds: float
     provenance: dict[str, str] = field(default_factory=dict)
@@ -121,9 +125,9 @@ class CaseResult:
         grown: dict[int, tuple[float, float]] = {}
         for c in self.comparisons:
             if c.segment is not None and not c.exact and c.name.startswith("eval/"):
-                arrived, local = grown.get(c.segment, (0.0, 0.0))
-                own = 0.0 if c.local is None else c.local.units
-                grown[c.segment] = (max(arrived, c.arrived.units), max(local, own))
+                end_to_end, isolated = grown.get(c.segment, (0.0, 0.0))
+                own = 0.0 if c.isolated is None else c.isolated.units
+                grown[c.segment] = (max(end_to_end, c.end_to_end.units), max(isolated, own))
         return grown
 
     @property
@@ -176,9 +180,9 @@ class SuiteResult:
         return sum(len(case.comparisons) for case in self.cases)
 
     @property
-    def left_out(self) -> Counter[str]:
+    def skipped(self) -> Counter[str]:
         """How many tensors were left out for each reason."""
-        return Counter(reason for case in self.cases for reason in case.left_out.values())
+        return Counter(reason for case in self.cases for reason in case.skipped.values())
 
     def every(self) -> Iterator[tuple[CaseResult, Comparison]]:
         """Every comparison with its case."""

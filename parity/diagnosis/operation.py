@@ -60,9 +60,9 @@ class Operands:
 class Variant:
     """Another formula in the canonical one's place."""
 
-    says: str
+    description: str
     """What it does, after "the subject": "divides the variance by n = 8"."""
-    otherwise: str
+    canonical_description: str
     """What the canonical formula does there, after "the reference": "by n - 1 = 7"."""
     compute: Callable[[], Tensor]
     whole: bool = False
@@ -78,9 +78,9 @@ class Variant:
 class Knob:
     """A number in a formula that is fitted to a tensor, where no variant has it by name."""
 
-    says: str
-    """As `Variant.says`, with {} for the number."""
-    otherwise: str
+    description: str
+    """As `Variant.description`, with {} for the number."""
+    canonical_description: str
     start: float
     """What the canonical formula has, or near it."""
     compute: Callable[[float], Tensor]
@@ -138,8 +138,8 @@ class Kind:
 class Change:
     """One respect in which a formula can differ: words, and the fields of its form that are otherwise."""
 
-    says: str
-    otherwise: str
+    description: str
+    canonical_description: str
     fields: Mapping[str, Any]
     whole: bool = False
     zeros: bool = False
@@ -153,4 +153,4 @@ def vary(
         other = replace(form, **change.fields)
         if other != form:
             formula = partial(compute, operands, other)
-            yield Variant(change.says, change.otherwise, formula, change.whole, change.zeros)
+            yield Variant(change.description, change.canonical_description, formula, change.whole, change.zeros)

@@ -57,10 +57,10 @@ def _two_sided(sides: Sides, canonical: Tensor) -> list[Hint]:
 
 def _sentence(reference: Found, subject: Found) -> str:
     if reference.variant is not None:
-        other = reference.variant.otherwise if subject.variant is None else subject.variant.says
-        return f"the reference {reference.variant.says}; the subject {other}"
+        other = reference.variant.canonical_description if subject.variant is None else subject.variant.description
+        return f"the reference {reference.variant.description}; the subject {other}"
     assert subject.variant is not None
-    return f"the subject {subject.variant.says}; the reference {subject.variant.otherwise}"
+    return f"the subject {subject.variant.description}; the reference {subject.variant.canonical_description}"
 
 
 def _place(reference: Found, subject: Found) -> str:
@@ -76,8 +76,8 @@ def _turned(sides: Sides) -> list[Hint]:
     for t in (*scalings(subject.shape), *moves(subject.shape, names), *fitted(subject, reference, subject.shape)):
         value = attempt(partial(t.apply, subject))
         if value is not None and reproduces(value, reference, sides.tolerance, sides.before):
-            says = f"the reference's numbers are the subject's {t.phrase}"
-            return [Hint(says, sides.key, sides.units(sides.before), sides.units(distance(value, reference)))]
+            description = f"the reference's numbers are the subject's {t.phrase}"
+            return [Hint(description, sides.key, sides.units(sides.before), sides.units(distance(value, reference)))]
     return []
 
 
@@ -93,7 +93,8 @@ def _in_part(sides: Sides, canonical: Tensor) -> list[Hint]:
             for variant in sides.usable(stage(sides.machine, suspect, None), rows):
                 value = attempt(variant.compute)
                 if value is not None and value.shape == given.shape and equals(part.of_tensor(value), rows):
-                    says = f"the subject {variant.says}, {part.words}; the reference {variant.otherwise}"
+                    usually = variant.canonical_description
+                    description = f"the subject {variant.description}, {part.words}; the reference {usually}"
                     after = sides.units(distance(canonical, sides.reference))
-                    return [Hint(says, suspect, sides.units(sides.before), after)]
+                    return [Hint(description, suspect, sides.units(sides.before), after)]
     return []

@@ -28,14 +28,14 @@ Note = Callable[[str, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Traced:
+class GradientProbe:
     """One segment of a subject, to be run as often as it takes, in float64."""
 
     run: Callable[[Note], Tensor]
     """Computes the loss, calling the note with every intermediate and going on with what it returns."""
     parameters: Mapping[str, Tensor]
     """The subject's parameters, leaves of the graph, under names that no intermediate has."""
-    forced: Callable[[str, Tensor], Tensor]
+    substitute: Callable[[str, Tensor], Tensor]
     """The reference's tensor of this name where there is one, else the subject's own, which is given."""
     shown: Callable[[str], str]
     """The name under which a reader of the recording knows a tensor."""
@@ -55,7 +55,7 @@ class WrongWay:
     tolerance: float
 
     @property
-    def says(self) -> str:
+    def description(self) -> str:
         """In words."""
         way = f"gradient goes from {self.to} back to {self.source}"
         if self.found == 0:
@@ -65,28 +65,28 @@ class WrongWay:
         return f"the {way} {self.found / self.expected:.6g} times as large as it should be"
 
 
-def wrong_ways(traced: Traced) -> list[WrongWay]:
+def wrong_ways(gradient_probe: GradientProbe) -> list[WrongWay]:
     """Every wrong way back of a segment, in order from the loss to its beginning."""
-    search = _Search(traced)
+    search = _Search(gradient_probe)
     off = search.off()
-    sources = [*search.leaves, *traced.parameters] if off else []
+    sources = [*search.leaves, *gradient_probe.parameters] if off else []
     by_source = {source: search.off(source, among=off) for source in sources}
     found = []
     for to in reversed(off):
-        wrong = {traced.shown(source): ways[to] for source, ways in by_source.items() if to in ways}
+        wrong = {gradient_probe.shown(source): ways[to] for source, ways in by_source.items() if to in ways}
         wrong = wrong or {"its inputs": off[to]}
-        found += [WrongWay(traced.shown(to), source, *numbers) for source, numbers in wrong.items()]
+        found += [WrongWay(gradient_probe.shown(to), source, *numbers) for source, numbers in wrong.items()]
     return found
 
 
 class _Search:
-    def __init__(self, traced: Traced) -> None:
-        self.traced, self.forced = traced, traced.forced
+    def __init__(self, gradient_probe: GradientProbe) -> None:
+        self.gradient_probe, self.substitute = gradient_probe, gradient_probe.substitute
         self.leaves: dict[str, Tensor] = {}
         self.pieces: dict[str, Tensor] = {}
-        loss = traced.run(self._cut)
+        loss = gradient_probe.run(self._cut)
         self.pieces["loss"] = loss
-        inputs = {**self.leaves, **traced.parameters}
+        inputs = {**self.leaves, **gradient_probe.parameters}
         self.moves = {name: _random(name, tensor) * _size(tensor) for name, tensor in inputs.items()}
         self.analytic = {name: self._products(name, piece, inputs) for name, piece in self.pieces.items()}
         self.pieces = {name: piece.detach() for name, piece in self.pieces.items()}
@@ -95,7 +95,7 @@ class _Search:
         self.pieces[name] = tensor
         if not tensor.is_floating_point() or not tensor.detach().isfinite().all():
             return tensor  # a mask, or what was masked: no place to cut at
-        leaf = self.forced(name, tensor).detach().clone().requires_grad_()
+        leaf = self.substitute(name, tensor).detach().clone().requires_grad_()
         self.leaves[name] = leaf
         return leaf
 
@@ -123,15 +123,15 @@ class _Search:
             pieces[name] = tensor
             return moved(name, self.leaves[name].detach()) if name in self.leaves else tensor
 
-        kept = {name: parameter.detach().clone() for name, parameter in self.traced.parameters.items()}
+        kept = {name: parameter.detach().clone() for name, parameter in self.gradient_probe.parameters.items()}
         try:
             with torch.no_grad():
-                for name, parameter in self.traced.parameters.items():
+                for name, parameter in self.gradient_probe.parameters.items():
                     parameter.copy_(moved(name, kept[name]))
-                pieces["loss"] = self.traced.run(note)
+                pieces["loss"] = self.gradient_probe.run(note)
         finally:
             with torch.no_grad():
-                for name, parameter in self.traced.parameters.items():
+                for name, parameter in self.gradient_probe.parameters.items():
                     parameter.copy_(kept[name])
         return pieces
 

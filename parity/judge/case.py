@@ -35,7 +35,7 @@ def why_left_out(name: str) -> str:
 
 
 @one_thread()
-def hold(
+def compare_case(
     recording: Recording, subject: Subject, reference: str, why: Callable[[str], str] = why_left_out
 ) -> CaseResult:
     """Compare and diagnose. `reference` says whose recording it is, `why` why a tensor of it was left out.

@@ -12,7 +12,7 @@ from parity.errors import RecordingError
 from parity.measure import Measure, measure_exact, measure_rounded
 from parity.recording.recording import Recording
 from parity.results import CaseResult, Comparison, Verdict
-from parity.subject.subject import Item
+from parity.subject.subject import TracedTensor
 from parity.tolerance import UNIT
 
 FORWARD_UNITS, GRADIENT_UNITS = 128.0, 4096.0
@@ -25,7 +25,7 @@ def diff(
     a: Recording,
     b: Recording,
     tolerances: Mapping[str, float] | None = None,
-    local: Mapping[str, Comparison] | None = None,
+    isolated: Mapping[str, Comparison] | None = None,
 ) -> CaseResult:
     """Every tensor of `a` against that of the same name in `b`, in the order of `a`.
 
@@ -43,14 +43,14 @@ def diff(
     comparisons: list[Comparison] = []
     for name in common:
         measure, exact = _measure(name, a.tensors[name], b.tensors[name], (tolerances or {}).get(name))
-        known = (local or {}).get(name)
-        own = None if known is None else known.local
+        known = (isolated or {}).get(name)
+        own = None if known is None else known.isolated
         if own is not None and known is not None:
             verdict: Verdict = known.verdict if not own else "agrees" if measure else "inherited"
         else:
             wrong_before = any(c.verdict == "wrong" for c in comparisons)
             verdict = "agrees" if measure else "inherited" if wrong_before else "wrong"
-        layer, segment = Item(name, torch.empty(0)).place
+        layer, segment = TracedTensor(name, torch.empty(0)).place
         where = known.where if known is not None else name
         hints = () if known is None else known.hints
         shape = tuple(a.tensors[name].shape)

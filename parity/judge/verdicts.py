@@ -18,7 +18,7 @@ from parity.judge.backward import WrongWay, wrong_ways
 from parity.measure import Measure, Worst, measure_exact, measure_rounded
 from parity.recording.recording import Recording
 from parity.results import Comparison, Hint
-from parity.subject.subject import NOT_DETACHED, Item, Precision, Subject
+from parity.subject.subject import NOT_DETACHED, RunMode, Subject, TracedTensor
 from parity.tolerance import MULTIPLE, ROUNDING_RUNS
 from sharnn_py.errors import InputError, SharnnError
 from sharnn_py.freed import return_freed_memory
@@ -31,7 +31,7 @@ REQUIRED_GROUPS = {"param"}
 class Measured:
     """One tensor of one of the two runs."""
 
-    item: Item
+    item: TracedTensor
     measure: Measure
     shape: tuple[int, ...]
 
@@ -43,14 +43,14 @@ def judge(recording: Recording, subject: Subject) -> list[Comparison]:
     that cannot be replayed.
     """
     comparisons: list[Comparison] = []
-    runs = [_by_segment(_measure(recording, subject, forced)) for forced in (False, True)]
+    runs = [_by_segment(_measure(recording, subject, isolated)) for isolated in (False, True)]
     # Segment by segment, so that what a segment recorded is read while it is at hand.
     while True:
-        arrived, forced = (next(run, []) for run in runs)
+        end_to_end, isolated = (next(run, []) for run in runs)
         return_freed_memory()
-        if not arrived and not forced:
+        if not end_to_end and not isolated:
             return _with_ways_back(recording, subject, _with_detached(comparisons))
-        comparisons += _verdicts(recording, subject, arrived, forced, comparisons)
+        comparisons += _verdicts(recording, subject, end_to_end, isolated, comparisons)
 
 
 def _by_segment(measured: Iterator[Measured]) -> Iterator[list[Measured]]:
@@ -58,14 +58,14 @@ def _by_segment(measured: Iterator[Measured]) -> Iterator[list[Measured]]:
         yield list(members)
 
 
-def _measure(recording: Recording, subject: Subject, forced: bool) -> Iterator[Measured]:
+def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator[Measured]:
     """One run in float64 and the float32 runs beside it, in step."""
-    precisions = [Precision(torch.float64, forced=forced)]
-    precisions += [Precision(torch.float32, run, forced) for run in range(ROUNDING_RUNS)]
+    modes = [RunMode(torch.float64, isolated=isolated)]
+    modes += [RunMode(torch.float32, run, isolated) for run in range(ROUNDING_RUNS)]
     groups = {name.split("/")[0] for name in recording.tensors} | REQUIRED_GROUPS
     last = "nothing"
     try:
-        for truth, *rounded in zip(*(subject.stream(recording, p) for p in precisions), strict=True):
+        for truth, *rounded in zip(*(subject.stream(recording, p) for p in modes), strict=True):
             if truth.reference.split("/")[0] not in groups:
                 continue
             yield _measured(recording, truth, rounded)
@@ -75,11 +75,11 @@ def _measure(recording: Recording, subject: Subject, forced: bool) -> Iterator[M
         if isinstance(error, SharnnError) and not isinstance(error, InputError):
             raise
         problem = f"{subject.label} stopped with {type(error).__name__}: {error}"
-        stopped = Item(f"after {last}", torch.empty(0), subject.label, whole=True)
+        stopped = TracedTensor(f"after {last}", torch.empty(0), subject.label, whole=True)
         yield Measured(stopped, Measure(False, problem), ())
 
 
-def _measured(recording: Recording, truth: Item, rounded: list[Item]) -> Measured:
+def _measured(recording: Recording, truth: TracedTensor, rounded: list[TracedTensor]) -> Measured:
     recorded = recording.tensors.get(truth.reference)
     if recorded is None:
         if not truth.problem:
@@ -95,7 +95,7 @@ def _measured(recording: Recording, truth: Item, rounded: list[Item]) -> Measure
     return Measured(replace(truth, tensor=torch.empty(0), norm_of=None), measure, tuple(recorded.shape))
 
 
-def _moved(truth: Item, rounded: list[Item]) -> float:
+def _moved(truth: TracedTensor, rounded: list[TracedTensor]) -> float:
     """How far float32 moves the tensor that a norm is of, and so may move the norm; 0 of anything else.
 
     A norm is one number, of which four runs may all happen to hit the truth.
@@ -109,17 +109,17 @@ def _moved(truth: Item, rounded: list[Item]) -> float:
 def _verdicts(
     recording: Recording,
     subject: Subject,
-    arrived: list[Measured],
-    forced: list[Measured],
+    end_to_end: list[Measured],
+    isolated: list[Measured],
     before: list[Comparison],
 ) -> Iterator[Comparison]:
-    local = {m.item.name: m.measure for m in forced}
+    alone = {m.item.name: m.measure for m in isolated}
     wrong = any(c.verdict == "wrong" for c in before)
     wrong_forward = any(c.verdict == "wrong" and c.name.startswith("eval/") for c in before)
     parameters = {c.name for c in before if c.verdict == "wrong" and c.exact}
-    for m in arrived or forced:
+    for m in end_to_end or isolated:
         item = m.item
-        own = local.get(item.name)
+        own = alone.get(item.name)
         if own is not None and (item.whole or math.prod(m.shape) == 1):
             # What all of the model stands behind carries the rounding of all of it; and of a single number, such as
             # a loss, a few runs by themselves may miss what rounding does.
@@ -145,10 +145,12 @@ def _verdicts(
 def _with_ways_back(recording: Recording, subject: Subject, comparisons: list[Comparison]) -> list[Comparison]:
     """Before the first gradient that is wrong, the layers whose way back is; those gradients have inherited it."""
     first = next((c for c in comparisons if c.verdict == "wrong" and c.name.startswith(("agrad/", "grad/"))), None)
-    traced = None if first is None or first.segment is None else subject.traced(recording, first.segment)
-    if first is None or traced is None:
+    gradient_probe = (
+        None if first is None or first.segment is None else subject.gradient_probe(recording, first.segment)
+    )
+    if first is None or gradient_probe is None:
         return comparisons
-    ways = [_way_back(way, first) for way in wrong_ways(traced)]
+    ways = [_way_back(way, first) for way in wrong_ways(gradient_probe)]
     if not ways:
         return comparisons
     at = comparisons.index(first)
@@ -160,14 +162,16 @@ def _with_detached(comparisons: list[Comparison]) -> list[Comparison]:
     """A state that hangs on its segment's graph, explained where the gradients of the next agree once it is cut off."""
 
     def explained(c: Comparison) -> Comparison:
-        if c.arrived.problem != NOT_DETACHED or c.segment is None:
+        if c.end_to_end.problem != NOT_DETACHED or c.segment is None:
             return c
         after = [g for g in comparisons if g.segment == c.segment + 1 and g.name.startswith("grad/")]
-        if not after or not all(g.local for g in after):
+        if not after or not all(g.isolated for g in after):
             return c
-        cut = max(g.local.units for g in after if g.local is not None)
-        says = "the subject does not detach it; detached, as the reference's is, the next segment's gradients agree"
-        return replace(c, hints=(Hint(says, c.name, max(g.arrived.units for g in after), cut),))
+        cut = max(g.isolated.units for g in after if g.isolated is not None)
+        description = (
+            "the subject does not detach it; detached, as the reference's is, the next segment's gradients agree"
+        )
+        return replace(c, hints=(Hint(description, c.name, max(g.end_to_end.units for g in after), cut),))
 
     return [explained(c) for c in comparisons]
 
@@ -182,6 +186,6 @@ def _way_back(way: WrongWay, first: Comparison) -> Comparison:
     error = abs(way.found - way.expected)
     worst = Worst((), way.expected, way.found, way.expected)
     measure = Measure(False, "", error, way.tolerance / MULTIPLE, abs(way.expected), way.tolerance, worst)
-    hint = Hint(way.says, way.to, measure.units, 0.0)
+    hint = Hint(way.description, way.to, measure.units, 0.0)
     layer = f"backward/{way.to}"
     return Comparison(name, "", where, layer, first.segment, False, (), measure, measure, "wrong", (hint,))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from parity.judge.case import hold
+from parity.judge.case import compare_case
 from parity.module.segment import Call, Loss, Run, plainly
 from parity.module.subject import ModuleSubject
 from parity.recording.recording import Recording
@@ -25,13 +25,13 @@ def check(
     """Run `module` on the inputs that `reference` holds and compare everything of the same name, layer by layer.
 
     `names` maps the module's names of tensors and parameters to the recording's, where they differ
-    (`parity.module.hooks` has the module's); `call` runs a segment, of (module, inputs, state) the (output, state); `loss` makes a scalar of the
-    output, for gradients to be compared; `time_axis` is the axis of the steps, for the first bad one to be found.
-    The module runs in evaluation mode, in float64 and several times in float32, on copies. Raises `RecordingError` for
-    a recording without inputs.
+    (`parity.module.hooks` has the module's); `call` runs a segment, of (module, inputs, state) the (output, state);
+    `loss` makes a scalar of the output, for gradients to be compared; `time_axis` is the axis of the steps, for the
+    first bad one to be found. The module runs in evaluation mode, in float64 and several times in float32, on copies.
+    Raises `RecordingError` for a recording without inputs.
     """
     subject = ModuleSubject(module, Run(dict(names or {}), call, loss, time_axis))
-    return hold(reference, subject, reference.metadata.get("implementation", reference.name))
+    return compare_case(reference, subject, reference.metadata.get("implementation", reference.name))
 
 
 def assert_parity(

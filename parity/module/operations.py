@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from parity.subject.scene import Step
+from parity.subject.scene import Operation
 
 FUNCTIONS: dict[type[nn.Module], str] = {
     nn.Sigmoid: "sigmoid",
@@ -31,7 +31,7 @@ def parameter_key(path: str, name: str) -> str:
     return f"parameter {path}.{name}"
 
 
-def steps_of(module: nn.Module, path: str, called: str, taken: Sequence[str]) -> dict[str, Step]:
+def steps_of(module: nn.Module, path: str, called: str, taken: Sequence[str]) -> dict[str, Operation]:
     """The steps of one call of a submodule, by the key of what it puts out.
 
     `path` is its place in the whole module, `called` the name of this call, `taken` the keys of the tensors it was
@@ -43,20 +43,22 @@ def steps_of(module: nn.Module, path: str, called: str, taken: Sequence[str]) ->
     parameters = {name: parameter_key(path, name) for name, _ in module.named_parameters(recurse=False)}
     own = type(module)
     if own in FUNCTIONS:
-        return {called: Step("activation", x, {"function": FUNCTIONS[own]})}
+        return {called: Operation("activation", x, {"function": FUNCTIONS[own]})}
     if isinstance(module, nn.GELU):
         return {
-            called: Step("activation", x, {"function": "gelu_erf" if module.approximate == "none" else "gelu_tanh"})
+            called: Operation(
+                "activation", x, {"function": "gelu_erf" if module.approximate == "none" else "gelu_tanh"}
+            )
         }
     if isinstance(module, nn.Softmax) and module.dim == -1:
-        return {called: Step("softmax", x)}
+        return {called: Operation("softmax", x)}
     if isinstance(module, nn.Embedding):
-        return {called: Step("embedding", {"ids": taken[0], **parameters})}
+        return {called: Operation("embedding", {"ids": taken[0], **parameters})}
     if isinstance(module, nn.Linear):
-        return {called: Step("linear", {**x, **parameters})}
+        return {called: Operation("linear", {**x, **parameters})}
     if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) == 1:
         settings = {"unbiased": False, "eps": module.eps, "eps_outside": False}
-        return {called: Step("layer_norm", {**x, **parameters}, settings)}
+        return {called: Operation("layer_norm", {**x, **parameters}, settings)}
     if isinstance(module, (nn.LSTM, nn.GRU)):
         return _recurrent(module, called, taken, parameters)
     return {}
@@ -64,11 +66,11 @@ def steps_of(module: nn.Module, path: str, called: str, taken: Sequence[str]) ->
 
 def _recurrent(
     module: nn.LSTM | nn.GRU, called: str, taken: Sequence[str], parameters: Mapping[str, str]
-) -> dict[str, Step]:
+) -> dict[str, Operation]:
     if module.num_layers > 1 or module.bidirectional or module.batch_first:
         return {}
     weights = {name.removesuffix("_l0"): key for name, key in parameters.items()}
     state = {role: key + FIRST_OF_STATE for role, key in zip("hc", taken[1:], strict=False)}
     settings: dict[str, Any] = {"output": "y", "axes": ("time", "batch", "feature")}
     kind = "lstm" if isinstance(module, nn.LSTM) else "gru"
-    return {f"{called}.0": Step(kind, {"x": taken[0], **weights, **state}, settings)}
+    return {f"{called}.0": Operation(kind, {"x": taken[0], **weights, **state}, settings)}

@@ -13,8 +13,8 @@ from parity.errors import RecordingError
 from parity.judge.backward import Note
 from parity.module.hooks import NAME, Called, mapped, unheard, watched
 from parity.recording.recording import Recording
-from parity.subject.subject import Item, Precision
-from parity.subject.substitute import replaced
+from parity.subject.subject import RunMode, TracedTensor
+from parity.subject.substitute import substitute
 
 Call = Callable[[nn.Module, tuple[Tensor, ...], Any], tuple[Any, Any]]
 """Runs a segment: of (module, inputs, state) the (output, state). State is None before the first."""
@@ -43,10 +43,10 @@ class Segment:
     """One segment of a module's run. A forced one puts what was recorded in the place of what is computed."""
 
     def __init__(
-        self, run: Run, module: nn.Module, recording: Recording, precision: Precision, number: int, state: Any
+        self, run: Run, module: nn.Module, recording: Recording, mode: RunMode, number: int, state: Any
     ) -> None:
         self.run, self.module, self.recording = run, module, recording
-        self.precision, self.number, self.state = precision, number, state
+        self.mode, self.number, self.state = mode, number, state
         self.inputs = inputs(recording, number)
         self.carried: Any = None
         """What the next segment starts from, detached."""
@@ -57,36 +57,36 @@ class Segment:
     def _name(self, name: str, group: str) -> str:
         return f"{group}/{self.number}/{self.run.names.get(name, name)}"
 
-    def forced(self, name: str, tensor: Tensor) -> Tensor:
+    def substitute(self, name: str, tensor: Tensor) -> Tensor:
         """What was recorded in the place of one of the module's tensors, which is given."""
-        return replaced(tensor, self.recorded(name), self.precision, name)
+        return substitute(tensor, self.recorded(name), self.mode, name)
 
     def outputs(self, note: Note, called: Called = unheard) -> tuple[Any, Any]:
         """One pass; a fresh object for every input, so that no name of an earlier pass sticks to it."""
-        given = tuple(x.to(self.precision.dtype) if x.is_floating_point() else x.clone() for x in self.inputs)
+        given = tuple(x.to(self.mode.dtype) if x.is_floating_point() else x.clone() for x in self.inputs)
         for i, x in enumerate(given):
             setattr(x, NAME, f"input.{i}")
         with watched(self.module, note, called):
             output, state = self.run.call(self.module, given, self.state)
         return mapped(output, "output", note), state
 
-    def produce(self, emit: Callable[[Item], None]) -> None:
+    def produce(self, emit: Callable[[TracedTensor], None]) -> None:
         """Emit every tensor of the segment that was recorded."""
         place, loss = f"segment {self.number}", self.run.loss
         with_gradients = loss is not None and self.recording.has("grad")
 
         def note(name: str, tensor: Tensor) -> Tensor:
             if self.recorded(name) is not None:
-                emit(Item(self._name(name, "eval"), tensor.detach(), place, time_axis=self._time_axis(tensor)))
+                emit(TracedTensor(self._name(name, "eval"), tensor.detach(), place, time_axis=self._time_axis(tensor)))
             if with_gradients and tensor.requires_grad and self.recorded(name, "agrad") is not None:
                 tensor.register_hook(lambda gradient: self._gradient(name, gradient, emit))  # type: ignore[no-untyped-call]
-            return self.forced(name, tensor)
+            return self.substitute(name, tensor)
 
         with torch.set_grad_enabled(with_gradients):
             output, state = self.outputs(note)
             if loss is not None and with_gradients:
                 value = loss(output)
-                emit(Item(self._name("loss", "eval"), value.detach(), place))
+                emit(TracedTensor(self._name("loss", "eval"), value.detach(), place))
                 self._gradients(value, emit)
         self.carried = mapped(state, "state", lambda name, tensor: self._carry(name, tensor, emit))
 
@@ -95,25 +95,25 @@ class Segment:
         steps = None if axis is None else self.inputs[0].shape[axis]
         return axis if axis is not None and tensor.ndim > axis and tensor.shape[axis] == steps else None
 
-    def _gradient(self, name: str, gradient: Tensor, emit: Callable[[Item], None]) -> Tensor:
+    def _gradient(self, name: str, gradient: Tensor, emit: Callable[[TracedTensor], None]) -> Tensor:
         where = f"segment {self.number}, gradient of the loss there"
-        emit(Item(self._name(name, "agrad"), gradient.detach(), where))
-        return replaced(gradient, self.recorded(name, "agrad"), self.precision, f"agrad {name}")
+        emit(TracedTensor(self._name(name, "agrad"), gradient.detach(), where))
+        return substitute(gradient, self.recorded(name, "agrad"), self.mode, f"agrad {name}")
 
-    def _gradients(self, loss: Tensor, emit: Callable[[Item], None]) -> None:
+    def _gradients(self, loss: Tensor, emit: Callable[[TracedTensor], None]) -> None:
         names, parameters = zip(*self.module.named_parameters(), strict=True)
         found = torch.autograd.grad(loss, parameters, materialize_grads=True)
-        whole = not (self.precision.forced and self.recording.has("agrad"))
+        whole = not (self.mode.isolated and self.recording.has("agrad"))
         for name, gradient in reversed(list(zip(names, found, strict=True))):
             recorded = self._name(name, "grad")
             if recorded in self.recording.tensors:
-                emit(Item(recorded, gradient, f"segment {self.number}, gradient of {name}", whole=whole))
+                emit(TracedTensor(recorded, gradient, f"segment {self.number}, gradient of {name}", whole=whole))
 
-    def _carry(self, name: str, tensor: Tensor, emit: Callable[[Item], None]) -> Tensor:
+    def _carry(self, name: str, tensor: Tensor, emit: Callable[[TracedTensor], None]) -> Tensor:
         recorded = self.recorded(name, "carry")
         if recorded is not None:
-            emit(Item(self._name(name, "carry"), tensor.detach(), f"segment {self.number}, carried on"))
-        return replaced(tensor.detach(), recorded, self.precision, name)
+            emit(TracedTensor(self._name(name, "carry"), tensor.detach(), f"segment {self.number}, carried on"))
+        return substitute(tensor.detach(), recorded, self.mode, name)
 
 
 def segments(recording: Recording) -> int:

@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from parity.judge.backward import Note, Traced
+from parity.judge.backward import GradientProbe, Note
 from parity.module.operations import FIRST_OF_STATE, steps_of
 from parity.module.segment import Run, Segment, segments
 from parity.recording.recording import Recording
 from parity.results import Comparison
 from parity.subject.lockstep import lockstep
-from parity.subject.scene import Scene, Step
-from parity.subject.subject import Item, Precision
+from parity.subject.scene import Operation, Scene
+from parity.subject.subject import RunMode, TracedTensor
 from parity.tolerance import nudge
 
-TRUTH = Precision(torch.float64, forced=True)
+TRUTH = RunMode(torch.float64, isolated=True)
 
 
 @dataclass(frozen=True)
@@ -35,25 +35,25 @@ class ModuleSubject:
         """What it is, for reports."""
         return f"torch module {type(self.module).__qualname__}"
 
-    def stream(self, recording: Recording, precision: Precision) -> Iterator[Item]:
+    def stream(self, recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
         """See `Subject.stream`. What the recording does not hold is left out."""
-        module = self._copy(precision)
+        module = self._copy(mode)
         for name, tensor in module.state_dict().items():
             recorded = f"param/{self.run.names.get(name, name)}"
             if recorded in recording.tensors:
-                yield Item(recorded, tensor.detach().clone(), "parameters", exact=True)
-        if precision.nudged:
+                yield TracedTensor(recorded, tensor.detach().clone(), "parameters", exact=True)
+        if mode.nudged:
             with torch.no_grad():
                 for name, parameter in module.named_parameters():
-                    parameter.copy_(nudge(parameter, precision.nudged, name))
+                    parameter.copy_(nudge(parameter, mode.nudged, name))
         state: Any = None
         for segment in range(1, segments(recording) + 1):
-            run = Segment(self.run, module, recording, precision, segment, state)
+            run = Segment(self.run, module, recording, mode, segment, state)
             yield from lockstep(run.produce, lambda item: item.tensor.nbytes)
             state = run.carried
 
-    def _copy(self, precision: Precision) -> nn.Module:
-        return copy.deepcopy(self.module).to(precision.dtype).eval()
+    def _copy(self, mode: RunMode) -> nn.Module:
+        return copy.deepcopy(self.module).to(mode.dtype).eval()
 
     def _forced_segment(self, recording: Recording, segment: int) -> Segment:
         """A segment in float64, with the state that forced runs of those before it carry on."""
@@ -72,7 +72,7 @@ class ModuleSubject:
         names = [] if inner is None else [f"{path}.{name}" for name, _ in inner.named_parameters()]
         return frozenset(f"param/{self.run.names.get(name, name)}" for name in names)
 
-    def traced(self, recording: Recording, segment: int) -> Traced | None:
+    def gradient_probe(self, recording: Recording, segment: int) -> GradientProbe | None:
         """See `Subject.traced`."""
         if self.run.loss is None:
             return None
@@ -83,7 +83,7 @@ class ModuleSubject:
             return loss(run.outputs(note)[0])
 
         parameters = {f"parameter {name}": p for name, p in run.module.named_parameters()}
-        return Traced(run_with, parameters, lambda name, x: run.forced(name, x.detach()), lambda name: name)
+        return GradientProbe(run_with, parameters, lambda name, x: run.substitute(name, x.detach()), lambda name: name)
 
     def scene(self, recording: Recording, comparison: Comparison) -> tuple[Scene, str] | None:
         """See `Subject.scene`. For the outputs of submodules of torch's own types."""
@@ -92,14 +92,14 @@ class ModuleSubject:
         run = self._forced_segment(recording, comparison.segment)
         own = {f"parameter {name}": p.detach() for name, p in run.module.named_parameters()}
         reference: dict[str, Tensor] = {}
-        steps: dict[str, Step] = {}
+        steps: dict[str, Operation] = {}
 
         def note(name: str, tensor: Tensor) -> Tensor:
             recorded = run.recorded(name)
             _keep(own, name, tensor.detach())
             if recorded is not None:
                 _keep(reference, name, recorded.double())
-            return run.forced(name, tensor)
+            return run.substitute(name, tensor)
 
         with torch.no_grad():
             run.outputs(note, lambda *call: steps.update(steps_of(*call)))

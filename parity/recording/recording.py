@@ -60,7 +60,7 @@ class Recording:
 
     name: str
     path: Path
-    held: tuple[Mapping[str, Tensor], Mapping[str, str]] | None = field(default=None, repr=False)
+    contents: tuple[Mapping[str, Tensor], Mapping[str, str]] | None = field(default=None, repr=False)
     """Tensors and header of a recording that is in no file; `path` then only names it."""
 
     @cached_property
@@ -73,8 +73,8 @@ class Recording:
     @cached_property
     def metadata(self) -> dict[str, str]:
         """The header's provenance, as text."""
-        if self.held is not None:
-            return dict(self.held[1])
+        if self.contents is not None:
+            return dict(self.contents[1])
         if self.is_data:
             return {"implementation": "alisafaya/SHA-RNN.jl@ebd62af", "source": "src/data.jl, src/lamb.jl"}
         try:
@@ -107,7 +107,7 @@ class Recording:
     @cached_property
     def provenance(self) -> dict[str, str]:
         """The header, and the file's hash."""
-        if self.held is not None:
+        if self.contents is not None:
             return self.metadata
         with self.path.open("rb") as file:
             digest = hashlib.sha256()
@@ -156,8 +156,8 @@ class Recording:
     def tensors(self) -> Mapping[str, Tensor]:
         """Every tensor by name. Raises `RecordingError` for a damaged file, and, when it is read, for a NaN."""
         tensors: Mapping[str, Tensor]
-        if self.held is not None:
-            tensors = self.held[0]
+        if self.contents is not None:
+            tensors = self.contents[0]
         else:
             try:
                 if self.path.suffix == ".xz":

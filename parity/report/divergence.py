@@ -21,11 +21,11 @@ def lines(case: CaseResult) -> Iterator[str]:
         yield "nothing in it could be compared"
         return
     yield f"first: [bold]{safe(first.name)}[/] ({safe(first.where)}), {words.standing(case)}"
-    if first.local is not None and not first.exact:
-        yield f"by itself: {safe(words.distance(first.local, first.exact))}"
-        yield f"as it arrived: {safe(words.distance(first.arrived, first.exact))}"
+    if first.isolated is not None and not first.exact:
+        yield f"by itself: {safe(words.distance(first.isolated, first.exact))}"
+        yield f"as it arrived: {safe(words.distance(first.end_to_end, first.exact))}"
     else:
-        yield safe(words.distance(first.arrived, first.exact))
+        yield safe(words.distance(first.end_to_end, first.exact))
     for line in (words.worst(first.own, first.exact), words.first_bad_step(first.own)):
         if line:
             yield safe(line)
@@ -57,7 +57,7 @@ def _others(others: list[tuple[Comparison, str]]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("why", overflow="fold")
     for comparison, segments in others[:SHOWN_WRONG]:
-        measure, why = comparison.own, [hint.says for hint in comparison.hints]
+        measure, why = comparison.own, [hint.description for hint in comparison.hints]
         if measure.problem or comparison.exact:
             numbers = ("", "", "")
             why.insert(0, words.distance(measure, comparison.exact))

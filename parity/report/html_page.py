@@ -92,7 +92,7 @@ def _tiles(result: SuiteResult) -> list[tuple[str, str, str]]:
 def _reasons(case: CaseResult) -> list[tuple[str, list[str]]]:
     """The tensors that were left out, by reason."""
     named: dict[str, list[str]] = {}
-    for name, reason in case.left_out.items():
+    for name, reason in case.skipped.items():
         named.setdefault(reason, []).append(name)
     return sorted(named.items())
 

@@ -57,7 +57,7 @@ def _suite(result: SuiteResult) -> dict[str, Any]:
         "verdict": words.verdict(result),
         "recorded": result.recorded,
         "compared": result.compared,
-        "left_out": dict(sorted(result.left_out.items())),
+        "left_out": dict(sorted(result.skipped.items())),
         "seconds": result.seconds,
         "allowed_units": MULTIPLE,
         "environment": result.environment,
@@ -80,10 +80,10 @@ def _case(case: CaseResult) -> dict[str, Any]:
         "inherited": len(case.inherited),
         "first": None if first is None else first.name,
         "growth": [
-            {"segment": segment, "arrived": _number(arrived), "local": _number(local)}
-            for segment, (arrived, local) in sorted(case.growth.items())
+            {"segment": segment, "arrived": _number(end_to_end), "local": _number(isolated)}
+            for segment, (end_to_end, isolated) in sorted(case.growth.items())
         ],
-        "left_out": case.left_out,
+        "left_out": case.skipped,
         "provenance": case.provenance,
     }
 
@@ -98,8 +98,8 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "verdict": comparison.verdict,
         "exact": comparison.exact,
         "shape": list(comparison.shape),
-        "arrived": _measure(comparison.arrived),
-        "local": None if comparison.local is None else _measure(comparison.local),
+        "arrived": _measure(comparison.end_to_end),
+        "local": None if comparison.isolated is None else _measure(comparison.isolated),
         "hints": [_hint(hint) for hint in comparison.hints],
     }
 
@@ -129,7 +129,7 @@ def _worst(worst: Worst) -> dict[str, Any]:
 
 
 def _hint(hint: Hint) -> dict[str, Any]:
-    return {"says": hint.says, "at": hint.at, "before": _number(hint.before), "after": _number(hint.after)}
+    return {"says": hint.description, "at": hint.at, "before": _number(hint.before), "after": _number(hint.after)}
 
 
 def _number(value: float) -> float | str:

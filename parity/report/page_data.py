@@ -46,9 +46,9 @@ def page_data(case: CaseResult, profile_numbers: int) -> dict[str, Any]:
         column = -1 if c.segment is None else segments.index(c.segment)
         shape = texts.setdefault("×".join(map(str, c.shape)) or "a number", len(texts))
         where = texts.setdefault(c.where, len(texts))
-        local = () if c.local is None else _pair(c.local)
+        isolated = () if c.isolated is None else _pair(c.isolated)
         fixed = (rows[place], column, VERDICTS.index(c.verdict), int(c.exact), shape, where)
-        cells.append([*fixed, *_pair(c.arrived), *local])
+        cells.append([*fixed, *_pair(c.end_to_end), *isolated])
     first = case.first
     shown = case.closest if first is None else first
     return {
@@ -59,7 +59,9 @@ def page_data(case: CaseResult, profile_numbers: int) -> dict[str, Any]:
         "cells": cells,
         "first": next((i for i, c in enumerate(case.comparisons) if c is first), None),
         "shown": next((i for i, c in enumerate(case.comparisons) if c is shown), None),
-        "growth": [[s, _round(arrived), _round(local)] for s, (arrived, local) in sorted(case.growth.items())],
+        "growth": [
+            [s, _round(end_to_end), _round(isolated)] for s, (end_to_end, isolated) in sorted(case.growth.items())
+        ],
         "profiles": _profiles(case, profile_numbers),
     }
 
@@ -112,21 +114,21 @@ def _profiles(case: CaseResult, numbers: int) -> dict[int, dict[str, Any]]:
     """By cell: of the first wrong tensor, the others that are wrong, those that inherit, and the closest."""
     order: dict[int, Comparison] = {}
     indexed = list(enumerate(case.comparisons))
-    profiled = [c for c in case.comparisons if c.arrived.steps]
+    profiled = [c for c in case.comparisons if c.end_to_end.steps]
     closest = max(profiled, key=lambda c: c.own.ratio, default=None)
     for wanted in (case.wrong, words.outcomes(case.divergences), case.divergences, [closest]):
         identities = {id(c) for c in wanted}
         order.update((index, c) for index, c in indexed if id(c) in identities and index not in order)
     profiles: dict[int, dict[str, Any]] = {}
     for index, c in order.items():
-        if not c.arrived.steps:
+        if not c.end_to_end.steps:
             continue
-        local = () if c.local is None else c.local.steps
-        profile = {"arrived": _binned(c.arrived.steps), "local": _binned(local)}
+        isolated = () if c.isolated is None else c.isolated.steps
+        profile = {"arrived": _binned(c.end_to_end.steps), "local": _binned(isolated)}
         numbers -= sum(map(len, profile.values()))
         if numbers < 0 and profiles:
             break
-        profiles[index] = {"steps": len(c.arrived.steps), "bad": c.own.first_bad_step, **profile}
+        profiles[index] = {"steps": len(c.end_to_end.steps), "bad": c.own.first_bad_step, **profile}
     return profiles
 
 

@@ -97,7 +97,7 @@ def _cases(result: SuiteResult) -> Table:
             safe(case.subject),
             f"{case.recorded:,}",
             f"{case.compared:,}",
-            f"{len(case.left_out):,}",
+            f"{len(case.skipped):,}",
             "" if closest is None else words.ratio(closest.own.ratio),
             f"[{COLOURS[case.verdict]}]{case.verdict}[/]",
         )

@@ -73,8 +73,8 @@ def bad_step(measure: Measure) -> str:
 def hint(given: Hint) -> str:
     """An explanation and how much of the error it takes away."""
     return (
-        f"{given.says} (recomputing {given.at} so takes the error from {short(given.before)} to {short(given.after)} "
-        "units of rounding)"
+        f"{given.description} (recomputing {given.at} so takes the error from {short(given.before)} to "
+        f"{short(given.after)} units of rounding)"
     )
 
 
@@ -141,7 +141,7 @@ def outcomes(off: list[Comparison]) -> list[Comparison]:
 
 
 def _off_by(comparison: Comparison) -> str:
-    measure = comparison.own if comparison.arrived else comparison.arrived
+    measure = comparison.own if comparison.end_to_end else comparison.end_to_end
     assert measure.worst is not None
     if measure.problem or comparison.exact:
         return f"{comparison.name}: {distance(measure, comparison.exact)}"
@@ -155,7 +155,7 @@ def summary(result: SuiteResult) -> list[str]:
         f"{result.recorded:,} tensors recorded, {result.compared:,} compared (in {result.comparisons:,} comparisons), "
         f"{result.recorded - result.compared:,} left out"
     ]
-    lines += [f"  left out: {count:,} {reason}" for reason, count in sorted(result.left_out.items())]
+    lines += [f"  left out: {count:,} {reason}" for reason, count in sorted(result.skipped.items())]
     return lines + result.notes
 
 

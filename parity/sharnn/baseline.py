@@ -9,14 +9,14 @@ from torch import Tensor
 
 from parity.errors import RecordingError
 from parity.recording.recording import Recording
-from parity.subject.subject import Item, Precision
+from parity.subject.subject import RunMode, TracedTensor
 from parity.tolerance import nudge
 from sharnn_py.baseline import Baseline, BaselineConfig
 from sharnn_py.model import nll
 from sharnn_py.weights import from_julia, to_julia
 
 
-def replay_baseline(recording: Recording, precision: Precision) -> Iterator[Item]:
+def replay_baseline(recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
     """The stream of `eval/`, `grad/`, `param/` and `rnnparam/`."""
     config = BaselineConfig(
         vocab=recording.setting("vocab"),
@@ -24,9 +24,9 @@ def replay_baseline(recording: Recording, precision: Precision) -> Iterator[Item
         hidden=recording.setting("hidden"),
         layers=recording.setting("nlayers"),
     )
-    model = Baseline(config).to(precision.dtype).eval()
+    model = Baseline(config).to(mode.dtype).eval()
     parameters = from_julia(recording.group("param/"), config)
-    model.load_state_dict({name: nudge(t, precision.nudged, name) for name, t in parameters.items()})
+    model.load_state_dict({name: nudge(t, mode.nudged, name) for name, t in parameters.items()})
     state: tuple[Tensor, Tensor] | None = None
     for segment in range(1, recording.segments + 1):
         prefix, place = f"eval/{segment}/", f"segment {segment}"
@@ -34,16 +34,16 @@ def replay_baseline(recording: Recording, precision: Precision) -> Iterator[Item
         seen: dict[str, Tensor] = {}
         logits, state = model(tokens, state, seen.__setitem__)
         for name, tensor in seen.items():
-            yield Item(prefix + name, tensor.detach(), place)
+            yield TracedTensor(prefix + name, tensor.detach(), place)
         loss = nll(logits, targets)
-        yield Item(f"{prefix}loss", loss.detach().reshape(1), place)
+        yield TracedTensor(f"{prefix}loss", loss.detach().reshape(1), place)
         names, ours = zip(*model.named_parameters(), strict=True)
         attached = any(t.requires_grad for t in state)
         found = torch.autograd.grad(loss, ours, retain_graph=attached, materialize_grads=True)
         for name, gradient in reversed(to_julia(dict(zip(names, found, strict=True)), config).items()):
-            yield Item(f"grad/{segment}/{name}", gradient, f"{place}, gradient of {name}")
+            yield TracedTensor(f"grad/{segment}/{name}", gradient, f"{place}, gradient of {name}")
     for name, tensor in to_julia(model.state_dict(), config).items():
-        yield Item(f"param/{name}", tensor, "parameters", exact=True)
+        yield TracedTensor(f"param/{name}", tensor, "parameters", exact=True)
     yield from _knet_pieces(model)
 
 
@@ -54,7 +54,7 @@ def _ids(recording: Recording, name: str, vocab: int) -> Tensor:
     return ids.long() - 1
 
 
-def _knet_pieces(model: Baseline) -> Iterator[Item]:
+def _knet_pieces(model: Baseline) -> Iterator[TracedTensor]:
     """Every gate's matrix and bias under Knet's numbering: w1..w4 from the input, w5..w8 from the state."""
     for layer in range(model.config.layers):
         for kind, letter in (("weight", "w"), ("bias", "b")):
@@ -62,4 +62,4 @@ def _knet_pieces(model: Baseline) -> Iterator[Item]:
                 gates = getattr(model.rnn, f"{kind}_{side}_l{layer}").detach().chunk(4)
                 for number, gate in enumerate(gates, start=first):
                     name = f"rnnparam/layer{layer + 1}/{letter}{number}"
-                    yield Item(name, gate, f"LSTM layer {layer + 1}, gate {'ifco'[number - first]}", exact=True)
+                    yield TracedTensor(name, gate, f"LSTM layer {layer + 1}, gate {'ifco'[number - first]}", exact=True)

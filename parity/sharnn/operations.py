@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from parity.subject.scene import Step
+from parity.subject.scene import Operation
 from sharnn_py.config import Config
 from sharnn_py.layers import EPS
 
@@ -24,14 +24,14 @@ def parameter_key(name: str) -> str:
     return f"param/{name}"
 
 
-def parameters_of(step: Step) -> list[str]:
+def parameters_of(step: Operation) -> list[str]:
     """The parameters that a step takes, by the port's names."""
     return [key.removeprefix("param/") for key in step.inputs.values() if key.startswith("param/")]
 
 
-def segment_steps(config: Config) -> dict[str, Step]:
+def segment_steps(config: Config) -> dict[str, Operation]:
     """Every tensor of one segment, in order of computation."""
-    steps: dict[str, Step] = {}
+    steps: dict[str, Operation] = {}
     parameters = {"weight": parameter_key("encoder.weight")}
     steps["embed"] = _step("embedding", {"ids": "tokens", **parameters}, axes=ACTIVATIONS)
     for i in range(config.layers):
@@ -48,11 +48,11 @@ def segment_steps(config: Config) -> dict[str, Step]:
     return steps
 
 
-def _step(kind: str, inputs: Mapping[str, str], **settings: Any) -> Step:
-    return Step(kind, inputs, settings)
+def _step(kind: str, inputs: Mapping[str, str], **settings: Any) -> Operation:
+    return Operation(kind, inputs, settings)
 
 
-def _add_block(steps: dict[str, Step], config: Config, i: int) -> None:
+def _add_block(steps: dict[str, Operation], config: Config, i: int) -> None:
     def at(name: str) -> str:
         return f"blocks.{i}.{name}"
 
@@ -91,7 +91,7 @@ def _parameters(module: str) -> dict[str, str]:
     return {part: parameter_key(f"{module}.{part}") for part in ("weight", "bias")}
 
 
-def _norm(config: Config, x: str, module: str) -> Step:
+def _norm(config: Config, x: str, module: str) -> Operation:
     julia = config.semantics.layer_norm == "julia"
     return _step(
         "layer_norm", {"x": x, **_parameters(module)}, unbiased=julia, eps=EPS, eps_outside=julia, axes=ACTIVATIONS
@@ -105,7 +105,7 @@ def _lstm(i: int) -> dict[str, str]:
     return {"x": f"blocks.{i}.lnstart", **parameters, **state}
 
 
-def _memory_in(config: Config, i: int) -> Step:
+def _memory_in(config: Config, i: int) -> Operation:
     inputs = {"x": f"before.blocks.{i}.memory", "steps": "tokens"}
     if config.attends(0):
         inputs["first"] = "before.blocks.0.memory"
@@ -125,7 +125,7 @@ def _rows_dropped(config: Config) -> Callable[[Mapping[str, int]], int]:
     return rows
 
 
-def _add_attention(steps: dict[str, Step], config: Config, i: int) -> None:
+def _add_attention(steps: dict[str, Operation], config: Config, i: int) -> None:
     def at(name: str) -> str:
         return f"blocks.{i}.attn.{name}"
 
@@ -156,7 +156,7 @@ def _add_attention(steps: dict[str, Step], config: Config, i: int) -> None:
     steps[at("mix")] = _step("merge_heads", {"x": at("mix_heads")}, axes=ACTIVATIONS)
 
 
-def _add_carried(steps: dict[str, Step], config: Config, i: int) -> None:
+def _add_carried(steps: dict[str, Operation], config: Config, i: int) -> None:
     block = f"blocks.{i}."
     for part, other in (("h", "c"), ("c", "h")):
         inputs = {"x": block + part, "exchanged": block + other, "before": f"before.{block}{part}"}
@@ -173,7 +173,7 @@ def _add_carried(steps: dict[str, Step], config: Config, i: int) -> None:
         steps[f"after.{block}memory"] = _step("carried", inputs, rows=config.max_memory, axes=ACTIVATIONS)
 
 
-def baseline_steps(layers: int) -> dict[str, Step]:
+def baseline_steps(layers: int) -> dict[str, Operation]:
     """Every tensor of one segment of the LSTM language model; its state is stacked, (L, B, H), `before.h` and so on."""
     steps = {"embed": _step("embedding", {"ids": "tokens", "weight": parameter_key("embed.weight")}, axes=ACTIVATIONS)}
     x = "embed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity.judge.case import hold
+from parity.judge.case import compare_case
 from parity.judge.difference import diff
 from parity.recording.recording import Recording
 from parity.results import CaseResult
@@ -18,17 +18,17 @@ def pair(a: Recording, b: Recording) -> list[CaseResult]:
     `b`: so both recordings are held against the port under their own semantics first, which also measures what
     rounding explains, and these results come first. Raises `RecordingError` for a recording that cannot be run.
     """
-    own = [hold(r, PortOf(PRESETS[r.program], f"the port under {r.program}"), r.program) for r in (a, b)]
+    own = [compare_case(r, PortOf(PRESETS[r.program], f"the port under {r.program}"), r.program) for r in (a, b)]
     (ours, names_of_a), (theirs, names_of_b) = translated(a), translated(b)
-    tolerance = [{c.recorded: c.arrived.tolerance for c in result.comparisons} for result in own]
+    tolerance = [{c.recorded: c.end_to_end.tolerance for c in result.comparisons} for result in own]
     known = {
         name: tolerance[0].get(names_of_a[name], 0.0) + tolerance[1].get(names_of_b[name], 0.0)
         for name in names_of_a.keys() & names_of_b.keys()
         if all(own)
     }
-    local = {}
+    isolated = {}
     if all(own):
-        there = hold(a, PortOf(PRESETS[b.program], f"the port under {b.program}, as {b.name}"), a.program)
+        there = compare_case(a, PortOf(PRESETS[b.program], f"the port under {b.program}, as {b.name}"), a.program)
         by_name = {c.name: c for c in there.comparisons if not c.exact}
-        local = {name: by_name[theirs] for name, theirs in names_of_a.items() if theirs in by_name}
-    return [*own, diff(ours, theirs, known, local)]
+        isolated = {name: by_name[theirs] for name, theirs in names_of_a.items() if theirs in by_name}
+    return [*own, diff(ours, theirs, known, isolated)]

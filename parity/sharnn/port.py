@@ -11,7 +11,7 @@ from torch import Tensor
 from parity.errors import RecordingError
 from parity.recording.recording import Recording
 from parity.sharnn.names import first_block
-from parity.subject.subject import Precision
+from parity.subject.subject import RunMode
 from parity.tolerance import nudge
 from sharnn_py.config import PRESETS, Config, Program, Semantics
 from sharnn_py.model import SHARNN
@@ -44,7 +44,7 @@ class Port:
 
     recording: Recording
     config: Config
-    precision: Precision
+    mode: RunMode
     model: SHARNN
     unused: dict[str, Tensor]
     """Tensors that only Smerity's program has."""
@@ -74,7 +74,7 @@ class Port:
             parameters = from_julia(recorded, own)
         else:
             parameters, self.unused = from_smerity(recorded, own)
-        parameters = {name: nudge(t, self.precision.nudged, name) for name, t in parameters.items()}
+        parameters = {name: nudge(t, self.mode.nudged, name) for name, t in parameters.items()}
         fresh = {name: torch.zeros(shape) for name, shape in parameter_shapes(self.config).items()}
         self.model.load_state_dict({name: parameters.get(name, zero) for name, zero in fresh.items()})
 
@@ -108,11 +108,11 @@ class Port:
         return ids
 
 
-def build(recording: Recording, semantics: Semantics, precision: Precision) -> Port:
+def build(recording: Recording, semantics: Semantics, mode: RunMode) -> Port:
     """The port of a recorded SHA-RNN with its recorded initial parameters."""
     config = model_config(recording, semantics)
-    model = SHARNN(config, torch.Generator().manual_seed(0)).to(precision.dtype).eval()
-    port = Port(recording, config, precision, model, {})
+    model = SHARNN(config, torch.Generator().manual_seed(0)).to(mode.dtype).eval()
+    port = Port(recording, config, mode, model, {})
     port.load(recording.group("param/"))
     return port
 

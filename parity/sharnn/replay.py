@@ -13,8 +13,8 @@ from parity.recording.recording import Recording
 from parity.sharnn.names import first_block, intermediates, time_axis
 from parity.sharnn.port import Port, build, shaped_like_loss
 from parity.subject.lockstep import lockstep
-from parity.subject.subject import NOT_DETACHED, Item, Precision
-from parity.subject.substitute import replaced
+from parity.subject.subject import NOT_DETACHED, RunMode, TracedTensor
+from parity.subject.substitute import substitute
 from sharnn_py.config import Config, Semantics
 from sharnn_py.lamb import joint_norm, unclipped_by_julia
 from sharnn_py.memory import rows_dropped
@@ -26,24 +26,24 @@ STATE = {"h": "hidden state", "c": "cell state", "memory": "memory"}
 """The fields of a block's state, in words."""
 
 
-def forced_segment(recording: Recording, semantics: Semantics, segment: int) -> Segment:
+def isolated_segment(recording: Recording, semantics: Semantics, segment: int) -> Segment:
     """One segment by itself, in float64, from the state that was recorded before it."""
-    port = build(recording, semantics, Precision(torch.float64, forced=True))
+    port = build(recording, semantics, RunMode(torch.float64, isolated=True))
     if segment == 1:
         return Segment(port, segment, None)
     zeros = State.zeros(port.config, recording.setting("batch"), dtype=torch.float64)
     return Segment(port, segment, Segment(port, segment - 1, None).as_recorded(zeros))
 
 
-def replay(recording: Recording, semantics: Semantics, precision: Precision) -> Iterator[Item]:
+def replay(recording: Recording, semantics: Semantics, mode: RunMode) -> Iterator[TracedTensor]:
     """The stream of `param/`, `eval/`, `carry/`, `agrad/`, `grad/` and `const/`."""
-    yield from replay_port(build(recording, semantics, precision))
+    yield from replay_port(build(recording, semantics, mode))
 
 
-def replay_port(port: Port) -> Iterator[Item]:
+def replay_port(port: Port) -> Iterator[TracedTensor]:
     """`replay` of a port that is there, whose model is left as it is."""
     for name, tensor in port.parameters().items():
-        yield Item(f"param/{name}", tensor, "parameters", exact=True)
+        yield TracedTensor(f"param/{name}", tensor, "parameters", exact=True)
     state: State | None = None
     for segment in range(1, port.recording.segments + 1):
         run = Segment(port, segment, state)
@@ -65,7 +65,7 @@ class Segment:
         self.reached: set[str] = set()
         """The tensors to which a gradient has come back."""
 
-    def produce(self, emit: Callable[[Item], None]) -> None:
+    def produce(self, emit: Callable[[TracedTensor], None]) -> None:
         """Emit every tensor of the segment."""
         port, recording, state = self.port, self.port.recording, self.state
         tokens, targets = self.tokens()
@@ -82,14 +82,14 @@ class Segment:
                     emit(item)
                 if with_gradients:
                     self._watch_gradient(name, tensor, emit)
-                value = self.forced(name, tensor)
+                value = self.substitute(name, tensor)
                 if name == "embed":
                     embedded.append(value)
                 return value
 
             logits, after = port.model(tokens, state, note)
             loss = nll(logits, targets)
-        emit(Item(f"{self.prefix}loss", shaped_like_loss(loss, port.program), self.place))
+        emit(TracedTensor(f"{self.prefix}loss", shaped_like_loss(loss, port.program), self.place))
         for item in self._carried(after):
             emit(item)
         if with_gradients:
@@ -97,9 +97,9 @@ class Segment:
                 emit(item)
             for item in self._unreached():
                 emit(item)
-        self.carried = self.as_recorded(after) if port.precision.forced else after
+        self.carried = self.as_recorded(after) if port.mode.isolated else after
 
-    def _items(self, name: str, tensor: Tensor) -> Iterator[Item]:
+    def _items(self, name: str, tensor: Tensor) -> Iterator[TracedTensor]:
         """What the recording holds of this intermediate."""
         port, where = self.port, self._where(name)
         if name.endswith(".memory_in") and port.program == "julia":
@@ -107,16 +107,16 @@ class Segment:
                 return
             sizes = torch.tensor(tensor.shape[::-1], dtype=torch.int32)
             number = int(name.split(".")[1]) + 1
-            yield Item(f"{self.prefix}mem_in.{number}.size", sizes, where, exact=True)
+            yield TracedTensor(f"{self.prefix}mem_in.{number}.size", sizes, where, exact=True)
         if name == "logits" and self.segment == 1 and port.has_unrecorded_bias:
             # Row 5 turned the other way: a bias that was never recorded is reported where it is used.
             bias = dict(port.model.named_parameters())["decoder.bias"].detach()
-            yield Item("param/decoder.bias", bias, f"{where}, logits", exact=True, problem=ONLY_OURS)
+            yield TracedTensor("param/decoder.bias", bias, f"{where}, logits", exact=True, problem=ONLY_OURS)
         if name in self.table:
             recorded, layout = self.table[name]
             axis = time_axis(name)
             axis = None if axis is None else layout.axis(axis, tensor.ndim)
-            yield Item(self.prefix + recorded, layout.to_recorded(tensor), where, time_axis=axis)
+            yield TracedTensor(self.prefix + recorded, layout.to_recorded(tensor), where, time_axis=axis)
 
     def _where(self, name: str) -> str:
         if not name.startswith("blocks."):
@@ -137,14 +137,14 @@ class Segment:
         tokens, targets = (self.port.tokens(f"{self.prefix}{name}", batch) for name in "xy")
         return tokens, targets
 
-    def forced(self, name: str, tensor: Tensor) -> Tensor:
+    def substitute(self, name: str, tensor: Tensor) -> Tensor:
         """What was recorded in the place of one of the port's tensors, which is given."""
         return self._replaced(tensor, self.recorded(name), name)
 
     def _replaced(self, tensor: Tensor, recorded: Tensor | None, name: str) -> Tensor:
-        return replaced(tensor, recorded, self.port.precision, f"{self.prefix}{name}")
+        return substitute(tensor, recorded, self.port.mode, f"{self.prefix}{name}")
 
-    def _watch_gradient(self, name: str, tensor: Tensor, emit: Callable[[Item], None]) -> None:
+    def _watch_gradient(self, name: str, tensor: Tensor, emit: Callable[[TracedTensor], None]) -> None:
         if not tensor.requires_grad or self.recorded(name, "agrad") is None:
             return
         recorded, layout = self.table[name]
@@ -152,21 +152,21 @@ class Segment:
 
         def hook(gradient: Tensor) -> Tensor:
             self.reached.add(name)
-            emit(Item(f"agrad/{self.segment}/{recorded}", layout.to_recorded(gradient.detach()), where))
+            emit(TracedTensor(f"agrad/{self.segment}/{recorded}", layout.to_recorded(gradient.detach()), where))
             return self._replaced(gradient, self.recorded(name, "agrad"), f"agrad {name}")
 
         tensor.register_hook(hook)  # type: ignore[no-untyped-call]
 
-    def _unreached(self) -> Iterator[Item]:
+    def _unreached(self) -> Iterator[TracedTensor]:
         """Zeros for the tensors to which no gradient came back, though one was recorded."""
         for name, (recorded, _) in self.table.items():
             reference = self.port.recording.tensors.get(f"agrad/{self.segment}/{recorded}")
             if reference is not None and name not in self.reached:
                 where = f"{self._where(name)}, gradient of the loss there: none came back"
-                zeros = torch.zeros(reference.shape, dtype=self.port.precision.dtype)
-                yield Item(f"agrad/{self.segment}/{recorded}", zeros, where)
+                zeros = torch.zeros(reference.shape, dtype=self.port.mode.dtype)
+                yield TracedTensor(f"agrad/{self.segment}/{recorded}", zeros, where)
 
-    def _carried(self, after: State) -> Iterator[Item]:
+    def _carried(self, after: State) -> Iterator[TracedTensor]:
         """The state that was returned, against the last of what was recorded inside the segment."""
         for i, layer in enumerate(after.layers):
             for kind, tensor in zip(STATE, layer.tensors(), strict=True):
@@ -175,7 +175,7 @@ class Segment:
                     continue
                 recorded, layout = self.table[name]
                 number = i + first_block(self.port.program)
-                yield Item(
+                yield TracedTensor(
                     f"carry/{self.segment}/blocks.{number}.{kind}",
                     layout.to_recorded(tensor.detach()),
                     f"{self._where(name)}, {STATE[kind]} carried on",
@@ -205,7 +205,7 @@ def _check_length(recording: Recording, segment: int, steps: int) -> None:
         )
 
 
-def _julia_sizes(config: Config, state: State, steps: int, prefix: str, place: str) -> list[Item]:
+def _julia_sizes(config: Config, state: State, steps: int, prefix: str, place: str) -> list[TracedTensor]:
     """What SHA-RNN.jl computes of its memories before cutting them: row 4's two numbers, and for a block without
     attention the size of the empty vector it holds instead, whose length along the time axis Julia gives as 1."""
     dropped = rows_dropped(config, state.memory_lengths, steps, layer=0)
@@ -214,7 +214,8 @@ def _julia_sizes(config: Config, state: State, steps: int, prefix: str, place: s
         if not config.attends(i):
             values[f"mem_in.{i + 1}.size"] = [0, 1, max(0, 1 - dropped)]
     return [
-        Item(prefix + name, torch.tensor(value, dtype=torch.int32), place, exact=True) for name, value in values.items()
+        TracedTensor(prefix + name, torch.tensor(value, dtype=torch.int32), place, exact=True)
+        for name, value in values.items()
     ]
 
 
@@ -237,29 +238,29 @@ def in_recorded_order(port: Port, ours: dict[str, Tensor]) -> dict[str, Tensor]:
     return dict(reversed(port.recorded_layout(ours).items()))
 
 
-def _gradients(port: Port, segment: int, loss: Tensor, embedded: Tensor, state: State) -> Iterator[Item]:
+def _gradients(port: Port, segment: int, loss: Tensor, embedded: Tensor, state: State) -> Iterator[TracedTensor]:
     ours, (per_token,) = gradients(port.model, loss, state, embedded)
     prefix, place = f"grad/{segment}/", f"segment {segment}"
     # Without recorded gradients inside the model all of the way back stands behind a parameter's gradient.
-    whole = not (port.precision.forced and port.recording.has("agrad"))
+    whole = not (port.mode.isolated and port.recording.has("agrad"))
     if port.program == "julia":
-        yield Item(f"{prefix}loss", shaped_like_loss(loss, port.program), place, whole=True)
+        yield TracedTensor(f"{prefix}loss", shaped_like_loss(loss, port.program), place, whole=True)
     unclipped = unclipped_by_julia(port.config)
     for name, gradient in in_recorded_order(port, ours).items():
         where = f"{place}, gradient of {name}"
-        yield Item(prefix + name, gradient, where, whole=whole)
+        yield TracedTensor(prefix + name, gradient, where, whole=whole)
         if port.program == "julia":
             # The gradient of a sparse embedding is a list with one entry a token, and Knet takes the norm of that.
             sparse = name == "encoder.w" and name in unclipped
             of = per_token if sparse else gradient
-            yield Item(f"gradnorm/{segment}/{name}", joint_norm([of]).reshape(1), where, whole=True, norm_of=of)
+            yield TracedTensor(f"gradnorm/{segment}/{name}", joint_norm([of]).reshape(1), where, whole=True, norm_of=of)
             if name in unclipped:
                 flag = torch.ones(1, dtype=torch.int32)
-                yield Item(f"gradissparse/{segment}/{name}", flag, where, exact=True)
+                yield TracedTensor(f"gradissparse/{segment}/{name}", flag, where, exact=True)
 
 
-def _constants(port: Port) -> Iterator[Item]:
+def _constants(port: Port) -> Iterator[TracedTensor]:
     """Boom's way back as the matrix that SHA-RNN.jl builds for it, (F, H)."""
     for i, block in enumerate(port.model.blocks):
-        matrix = cast(Block, block).boom.fold(torch.eye(port.config.hidden, dtype=port.precision.dtype))
-        yield Item(f"const/blocks.{i + 1}.ff.lin2", matrix, f"block {i + 1}", exact=True)
+        matrix = cast(Block, block).boom.fold(torch.eye(port.config.hidden, dtype=port.mode.dtype))
+        yield TracedTensor(f"const/blocks.{i + 1}.ff.lin2", matrix, f"block {i + 1}", exact=True)

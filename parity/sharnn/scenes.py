@@ -13,15 +13,15 @@ from parity.sharnn.port import Port, build
 from parity.sharnn.replay import gradients
 from parity.sharnn.update_operations import Part, parameter_step, schedule_factors, update_steps
 from parity.sharnn.updates import MOMENTS, optimizer_of, take_over
-from parity.subject.scene import Scene, Step
-from parity.subject.subject import Precision
+from parity.subject.scene import Operation, Scene
+from parity.subject.subject import RunMode
 from sharnn_py.config import Semantics
 from sharnn_py.lamb import joint_norm, unclipped_by_julia
 from sharnn_py.model import nll
 from sharnn_py.state import State
 from sharnn_py.weights import from_julia, julia, smerity
 
-TRUTH = Precision(torch.float64, forced=True)
+TRUTH = RunMode(torch.float64, isolated=True)
 GATES = "ifco"
 
 
@@ -35,7 +35,7 @@ def parameter_scene(recording: Recording, semantics: Semantics) -> Scene:
     return Scene(steps, recorded, own, {})
 
 
-def _parameter_step(port: Port, name: str, recorded: Mapping[str, Tensor]) -> Step:
+def _parameter_step(port: Port, name: str, recorded: Mapping[str, Tensor]) -> Operation:
     parts = parts_of(port, name)
     biases = {"bias_ih": "bias_hh", "bias_hh": "bias_ih"}
     others = [f"param/{name.replace(one, other)}" for one, other in biases.items() if one in name]
@@ -80,7 +80,7 @@ def update_scene(recording: Recording, semantics: Semantics, update: int, name: 
     return Scene(_update_steps(port, name, update), reference, subject, {})
 
 
-def _update_steps(port: Port, name: str, update: int) -> dict[str, Step]:
+def _update_steps(port: Port, name: str, update: int) -> dict[str, Operation]:
     setting = port.recording.setting
     parts = parts_of(port, name)
     if port.program == "paper":

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from parity.recording.recording import Recording
 from parity.sharnn.operations import parameter_key, segment_steps
-from parity.sharnn.replay import STATE, forced_segment
+from parity.sharnn.replay import STATE, isolated_segment
 from parity.subject.scene import Scene
 from sharnn_py.config import Semantics
 from sharnn_py.model import nll
@@ -18,7 +18,7 @@ from sharnn_py.state import State
 
 def segment_scene(recording: Recording, semantics: Semantics, segment: int) -> Scene:
     """By the keys of `parity.sharnn.operations`, in the port's layout."""
-    run = forced_segment(recording, semantics, segment)
+    run = isolated_segment(recording, semantics, segment)
     tokens, targets = run.tokens()
     own = {parameter_key(name): p.detach() for name, p in run.port.model.named_parameters()}
     recorded = {"tokens": tokens, "targets": targets}
@@ -31,7 +31,7 @@ def segment_scene(recording: Recording, semantics: Semantics, segment: int) -> S
     def note(name: str, tensor: Tensor) -> Tensor:
         own[name] = tensor
         keep_recorded(name, name)
-        return run.forced(name, tensor)
+        return run.substitute(name, tensor)
 
     after: State | None = None
     # A faulty port may stop with an error; what it computed before that is here all the same.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from parity.judge.backward import Note, Traced
+from parity.judge.backward import GradientProbe, Note
 from parity.recording.recording import Recording
 from parity.results import Comparison
 from parity.sharnn.baseline import replay_baseline
@@ -16,12 +16,12 @@ from parity.sharnn.baseline_scene import baseline_scene
 from parity.sharnn.names import first_block, intermediates
 from parity.sharnn.operations import parameters_of, segment_steps
 from parity.sharnn.port import Port, build, model_config
-from parity.sharnn.replay import forced_segment, replay_port
+from parity.sharnn.replay import isolated_segment, replay_port
 from parity.sharnn.scenes import AFTER, parameter_scene, update_scene
 from parity.sharnn.segment_scene import segment_scene
 from parity.sharnn.updates import replay_training
 from parity.subject.scene import Scene
-from parity.subject.subject import Item, Precision
+from parity.subject.subject import RunMode, TracedTensor
 from sharnn_py.config import PRESETS, Semantics
 from sharnn_py.model import nll
 from sharnn_py.weights import julia, smerity
@@ -36,16 +36,16 @@ class PortOf:
     ports: dict[tuple[torch.dtype, int], Port] = field(default_factory=dict, repr=False, compare=False)
     """Those of the recording at hand: both runs in a precision share a model."""
 
-    def stream(self, recording: Recording, precision: Precision) -> Iterator[Item]:
+    def stream(self, recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
         """See `Subject.stream`."""
         if "param/projection.w" in recording.tensors:
-            yield from replay_baseline(recording, precision)
+            yield from replay_baseline(recording, mode)
             return
-        key = precision.dtype, precision.nudged
+        key = mode.dtype, mode.nudged
         if key not in self.ports or self.ports[key].recording is not recording:
-            self.ports[key] = build(recording, self.semantics, precision)
-        yield from replay_port(replace(self.ports[key], precision=precision))
-        yield from replay_training(recording, self.semantics, precision)
+            self.ports[key] = build(recording, self.semantics, mode)
+        yield from replay_port(replace(self.ports[key], mode=mode))
+        yield from replay_training(recording, self.semantics, mode)
 
     def parameters_of(self, recording: Recording, comparison: Comparison) -> frozenset[str]:
         """See `Subject.parameters_of`."""
@@ -57,11 +57,11 @@ class PortOf:
         rows = (julia if recording.program == "julia" else smerity).rows(config)
         return frozenset(f"param/{theirs}" for theirs, ours, _ in rows if taken & set(ours))
 
-    def traced(self, recording: Recording, segment: int) -> Traced | None:
+    def gradient_probe(self, recording: Recording, segment: int) -> GradientProbe | None:
         """See `Subject.traced`."""
         if "param/projection.w" in recording.tensors:
             return None
-        run = forced_segment(recording, self.semantics, segment)
+        run = isolated_segment(recording, self.semantics, segment)
         tokens, targets = run.tokens()
 
         def loss(note: Note) -> Tensor:
@@ -74,7 +74,7 @@ class PortOf:
             return run.table[name][0] if run.recorded(name) is not None else f"{name} (of the port)"
 
         parameters = {f"parameter {name}": p for name, p in run.port.model.named_parameters()}
-        return Traced(loss, parameters, lambda name, tensor: run.forced(name, tensor.detach()), shown)
+        return GradientProbe(loss, parameters, lambda name, tensor: run.substitute(name, tensor.detach()), shown)
 
     def scene(self, recording: Recording, comparison: Comparison) -> tuple[Scene, str] | None:
         """See `Subject.scene`."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from parity.errors import UsageError
-from parity.judge.case import hold
+from parity.judge.case import compare_case
 from parity.measure import Measure, measure_rounded
 from parity.recording.recording import PACKAGED, Recording, discover
 from parity.report.environment import environment
@@ -107,7 +107,7 @@ def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] =
         if recording.is_data:
             return _data_case(recording, label)
         subject = PortOf(PRESETS[computed].flipped(*flip), f"the port under {label}")
-        return replace(hold(recording, subject, reference, partial(reason, recording=recording)), subject=label)
+        return replace(compare_case(recording, subject, reference, partial(reason, recording=recording)), subject=label)
     except SharnnError as error:
         seconds = time.perf_counter() - start
         return CaseResult(recording.name, reference, label, 0, [], {}, seconds, problem=str(error))

@@ -6,20 +6,20 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from parity.subject.scene import Step
+from parity.subject.scene import Operation
 
 Part = tuple[str, tuple[int, ...]]
 """A piece of a flat vector, its name and shape."""
 
 
-def parameter_step(key: str, *, gates: str = "", parts: Sequence[Part] = (), others: Sequence[str] = ()) -> Step:
+def parameter_step(key: str, *, gates: str = "", parts: Sequence[Part] = (), others: Sequence[str] = ()) -> Operation:
     """A loaded parameter, `key` in the scene's subject, against the recorded one, `key` in its reference.
 
     `gates` names its four blocks of rows, if it is an LSTM's ("ifco"); `parts` tells what a flat vector is made of;
     `others` are keys of what it may be taken for, such as an LSTM's other bias. Any other recorded parameter in the
     scene is tried, too.
     """
-    return Step(
+    return Operation(
         "parameter", {"x": key, **{f"other {other}": other for other in others}}, {"gates": gates, "parts": parts}
     )
 
@@ -37,7 +37,7 @@ def update_steps(
     factor: float = 1.0,
     other_factors: Mapping[str, float] | None = None,
     parts: Sequence[Part] = (),
-) -> dict[str, Step]:
+) -> dict[str, Operation]:
     """One update of one parameter of the program, in its layout; `step` counts updates from 1.
 
     Keys: `w`, `g`, `m`, `v` before the update (no `m` and `v` before the first), `joint`, the norm of all gradients
@@ -51,11 +51,15 @@ def update_steps(
     rate = {"lr": lr, "factor": factor, "other_factors": dict(other_factors or {})}
     rule = {"eps": eps, "min_trust": min_trust, "max_norm": 10.0, "betas": betas, "parts": parts}
     return {
-        "clipped": Step("clipped", {"g": "g", "joint": "joint"}, clipping),
-        "m_after": Step("moment", {"g": "clipped", "m": "m", "w": "w"}, {"beta": betas[0], **moments}),
-        "v_after": Step("square_moment", {"g": "clipped", "v": "v", "m": "m_after"}, {"beta": betas[1], **moments}),
-        "update": Step("lamb", {"w": "w", "m": "m_after", "v": "v_after", "g": "clipped"}, {**rule, **moments, **rate}),
-        "w_after": Step("moved", {"w": "w", "update": "update"}),
+        "clipped": Operation("clipped", {"g": "g", "joint": "joint"}, clipping),
+        "m_after": Operation("moment", {"g": "clipped", "m": "m", "w": "w"}, {"beta": betas[0], **moments}),
+        "v_after": Operation(
+            "square_moment", {"g": "clipped", "v": "v", "m": "m_after"}, {"beta": betas[1], **moments}
+        ),
+        "update": Operation(
+            "lamb", {"w": "w", "m": "m_after", "v": "v_after", "g": "clipped"}, {**rule, **moments, **rate}
+        ),
+        "w_after": Operation("moved", {"w": "w", "update": "update"}),
     }
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from parity.recording.recording import Recording
 from parity.sharnn.port import Port, build, shaped_like_loss
 from parity.sharnn.replay import gradients, in_recorded_order
-from parity.subject.subject import Item, Precision
+from parity.subject.subject import RunMode, TracedTensor
 from parity.tolerance import nudge
 from sharnn_py.config import Semantics
 from sharnn_py.lamb import MinTrustLAMB, joint_norm, julia_lamb, paper_lamb
@@ -47,18 +47,18 @@ def optimizer_of(port: Port) -> MinTrustLAMB:
     )
 
 
-def replay_training(recording: Recording, semantics: Semantics, precision: Precision) -> Iterator[Item]:
+def replay_training(recording: Recording, semantics: Semantics, mode: RunMode) -> Iterator[TracedTensor]:
     """The stream of `train/`: one unbroken run, or, forced, every update from what was recorded before it."""
     if recording.count("train") == 0:
         return
-    port = build(recording, semantics, precision)
+    port = build(recording, semantics, mode)
     optimizer = optimizer_of(port)
     source = "eval" if port.program == "julia" else "train"  # where the updates' tokens were recorded
     batch = recording.setting("batch")
     state: State | None = None
     updates = recording.count("train")
     for update in range(1, updates + 1):
-        if update > 1 and precision.forced:
+        if update > 1 and mode.isolated:
             take_over(port, optimizer, update - 1)
         tokens, targets = (port.tokens(f"{source}/{update}/{name}", batch) for name in "xy")
         logits, state = port.model(tokens, state)
@@ -67,11 +67,13 @@ def replay_training(recording: Recording, semantics: Semantics, precision: Preci
         yield from _update(port, optimizer, update, loss, ours)
 
     if port.program == "julia" and "train/loss_after" in recording.tensors:
-        if precision.forced:
+        if mode.isolated:
             take_over(port, optimizer, updates)
         tokens, targets = (port.tokens(f"eval/1/{name}", batch) for name in "xy")
         loss = nll(port.model(tokens, state)[0], targets)
-        yield Item("train/loss_after", shaped_like_loss(loss, port.program), "after the last update", whole=True)
+        yield TracedTensor(
+            "train/loss_after", shaped_like_loss(loss, port.program), "after the last update", whole=True
+        )
 
 
 def take_over(port: Port, optimizer: MinTrustLAMB, update: int) -> None:
@@ -89,24 +91,24 @@ def take_over(port: Port, optimizer: MinTrustLAMB, update: int) -> None:
 def _recorded(port: Port, prefix: str) -> dict[str, Tensor]:
     """What was recorded of every parameter under `prefix`, by the port's names, as this run takes it."""
     ours = from_julia(port.recording.group(prefix), port.config_of_recording)
-    precision = port.precision
-    return {
-        name: nudge(tensor.to(precision.dtype), precision.nudged, f"{prefix}{name}") for name, tensor in ours.items()
-    }
+    mode = port.mode
+    return {name: nudge(tensor.to(mode.dtype), mode.nudged, f"{prefix}{name}") for name, tensor in ours.items()}
 
 
-def _update(port: Port, optimizer: MinTrustLAMB, update: int, loss: Tensor, ours: dict[str, Tensor]) -> Iterator[Item]:
+def _update(
+    port: Port, optimizer: MinTrustLAMB, update: int, loss: Tensor, ours: dict[str, Tensor]
+) -> Iterator[TracedTensor]:
     prefix, place = f"train/{update}/", f"update {update}"
     parameters = dict(port.model.named_parameters())
-    yield Item(f"{prefix}loss", shaped_like_loss(loss, port.program), place, whole=True)
+    yield TracedTensor(f"{prefix}loss", shaped_like_loss(loss, port.program), place, whole=True)
     if port.program == "julia":
         for name, gradient in in_recorded_order(port, ours).items():
-            yield Item(f"{prefix}grad/{name}", gradient, f"{place}, gradient of {name}", whole=True)
-        if port.precision.forced:
+            yield TracedTensor(f"{prefix}grad/{name}", gradient, f"{place}, gradient of {name}", whole=True)
+        if port.mode.isolated:
             ours = {**ours, **_recorded(port, f"{prefix}grad/")}
     else:
         of = torch.cat([gradient.flatten() for gradient in ours.values()])
-        yield Item(f"{prefix}grad_norm_before_clip", joint_norm([of]), place, whole=True, norm_of=of)
+        yield TracedTensor(f"{prefix}grad_norm_before_clip", joint_norm([of]), place, whole=True, norm_of=of)
     for name, gradient in ours.items():
         parameters[name].grad = gradient.clone()
     optimizer.step()
@@ -116,6 +118,6 @@ def _update(port: Port, optimizer: MinTrustLAMB, update: int, loss: Tensor, ours
         for theirs, key in MOMENTS.items():
             moments = port.recorded_layout({name: optimizer.state[p][key] for name, p in parameters.items()})
             for name, moment in moments.items():
-                yield Item(f"{prefix}{theirs}/{name}", moment.clone(), f"{place}, moment of {name}")
+                yield TracedTensor(f"{prefix}{theirs}/{name}", moment.clone(), f"{place}, moment of {name}")
     for name, tensor in port.parameters().items():
-        yield Item(f"{prefix}param/{name}", tensor.clone(), f"{place}, {name}", whole=whole)
+        yield TracedTensor(f"{prefix}param/{name}", tensor.clone(), f"{place}, {name}", whole=whole)

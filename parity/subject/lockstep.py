@@ -25,16 +25,16 @@ class _Handover(Generic[T]):
     def __init__(self, produce: Callable[[Callable[[T], None]], None], size: Callable[[T], int]) -> None:
         self.produce, self.size = produce, size
         self.results: deque[T] = deque()
-        self.held = 0
+        self.contents = 0
         self.wanted, self.ready = threading.Semaphore(0), threading.Semaphore(0)
         self.done = self.abandoned = False
         self.failure: BaseException | None = None
 
     def emit(self, result: T) -> None:
         self.results.append(result)
-        self.held += self.size(result)
-        if self.held >= AHEAD:
-            self.held = 0
+        self.contents += self.size(result)
+        if self.contents >= AHEAD:
+            self.contents = 0
             self.ready.release()
             self._wait()
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Step:
+class Operation:
     """One operation."""
 
     kind: str
@@ -28,7 +28,7 @@ class Step:
 class Scene:
     """One segment (or update) of one case, laid open for diagnosis. Tensors are float64 but for ids, in one layout."""
 
-    steps: Mapping[str, Step]
+    steps: Mapping[str, Operation]
     """How each key is computed."""
     reference: Mapping[str, Tensor]
     """What the reference recorded, by key."""

@@ -13,20 +13,20 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from parity.judge.backward import Traced
+from parity.judge.backward import GradientProbe
 from parity.recording.recording import Recording
 from parity.results import Comparison
 from parity.subject.scene import Scene
 
 
 @dataclass(frozen=True)
-class Precision:
+class RunMode:
     """How one run computes."""
 
     dtype: torch.dtype
     nudged: int = 0
     """Which nudged run this is (`parity.tolerance.nudge`); 0 leaves every number as recorded."""
-    forced: bool = False
+    isolated: bool = False
     """Whether every layer is given the reference's inputs instead of what the layers before it computed."""
 
 
@@ -35,7 +35,7 @@ NOT_DETACHED = "carries its graph along, so gradients cross the border"
 
 
 @dataclass(frozen=True)
-class Item:
+class TracedTensor:
     """One tensor of a run."""
 
     name: str
@@ -75,13 +75,13 @@ class Subject(Protocol):
     def label(self) -> str:
         """What it is, for reports."""
 
-    def stream(self, recording: Recording, precision: Precision) -> Iterator[Item]:
+    def stream(self, recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
         """Every tensor of one run, in order of computation. The names do not depend on the precision."""
 
     def parameters_of(self, recording: Recording, comparison: Comparison) -> frozenset[str]:
         """The recorded parameters that the compared layer itself uses."""
 
-    def traced(self, recording: Recording, segment: int) -> Traced | None:
+    def gradient_probe(self, recording: Recording, segment: int) -> GradientProbe | None:
         """A segment to be run again on the reference's inputs; None where the subject cannot."""
 
     def scene(self, recording: Recording, comparison: Comparison) -> tuple[Scene, str] | None:

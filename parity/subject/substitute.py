@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from parity.subject.subject import Precision
+from parity.subject.subject import RunMode
 from parity.tolerance import nudge
 
 
@@ -21,13 +21,13 @@ class _Replaced(torch.autograd.Function):
         return gradient, None
 
 
-def replaced(tensor: Tensor, recorded: Tensor | None, precision: Precision, name: str) -> Tensor:
+def substitute(tensor: Tensor, recorded: Tensor | None, mode: RunMode, name: str) -> Tensor:
     """In a forced run the recorded numbers, with the gradient going through as if they were the tensor's own.
 
     In a nudged run they are nudged, too, for the recording has no more digits than float32. Numbers that are not there
     or of another shape cannot take a tensor's place; it stays.
     """
-    if not precision.forced or recorded is None or recorded.shape != tensor.shape:
+    if not mode.isolated or recorded is None or recorded.shape != tensor.shape:
         return tensor
-    value = nudge(recorded.to(precision.dtype), precision.nudged, f"forced {name}")
+    value = nudge(recorded.to(mode.dtype), mode.nudged, f"forced {name}")
     return cast(Tensor, _Replaced.apply(tensor, value)) if tensor.requires_grad else value  # type: ignore[no-untyped-call]

@@ -55,13 +55,13 @@ def tokens_of(config, segment):
     return ids[:-1], ids[1:]
 
 
-def run(model, config, before, segment, forced=None):
+def run(model, config, before, segment, isolated=None):
     """Every tensor of a segment by its key; with `forced`, computed from what that has."""
     seen = {}
 
     def note(name, tensor):
         seen[name] = tensor
-        other = None if forced is None else forced.get(name)
+        other = None if isolated is None else isolated.get(name)
         return tensor if other is None or other.shape != tensor.shape else other.to(tensor.dtype)
 
     tokens, targets = tokens_of(config, segment)

@@ -56,17 +56,17 @@ def measure(units, steps=(), value=0.5):
     return Measure(units <= 16, "", error, ROUNDING, 2.0, TOLERANCE, worst, tuple(steps))
 
 
-def comparison(name, arrived, local=None, verdict=None, *, exact=False, shape=(7, 2, 8), hints=(), where=None):
+def comparison(name, end_to_end, isolated=None, verdict=None, *, exact=False, shape=(7, 2, 8), hints=(), where=None):
     group, _, rest = name.partition("/")
     number, _, layer = rest.partition("/")
     numbered = number.isdigit()
     segment = int(number) if numbered else None
-    verdict = verdict or ("agrees" if arrived else "wrong" if local is not None and not local else "inherited")
+    verdict = verdict or ("agrees" if end_to_end else "wrong" if isolated is not None and not isolated else "inherited")
     where = where or (f"segment {number}" if numbered else "the parameters")
     layer = (layer if group == "eval" else f"{group}/{layer}") if numbered else rest
     return Comparison(
         name=name, recorded=name, where=where, layer=layer, segment=segment, exact=exact, shape=shape,
-        arrived=arrived, local=local, verdict=verdict, hints=tuple(hints),
+        end_to_end=end_to_end, isolated=isolated, verdict=verdict, hints=tuple(hints),
     )  # fmt: skip
 
 
@@ -77,9 +77,9 @@ def exact(name, unequal=0, **options):
 
 
 def case(name, comparisons, **options):
-    options = {"provenance": PROVENANCE, "left_out": {"eval/1/x": "given to the subject as its input"}, **options}
+    options = {"provenance": PROVENANCE, "skipped": {"eval/1/x": "given to the subject as its input"}, **options}
     names = frozenset(c.name for c in comparisons)
-    recorded = len(names) + len(options["left_out"])
+    recorded = len(names) + len(options["skipped"])
     settings = {"reference": "julia", "subject": "julia", "seconds": 0.42, "compared_names": names, **options}
     return CaseResult(name=name, recorded=recorded, comparisons=comparisons, **settings)
 
@@ -127,8 +127,8 @@ def diverging(segments=6, blocks=4, steps=16):
         elif hurt and c.layer == "blocks.3.norm" and c.segment == 4:
             out.append(comparison(c.name, measure(units, grown), measure(41), "wrong"))
         elif after:
-            profile = grown if c.arrived.steps else ()
-            out.append(comparison(c.name, measure(units, profile), c.local, "inherited"))
+            profile = grown if c.end_to_end.steps else ()
+            out.append(comparison(c.name, measure(units, profile), c.isolated, "inherited"))
         else:
             out.append(c)
     return out
@@ -164,8 +164,8 @@ def hundreds(count=400, segments=3):
             name, noise = f"eval/{segment}/layers.{n}.attention.output.dense", _noise(draw, 0)
             fault = n >= count // 2 or segment > 1
             wrong = n == count // 2
-            arrived = measure(10 ** (2 + 3 * n / count)) if fault else noise
-            out.append(comparison(name, arrived, measure(150) if wrong else noise))
+            end_to_end = measure(10 ** (2 + 3 * n / count)) if fault else noise
+            out.append(comparison(name, end_to_end, measure(150) if wrong else noise))
     return out
 
 
@@ -194,8 +194,8 @@ def rich():
         case("exact/ids", [exact("eval/1/x"), exact("eval/1/y", 3, shape=(7, 2)), exact("eval/2/x", 2)]),
         case("strange/infinities", infinities()),
         case(f"strange/{NASTY}", nasty(), subject=NASTY, provenance={NASTY: NASTY}),
-        case("broken", [], problem="broken.safetensors: the header is cut short", left_out={}, provenance={}),
-        case("empty", [], left_out={"a": "nobody knows it"}),
+        case("broken", [], problem="broken.safetensors: the header is cut short", skipped={}, provenance={}),
+        case("empty", [], skipped={"a": "nobody knows it"}),
         case("deep/hundreds", hundreds(), reference="A", subject="B"),
         case("long/T1024", long_segment()),
         case("accumulated", accumulated()),

@@ -11,7 +11,7 @@ import parity
 import sharnn_py.layers as layers
 import sharnn_py.model as model
 from parity import PACKAGED, Recording, run_case
-from parity.judge.backward import Traced, wrong_ways
+from parity.judge.backward import GradientProbe, wrong_ways
 
 JULIA, PAPER = "sha_rnn_jl/L4_h1_tied_b2", "smerity/L4_h1_tied_b2"
 gelu, cat = layers.gelu, torch.cat
@@ -53,12 +53,12 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("name", [JULIA, PAPER])
-@pytest.mark.parametrize(("patch", "says", "expected"), FAULTS, ids=["keys", "tied decoder", "gelu"])
-def test_a_wrong_way_back_is_named_and_all_gradients_behind_it_inherit(name, patch, says, expected):
+@pytest.mark.parametrize(("patch", "description", "expected"), FAULTS, ids=["keys", "tied decoder", "gelu"])
+def test_a_wrong_way_back_is_named_and_all_gradients_behind_it_inherit(name, patch, description, expected):
     with patch:
         result = case(name)
     assert [c.name for c in result.wrong] == expected[name]
-    assert says in result.first.hints[0].says
+    assert description in result.first.hints[0].description
     assert all(c.name.startswith(("grad", "train/")) for c in result.inherited)
     assert any(c.name.startswith("grad/1/") for c in result.inherited)
     position = result.comparisons.index(result.first)
@@ -81,7 +81,7 @@ def test_a_state_that_is_not_detached_is_the_fault_and_the_next_gradients_inheri
     with mock.patch.object(model.Block, "forward", attached):
         result = case(JULIA)
     assert result.first.name == "carry/1/blocks.1.h"
-    assert "does not detach" in result.first.hints[0].says
+    assert "does not detach" in result.first.hints[0].description
     assert {c.name.split("/")[0] for c in result.wrong} == {"carry"}
     assert any(c.name.startswith("grad/2/") for c in result.inherited)
     assert not any(c.name.startswith("grad/1/") for c in result.inherited)
@@ -118,8 +118,8 @@ def test_any_module(on_the_way, wrong):
     result = parity.check(subject, recording, loss=lambda out: out.square().mean())
     assert bool(result) == (not wrong)
     assert [c.name for c in result.wrong] == [f"backward/1/{to}" for to, _, _ in wrong]
-    for c, (_, _, says) in zip(result.wrong, wrong, strict=True):
-        assert says in c.hints[0].says
+    for c, (_, _, description) in zip(result.wrong, wrong, strict=True):
+        assert description in c.hints[0].description
 
 
 def test_what_is_right_is_left_alone_whatever_its_size():
@@ -134,7 +134,7 @@ def test_what_is_right_is_left_alone_whatever_its_size():
             return note("norm", norm(note("gate", torch.sigmoid(h) * h))).square().sum()
 
         parameters = {name: p for layer in (linear, norm) for name, p in layer.named_parameters(prefix=str(id(layer)))}
-        assert wrong_ways(Traced(loss, parameters, lambda name, tensor: tensor.detach(), str)) == []
+        assert wrong_ways(GradientProbe(loss, parameters, lambda name, tensor: tensor.detach(), str)) == []
 
 
 def test_a_recorded_gradient_that_never_comes_back_is_a_finding():
@@ -144,4 +144,4 @@ def test_a_recorded_gradient_that_never_comes_back_is_a_finding():
     cut = next(c for c in result.comparisons if c.name == "agrad/1/blocks.1.ff.linear1")
     assert cut.verdict == "inherited"
     assert "none came back" in cut.where
-    assert cut.arrived.worst.port == 0
+    assert cut.end_to_end.worst.port == 0

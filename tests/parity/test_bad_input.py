@@ -61,7 +61,7 @@ def test_a_wrong_or_surplus_parameter_is_named(julia):
 def test_an_unknown_tensor_is_counted_and_said(julia):
     julia.tensors["eval/1/colour"] = torch.zeros(2)
     case = run(references=julia.write()).cases[0]
-    assert case.left_out["eval/1/colour"] == "not a name of the recording format"
+    assert case.skipped["eval/1/colour"] == "not a name of the recording format"
 
 
 @pytest.mark.parametrize("name", ["param/encoder.w", "eval/2/logits", "grad/1/encoder.w"])
@@ -120,7 +120,7 @@ def test_infinity_is_not_a_number_to_agree_with(julia):
     result = run(references=julia.write())
     assert result.exit_code == 1
     assert result.cases[0].first.name == "eval/2/logits"
-    assert "infinite or NaN on one side only" in result.cases[0].first.arrived.problem
+    assert "infinite or NaN on one side only" in result.cases[0].first.end_to_end.problem
 
 
 def test_a_whole_segment_missing(julia):
@@ -148,7 +148,7 @@ def test_nothing_recorded_is_an_error(tmp_path, julia):
 
 
 def test_a_case_in_which_nothing_was_compared_fails():
-    nothing = CaseResult("case", "julia", "julia", recorded=3, comparisons=[], left_out={}, seconds=0.0)
+    nothing = CaseResult("case", "julia", "julia", recorded=3, comparisons=[], skipped={}, seconds=0.0)
     assert not nothing
     assert nothing.verdict == "diverges"
     assert SuiteResult([nothing], {}, 0.0).exit_code == 1
@@ -160,7 +160,7 @@ def test_a_group_may_be_absent_as_a_whole(julia, group):
     julia.tensors = {name: t for name, t in julia.tensors.items() if not name.startswith(f"{group}/")}
     result = run(references=julia.write())
     assert result.exit_code == 0
-    assert result.compared + len(result.cases[0].left_out) == len(julia.tensors)
+    assert result.compared + len(result.cases[0].skipped) == len(julia.tensors)
 
 
 def test_unknown_cases_and_semantics_are_usage_errors(julia):

@@ -25,7 +25,7 @@ def test_the_first_hint_says_what_was_planted(monkeypatch, plant, options, expec
     scene, wrong = scene_of(plant, patch=monkeypatch, **options)
     hints = explain(scene, wrong[0])
     assert hints, wrong
-    assert expected in hints[0].says
+    assert expected in hints[0].description
     assert hints[0].before > 16 >= hints[0].after
 
 
@@ -89,7 +89,7 @@ def test_zeros_are_not_explained_by_whatever_gives_zeros():
     key = "blocks.1.attn.q"
     subject = {**scene.subject, key: torch.zeros_like(scene.subject[key])}
     (hint,) = explain(Scene(scene.steps, scene.reference, subject, scene.rounding), key)
-    assert "gives zeros" in hint.says
+    assert "gives zeros" in hint.description
 
 
 def test_an_error_just_above_the_tolerance_is_not_explained_by_one_just_below(monkeypatch):
@@ -115,20 +115,24 @@ def test_keys_without_a_tensor_on_both_sides_have_no_hint():
 
 def test_without_steps_a_transform_of_the_whole_tensor_is_found():
     x = torch.randn(5, 3, 4, dtype=torch.float64)
-    for turned, says in ((x.flip(0), "reversed along axis 0"), (2.5 * x, "scaled by 2.5"), (x + 3, "with 3 added")):
+    for turned, description in (
+        (x.flip(0), "reversed along axis 0"),
+        (2.5 * x, "scaled by 2.5"),
+        (x + 3, "with 3 added"),
+    ):
         (hint,) = explain(Scene({}, {"x": turned.float().double()}, {"x": x}, {}), "x")
-        assert says in hint.says
+        assert description in hint.description
 
 
 def test_a_parameter_that_is_held_otherwise_is_named(monkeypatch):
     scene, wrong = scene_of(held("rnn.weight_hh_l0", lambda p: 0.9 * p), patch=monkeypatch)
     (hint,) = explain(scene, wrong[0])
-    assert "holds another param/blocks.0.rnn.weight_hh_l0, which is the recorded one scaled by 0.9" in hint.says
+    assert "holds another param/blocks.0.rnn.weight_hh_l0, which is the recorded one scaled by 0.9" in hint.description
 
 
 def test_a_number_without_a_name_is_fitted(monkeypatch):
     scene, wrong = scene_of(source(layers, "gelu", ("1.702", "1.65")), patch=monkeypatch)
-    assert "applies x sigmoid(1.65 x)" in explain(scene, wrong[0])[0].says
+    assert "applies x sigmoid(1.65 x)" in explain(scene, wrong[0])[0].description
 
 
 def test_the_reference_may_be_the_odd_one():
@@ -138,7 +142,7 @@ def test_the_reference_may_be_the_odd_one():
     started = Interpreter(Scene(scene.steps, {**scene.reference, **zeros}, scene.subject, {}), "blocks.0.rnn")
     reference = {**scene.reference, "blocks.0.rnn": started.computed("blocks.0.rnn").float().double()}
     (hint,) = explain(Scene(scene.steps, reference, scene.subject, scene.rounding), "blocks.0.rnn")
-    assert hint.says.startswith("the reference starts from zeros")
+    assert hint.description.startswith("the reference starts from zeros")
 
 
 def test_both_may_be_odd(monkeypatch):
@@ -147,7 +151,7 @@ def test_both_may_be_odd(monkeypatch):
     key = "blocks.0.rnn"
     reference = {**scene.reference, key: 2 * scene.reference[key]}
     (hint,) = explain(Scene(scene.steps, reference, scene.subject, scene.rounding), key)
-    assert "the reference gives its result scaled by 2; the subject gives its result reversed" in hint.says
+    assert "the reference gives its result scaled by 2; the subject gives its result reversed" in hint.description
 
 
 def test_parameters_of_a_step():

@@ -9,7 +9,7 @@ from parity.diagnosis import explain
 from parity.diagnosis.interpreter import Interpreter
 from parity.diagnosis.matching import distance
 from parity.diagnosis.window import LARGE
-from parity.subject.scene import Scene, Step
+from parity.subject.scene import Operation, Scene
 
 T, B, X, H, V = 6, 3, 5, 8, 7
 
@@ -21,7 +21,7 @@ def torch_gru(dtype):
 
 
 GRU_STEPS = {
-    "gru": Step(
+    "gru": Operation(
         "gru",
         {
             "x": "x",
@@ -30,7 +30,7 @@ GRU_STEPS = {
         },
         {"axes": ("time", "batch", "feature")},
     ),
-    "logits": Step("linear", {"x": "gru", "weight": "weight", "bias": "bias"}),
+    "logits": Operation("linear", {"x": "gru", "weight": "weight", "bias": "bias"}),
 }
 
 
@@ -114,7 +114,7 @@ GRU_FAULTS = [
 @pytest.mark.parametrize("keep", [("gru", "logits"), ("logits",)])
 def test_a_gru_is_explained_at_its_own_tensor_or_behind_one_that_was_not_recorded(run, expected, keep):
     (hint,) = explain(gru_scene(run, keep), keep[0])
-    assert expected in hint.says
+    assert expected in hint.description
     assert hint.at == "gru"
 
 
@@ -131,7 +131,7 @@ def explained(steps, key, recorded, computed, **given):
     scene = Scene(steps, {**given, key: recorded.float().double()}, {**given, key: computed}, {})
     (hint,) = explain(scene, key)
     assert hint.before > 16 >= hint.after
-    return hint.says
+    return hint.description
 
 
 def numbers(*shape):
@@ -141,7 +141,7 @@ def numbers(*shape):
 def test_large_tensors_are_explained_by_a_window_of_them():
     x, w, b = numbers(300, 2, 256), numbers(256, 256), numbers(256)
     assert x.numel() > LARGE
-    steps = {"y": Step("linear", {"x": "x", "weight": "w", "bias": "b"})}
+    steps = {"y": Operation("linear", {"x": "x", "weight": "w", "bias": "b"})}
     y = F.linear(x, w, b)
     given = {"x": x, "w": w, "b": b}
     assert "transposes the weight" in explained(steps, "y", y, F.linear(x, w.T, b), **given)
@@ -153,7 +153,7 @@ def test_a_window_lies_where_the_error_is():
     x = numbers(3000, 2, 64)
     y = torch.tanh(x)
     late = torch.cat([y[:2900], x[2900:]])
-    steps = {"y": Step("activation", {"x": "x"}, {"function": "tanh"})}
+    steps = {"y": Operation("activation", {"x": "x"}, {"function": "tanh"})}
     assert "no function at all" in explained(steps, "y", y, late, x=x)
 
 
@@ -162,14 +162,14 @@ def test_a_large_lstm_is_explained_by_its_first_steps():
     lstm = nn.LSTM(64, 64).double()
     x = numbers(1200, 2, 64)
     names = {name.removesuffix("_l0"): p.detach().clone() for name, p in lstm.named_parameters()}
-    steps = {"y": Step("lstm", {"x": "x", **{name: name for name in names}})}
+    steps = {"y": Operation("lstm", {"x": "x", **{name: name for name in names}})}
     with torch.no_grad():
         y, (h, c) = lstm(x)
         for p in lstm.parameters():
             p.copy_(torch.cat([p.chunk(4)[k] for k in (0, 2, 1, 3)]))
         wrong = lstm(x)[0]
     assert "gates in the order i, c, f, o" in explained(steps, "y", y, wrong, x=x, **names)
-    steps = {"h": Step("lstm", {"x": "x", **{name: name for name in names}}, {"output": "h"})}
+    steps = {"h": Operation("lstm", {"x": "x", **{name: name for name in names}}, {"output": "h"})}
     assert "returns c in place of h" in explained(steps, "h", h[0], c[0], x=x, **names)
 
 
@@ -179,11 +179,11 @@ def test_large_attention_is_explained_behind_what_was_not_recorded():
     q, k = numbers(T, 1, H), numbers(K, 1, H)
     mask = torch.full((T, K), -torch.inf, dtype=torch.float64).triu(K - T + 1)
     steps = {
-        "qk": Step("attention_products", {"q": "q", "k": "k"}, {"heads": 1}),
-        "scores": Step("attention_scale", {"x": "qk"}, {"sqrt_of": "queries", "width": H, "heads": 1}),
-        "mask": Step("causal_mask", {"new": "q", "memory": "older"}),
-        "masked": Step("masked", {"x": "scores", "mask": "mask"}),
-        "focus": Step("softmax", {"x": "masked"}),
+        "qk": Operation("attention_products", {"q": "q", "k": "k"}, {"heads": 1}),
+        "scores": Operation("attention_scale", {"x": "qk"}, {"sqrt_of": "queries", "width": H, "heads": 1}),
+        "mask": Operation("causal_mask", {"new": "q", "memory": "older"}),
+        "masked": Operation("masked", {"x": "scores", "mask": "mask"}),
+        "focus": Operation("softmax", {"x": "masked"}),
     }
     qk = q[:, 0] @ k[:, 0].T
     focus = (qk / T**0.5 + mask).softmax(-1)[None, None]
@@ -200,7 +200,7 @@ def test_large_attention_is_explained_behind_what_was_not_recorded():
 
 def test_shapes_that_differ_are_explained_by_rows_alone():
     keys = numbers(9, 2, 4)
-    steps = {"kept": Step("last_rows", {"x": "keys"}, {"rows": 6})}
+    steps = {"kept": Operation("last_rows", {"x": "keys"}, {"rows": 6})}
     assert "keeps the last 5 rows; the reference the last 6" in explained(steps, "kept", keys[3:], keys[4:], keys=keys)
 
 
@@ -212,9 +212,9 @@ def test_a_state_of_several_layers_that_none_takes_up():
     steps, given = {}, {name: p.detach() for name, p in lstm.named_parameters()}
     for layer, (source, key) in enumerate((("x", "between"), ("between", "y"))):
         for part in ("h", "c"):
-            steps[f"{part}.{layer}"] = Step("select", {"x": f"before.{part}"}, {"row": layer})
+            steps[f"{part}.{layer}"] = Operation("select", {"x": f"before.{part}"}, {"row": layer})
         weights = {name.removesuffix(f"_l{layer}"): name for name in given if name.endswith(str(layer))}
-        steps[key] = Step("lstm", {"x": source, "h": f"h.{layer}", "c": f"c.{layer}", **weights})
+        steps[key] = Operation("lstm", {"x": source, "h": f"h.{layer}", "c": f"c.{layer}", **weights})
     with torch.no_grad():
         y, wrong = lstm(x, (h, c.contiguous()))[0], lstm(x)[0]
     given |= {"x": x, "before.h": h, "before.c": c}

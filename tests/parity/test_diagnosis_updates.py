@@ -68,7 +68,7 @@ def parameter_hint(steps, recorded, key, held):
     scene = Scene(steps, {k: t.double() for k, t in recorded.items()}, {key: held.double()}, {})
     (hint,) = explain(scene, key)
     assert hint.after == 0
-    return hint.says
+    return hint.description
 
 
 @pytest.mark.parametrize(("change", "expected"), LSTM_FAULTS)
@@ -86,8 +86,8 @@ def test_a_matrix_is_explained(change, expected):
 
 def test_a_matrix_that_was_reshaped_and_not_transposed():
     w = torch.randn(H, 2 * H, generator=torch.Generator().manual_seed(1))
-    says = parameter_hint({"w": parameter_step("w")}, {"w": w}, "w", w.T.reshape(w.shape))
-    assert "is transposed, but reshaped and not turned" in says
+    description = parameter_hint({"w": parameter_step("w")}, {"w": w}, "w", w.T.reshape(w.shape))
+    assert "is transposed, but reshaped and not turned" in description
 
 
 def test_a_parameter_taken_for_another_is_named():
@@ -199,7 +199,7 @@ UPDATES = [
 @pytest.mark.parametrize(("plant", "key", "clip", "expected"), UPDATES)
 def test_an_update_is_explained(monkeypatch, plant, key, clip, expected):
     (hint,) = explain(update_scene(monkeypatch, plant, key, clip), key)
-    assert expected in hint.says
+    assert expected in hint.description
     assert hint.before > 16 >= hint.after
 
 

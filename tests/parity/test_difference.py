@@ -24,7 +24,7 @@ def test_both_programs_on_the_same_weights_differ_where_the_rows_say(both_progra
     assert [bool(case) for case in own] == [True, True]
     assert not between
     assert between.first.name == "eval/1/blocks.0.lnstart"
-    assert "n - 1" in between.first.hints[0].says
+    assert "n - 1" in between.first.hints[0].description
     agreeing = {c.name for c in between.comparisons if c}
     assert {"param/encoder.weight", "eval/1/x", "eval/1/embed", "eval/6/embed"} <= agreeing
     inside = {layer.split(".", 2)[2] for layer in (c.layer for c in between.wrong) if layer.startswith("blocks.")}
@@ -39,7 +39,7 @@ def test_a_recording_against_itself_agrees_in_every_tensor():
         *_, same = compare_recordings(open_recording(name), open_recording(name))
         assert same
         assert same.compared > 200
-        assert max(c.arrived.error for c in same.comparisons) == 0
+        assert max(c.end_to_end.error for c in same.comparisons) == 0
 
 
 def test_other_weights_are_the_first_difference_and_all_else_inherits():
@@ -72,7 +72,7 @@ def test_where_nothing_is_known_the_first_difference_is_wrong_and_the_rest_inher
         ("eval/1/a", "agrees"), ("eval/1/b", "wrong"), ("eval/1/c", "inherited"),
     ]  # fmt: skip
     scale = float(tensors().tensor("eval/1/b").abs().max())
-    assert case.first.arrived.tolerance == pytest.approx(FORWARD_UNITS * UNIT[torch.float32] * scale, rel=0.1)
+    assert case.first.end_to_end.tolerance == pytest.approx(FORWARD_UNITS * UNIT[torch.float32] * scale, rel=0.1)
     assert parity.diff(tensors(), tensors(b=1e-6))
 
 
@@ -85,7 +85,7 @@ def test_half_precision_is_held_to_its_own_rounding():
 def test_a_tensor_that_only_one_has_is_left_out_and_said():
     case = parity.diff(tensors(), parity.recorded({"eval/1/a": tensors().tensor("eval/1/a")}))
     assert case.compared == 1
-    assert set(case.left_out) == {"eval/1/b", "eval/1/c", "input/1/0"}
+    assert set(case.skipped) == {"eval/1/b", "eval/1/c", "input/1/0"}
 
 
 def test_nothing_in_common_is_an_error_and_not_agreement():

@@ -54,7 +54,7 @@ def test_a_port_that_stops_with_an_error_diverges():
     assert result.first.name == "eval/1/blocks.1.boom"
     last = result.comparisons[-1]
     assert last.name == "after eval/1/blocks.1.boom"
-    assert "stopped with RuntimeError" in last.arrived.problem
+    assert "stopped with RuntimeError" in last.end_to_end.problem
 
 
 def test_a_port_that_refuses_its_own_state_diverges():
@@ -64,4 +64,4 @@ def test_a_port_that_refuses_its_own_state_diverges():
         result = case("sha_rnn_jl/L1_h1_tied_b2")
     assert not result.problem
     assert result.first.name == "carry/1/blocks.1.h"
-    assert "stopped with InputError" in result.comparisons[-1].arrived.problem
+    assert "stopped with InputError" in result.comparisons[-1].end_to_end.problem

@@ -23,7 +23,7 @@ def test_random_cases_agree(worker, tmp_path, seed):
     assert result, result.first
     assert result.compared > 50
     assert {"eval", "carry", "agrad", "grad"} <= {c.name.split("/")[0] for c in result.comparisons}
-    assert set(result.left_out.values()) <= {
+    assert set(result.skipped.values()) <= {
         "given to the port as its input",
         "the mask of a model without attention, which nothing uses",
     }
@@ -64,7 +64,7 @@ def test_a_wrong_way_back_is_found_live(worker, tmp_path, monkeypatch):
     result = run_case(live)
     assert {c.name.split(".")[-1] for c in result.wrong} == {"boom_gelu"}
     assert {c.name.split("/")[0] for c in result.wrong} == {"backward"}
-    assert "2 times as large" in result.first.hints[0].says
+    assert "2 times as large" in result.first.hints[0].description
     assert {"agrad", "grad"} == {c.name.split("/")[0] for c in result.inherited}
 
 

@@ -67,9 +67,9 @@ def test_a_module_agrees_with_its_own_recording_from_memory_and_from_a_file(tagg
         result = parity.check(tagger, recording, **OPTIONS, time_axis=0)
         assert result
         assert result.compared == len(reference.tensors) - 3
-        assert set(result.left_out) == {"input/1/0", "input/2/0", "input/3/0"}
-        assert all(c.local is not None for c in result.comparisons)
-        assert any(c.arrived.steps for c in result.comparisons)
+        assert set(result.skipped) == {"input/1/0", "input/2/0", "input/3/0"}
+        assert all(c.isolated is not None for c in result.comparisons)
+        assert any(c.end_to_end.steps for c in result.comparisons)
 
 
 def changed(tagger, change):
@@ -112,7 +112,7 @@ def backwards(t):
 
 
 @pytest.mark.parametrize(
-    ("change", "first", "says"),
+    ("change", "first", "description"),
     [
         (other_eps, "eval/1/norm", "eps"),
         (swap_gates, "param/rnn.weight_ih_l0", ""),
@@ -121,15 +121,15 @@ def backwards(t):
         (backwards, "eval/1/rnn.0", "last step first|time|revers"),
     ],
 )
-def test_the_first_wrong_layer_is_named_and_what_follows_inherits(tagger, reference, change, first, says):
+def test_the_first_wrong_layer_is_named_and_what_follows_inherits(tagger, reference, change, first, description):
     result = parity.check(changed(tagger, change), reference, **OPTIONS, time_axis=0)
     assert not result
     assert result.first.name == first
     assert result.inherited
     layers = {c.layer for c in result.wrong}
     assert layers <= {result.first.layer, *(c.layer for c in result.wrong if c.exact), "rnn.1.0", "rnn.1.1"}
-    if says:
-        assert any(part in result.first.hints[0].says for part in says.split("|")), result.first.hints
+    if description:
+        assert any(part in result.first.hints[0].description for part in description.split("|")), result.first.hints
 
 
 def test_parameters_that_differ_unseen_show_in_their_layer(tagger, reference):
@@ -137,7 +137,7 @@ def test_parameters_that_differ_unseen_show_in_their_layer(tagger, reference):
     tensors = {name: t for name, t in reference.tensors.items() if not name.startswith(("param/", "grad/", "agrad/"))}
     result = parity.check(changed(tagger, swap_gates), parity.recorded(tensors), **OPTIONS)
     assert result.first.name == "eval/1/rnn.0"
-    assert "order" in result.first.hints[0].says
+    assert "order" in result.first.hints[0].description
 
 
 def test_names_of_another_program(tagger, reference):
@@ -154,7 +154,7 @@ def test_names_of_another_program(tagger, reference):
     assert {"eval/2/hidden", "eval/3/normed", "param/projection"} <= result.compared_names
     wrong = parity.check(changed(tagger, other_eps), recording, names=theirs, call=call).first
     assert wrong.name == "eval/1/normed"
-    assert "eps" in wrong.hints[0].says
+    assert "eps" in wrong.hints[0].description
     assert parity.check(tagger, recording, call=call).compared < result.compared
 
 
@@ -174,7 +174,7 @@ def test_a_module_that_stops_says_where(tagger, reference):
     broken = copy.deepcopy(tagger)
     broken.norm = nn.LayerNorm(7)
     result = parity.check(broken, reference, **OPTIONS)
-    assert "stopped with RuntimeError" in result.comparisons[-1].arrived.problem
+    assert "stopped with RuntimeError" in result.comparisons[-1].end_to_end.problem
     assert not result.comparisons[-1]
 
 
@@ -240,5 +240,5 @@ def test_the_documented_example(worker):
     found = runpy.run_path(str(example))
     result = parity.check(found["port"], found["reference"], names=found["names"], time_axis=0)
     assert result.first.name == "eval/1/normed"
-    assert "n - 1" in result.first.hints[0].says
+    assert "n - 1" in result.first.hints[0].description
     assert {c.name for c in result.comparisons if c} == {"eval/1/hidden"}

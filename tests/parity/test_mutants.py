@@ -60,7 +60,7 @@ def test_the_table_of_the_docs_is_the_present_one(result):
     rows = dict(re.findall(r"^\| ([\w.-]+) \|.*\| `([^`]+)` \| yes \| yes \|", DOCS.read_text(), re.MULTILINE))
     assert rows == {mutant.name: mutant.first for mutant in MUTANTS}
     for mutant in MUTANTS:
-        assert f"| {mutant.name} | {mutant.place} | {mutant.says} | {mutant.recording} |" in DOCS.read_text()
+        assert f"| {mutant.name} | {mutant.place} | {mutant.description} | {mutant.recording} |" in DOCS.read_text()
 
 
 def test_there_are_mutants_of_every_place_and_program():

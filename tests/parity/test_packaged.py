@@ -20,9 +20,9 @@ def test_every_recording_agrees(result):
 
 def test_every_tensor_is_compared_or_left_out_for_a_reason(result):
     for case in result.cases:
-        assert case.recorded == case.compared + len(case.left_out)
+        assert case.recorded == case.compared + len(case.skipped)
         assert case.compared > 0.7 * case.recorded
-    assert set(result.left_out) == {
+    assert set(result.skipped) == {
         "given to the port as its input",
         "built by Smerity's program but never used in what it computes",
         "the mask of a model without attention, which nothing uses",
@@ -36,14 +36,14 @@ def test_every_group_of_the_format_is_compared(result):
         "carry/n", "const", "eval/n", "grad/n", "gradissparse/n", "gradnorm/n", "param", "train",
         "train/n", "train/n/fstm", "train/n/grad", "train/n/param", "train/n/scndm",
     }  # fmt: skip
-    assert all(c.local is not None for c in julia.comparisons)
+    assert all(c.isolated is not None for c in julia.comparisons)
     lamb = next(case for case in result.cases if case.name.endswith("_lamb"))
     assert {c.name for c in lamb.comparisons} >= {f"train/{k}/grad_norm_before_clip" for k in range(1, 6)}
 
 
 def test_most_of_the_tolerance_is_unused(result):
     """The measured tail stands in docs/tolerance.md; a third of the tolerance covers it."""
-    for side in ("arrived", "local"):
+    for side in ("end_to_end", "isolated"):
         ratios = sorted(getattr(c, side).ratio for _, c in result.every() if not c.exact)
         assert len(ratios) > 20_000
         assert ratios[-1] < 0.4

@@ -133,7 +133,7 @@ def test_cells_show_verdicts_and_sizes(chromium, pages):
     assert sum("wrong" in name for name in drawn) == len(case.wrong)
     assert sum("inherited" in name for name in drawn) == len(case.inherited)
     assert sum("first" in name for name in drawn) == 1
-    above = sum(c.arrived.units > 16 for c in case.comparisons)
+    above = sum(c.end_to_end.units > 16 for c in case.comparisons)
     assert sum(int(re.search(r"\bb(\d)", name)[1]) > 4 for name in drawn) == above
 
 
@@ -145,7 +145,7 @@ def test_the_switch_shows_errors_by_themselves(chromium, pages):
     assert sum("inherited" in name for name in drawn) == 0
     assert sum(bool(re.search(r"\bb[5-9]", name)) for name in drawn) == len(case.wrong)
     assert sum("none" in name for name in drawn) == sum(
-        c.local is None and not c.exact and c.segment is not None for c in case.comparisons
+        c.isolated is None and not c.exact and c.segment is not None for c in case.comparisons
     )
     chromium.run("document.querySelector('#case-1 input[value=arrived]').click()")
     assert sum("inherited" in name for name in cells(chromium, 1)) == len(case.inherited)

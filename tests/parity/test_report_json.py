@@ -60,19 +60,20 @@ def test_nothing_is_left_out(rich):
     result = samples.rich()
     for written, case in zip(rich["cases"], result.cases, strict=True):
         assert [c["name"] for c in written["comparisons"]] == [c.name for c in case.comparisons]
-        assert written["left_out"] == case.left_out
+        assert written["left_out"] == case.skipped
         assert written["provenance"] == case.provenance
     wrong = next(c for c in rich["cases"][1]["comparisons"] if c["verdict"] == "wrong")
     measured = next(c for c in result.cases[1].comparisons if c.verdict == "wrong")
     assert rich["cases"][1]["first"] == wrong["name"] == measured.name
-    assert wrong["local"]["error"] == measured.local.error
-    assert wrong["local"]["units"] == pytest.approx(measured.local.units)
-    assert wrong["local"]["worst"] == {"index": [2, 1, 3], "recorded": measured.local.worst.recorded} | dict.fromkeys(
-        ("subject", "truth"), 0.5
-    )
+    assert wrong["local"]["error"] == measured.isolated.error
+    assert wrong["local"]["units"] == pytest.approx(measured.isolated.units)
+    assert wrong["local"]["worst"] == {
+        "index": [2, 1, 3],
+        "recorded": measured.isolated.worst.recorded,
+    } | dict.fromkeys(("subject", "truth"), 0.5)
     assert wrong["local"]["first_bad_step"] == 5
-    assert wrong["local"]["steps"] == pytest.approx(measured.local.steps, rel=1e-3)
-    assert wrong["hints"][0]["says"] == measured.hints[0].says
+    assert wrong["local"]["steps"] == pytest.approx(measured.isolated.steps, rel=1e-3)
+    assert wrong["hints"][0]["says"] == measured.hints[0].description
 
 
 def test_numbers_that_json_has_not_are_words(rich):

@@ -164,7 +164,7 @@ def test_names_are_made_of_group_segment_and_layer():
 def test_a_name_out_of_pattern_is_kept():
     odd = samples.Comparison(
         name="after eval/1/x", recorded="", where="", layer="the subject", segment=None, exact=False, shape=(),
-        arrived=samples.Measure(False, "the subject stopped"), local=None, verdict="wrong",
+        end_to_end=samples.Measure(False, "the subject stopped"), isolated=None, verdict="wrong",
     )  # fmt: skip
     assert page_data(samples.case("x", [odd]), 100)["names"] == {0: "after eval/1/x"}
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from parity import PACKAGED, Measure, Precision, Recording, measure_exact, measure_rounded
+from parity import PACKAGED, Measure, Recording, RunMode, measure_exact, measure_rounded
 from parity.judge.verdicts import judge
 from parity.sharnn.replay import replay
 from parity.sharnn.subject import PortOf
@@ -110,20 +110,20 @@ def test_nudges_are_about_one_unit_repeatable_and_leave_zero():
     assert torch.equal(nudge(x, 0, "w"), x)
 
 
-@pytest.mark.parametrize("forced", [False, True], ids=["arrived", "forced"])
+@pytest.mark.parametrize("isolated", [False, True], ids=["end_to_end", "isolated"])
 @pytest.mark.parametrize("name", ["sha_rnn_jl/L3_h2_tied_b2", "smerity/L4_T1_steps"])
-def test_other_float32_runs_of_the_port_never_fail(name, forced):
+def test_other_float32_runs_of_the_port_never_fail(name, isolated):
     """Twenty runs with other nudges stand in for other people's float32: none is taken for a divergence."""
     recording = Recording(name, PACKAGED / f"{name}.safetensors.xz")
     semantics = PRESETS[recording.program]
-    precisions = [Precision(torch.float64, 0, forced)]
-    precisions += [Precision(torch.float32, run, forced) for run in range(ROUNDING_RUNS)]
-    streams = [replay(recording, semantics, precision) for precision in precisions]
-    others = [replay(recording, semantics, Precision(torch.float32, 100 + i, forced)) for i in range(20)]
+    modes = [RunMode(torch.float64, 0, isolated)]
+    modes += [RunMode(torch.float32, run, isolated) for run in range(ROUNDING_RUNS)]
+    streams = [replay(recording, semantics, mode) for mode in modes]
+    others = [replay(recording, semantics, RunMode(torch.float32, 100 + i, isolated)) for i in range(20)]
     count = 0
     for items in zip(*streams, *others, strict=True):
         truth, *rest = items
-        if truth.exact or (forced and truth.whole):  # those are held against the tolerance of what arrives
+        if truth.exact or (isolated and truth.whole):  # those are held against the tolerance of what arrives
             continue
         runs = [item.tensor for item in rest[:ROUNDING_RUNS]]
         for other in rest[ROUNDING_RUNS:]:
@@ -147,7 +147,7 @@ def test_every_packaged_tensor_in_the_middle_is_watched(julia):
         julia.tensors[name].flatten()[-1] += 1e-3 * scale
         julia.write()
         comparisons = judge(Recording("case", julia.path), PortOf(JULIA, "the port"))
-        assert [c.name for c in comparisons if not c.arrived and c.name.startswith("eval/")] == [name], (name, scale)
+        assert [c.name for c in comparisons if not c.end_to_end and c.name.startswith("eval/")] == [name], (name, scale)
         assert next(c.name for c in comparisons if c.verdict == "wrong") == name
         julia.tensors[name] = original
 

@@ -66,7 +66,9 @@ def _product_variants(o: Operands) -> Iterator[Variant]:
         (f"adds {times}", "multiplies by it", lambda: x + gain),
         (f"multiplies by {times} in reverse", "in order", lambda: x * gain.flip(-1)),
     ]
-    yield from (Variant(f"{says}", otherwise, f) for says, otherwise, f in formulas)
+    yield from (
+        Variant(f"{description}", canonical_description, f) for description, canonical_description, f in formulas
+    )
 
 
 def _stack_variants(o: Operands) -> Iterator[Variant]:

@@ -110,9 +110,9 @@ def _compute(o: Operands) -> Tensor:
 def _variants(o: Operands) -> Iterator[Variant]:
     own = o.setting("rule", "elementwise")
     x, width = o["x"], o.settings["width"]
-    for name, (says, rule) in RULES.items():
+    for name, (description, rule) in RULES.items():
         if name != own:
-            yield Variant(says, RULES[own][0], partial(lambda rule: rule(x, width), rule))
+            yield Variant(description, RULES[own][0], partial(lambda rule: rule(x, width), rule))
     for k in range(2, x.shape[-1] // width - 1):
         first = partial(lambda k: RULES[own][1](x[..., : k * width], width), k)
         yield Variant(f"takes the first {k} chunks alone", "all of them", first)

@@ -69,17 +69,17 @@ def _qk_variants(o: Operands) -> Iterator[Variant]:
     heads, q, k = o.setting("heads", 1), o["q"], o["k"]
     (steps, batch, width), keys = o.shape("q"), o.shape("k")[0]
     split_q, split_k = _contiguous(q, heads), _contiguous(k, heads)
-    for says, otherwise, split in SPLITS:
+    for description, canonical_description, split in SPLITS:
         other_q, other_k = partial(split, q, heads), partial(split, k, heads)
         both = partial(lambda q, k: _products(q(), k()), other_q, other_k)
-        yield Variant(says, otherwise, both, whole=True)
-        of_q, of_k = f"{says} for queries alone", f"{says} for keys alone"
-        yield Variant(of_q, otherwise, partial(lambda q: _products(q(), split_k), other_q), whole=True)
-        yield Variant(of_k, otherwise, partial(lambda k: _products(split_q, k()), other_k), whole=True)
+        yield Variant(description, canonical_description, both, whole=True)
+        of_q, of_k = f"{description} for queries alone", f"{description} for keys alone"
+        yield Variant(of_q, canonical_description, partial(lambda q: _products(q(), split_k), other_q), whole=True)
+        yield Variant(of_k, canonical_description, partial(lambda k: _products(split_q, k()), other_k), whole=True)
     sizes = {"head": width // heads, "emb": width, "T": steps, "K": keys, "heads": heads, "B": batch}
     for n in dict.fromkeys(n for n in sizes.values() if n > 1):
-        says = f"divides the products by sqrt({n})"
-        yield Variant(says, "does not", partial(lambda n: _products(split_q, split_k) / math.sqrt(n), n))
+        description = f"divides the products by sqrt({n})"
+        yield Variant(description, "does not", partial(lambda n: _products(split_q, split_k) / math.sqrt(n), n))
     if steps == keys:
         yield Variant("takes queries for keys and keys for queries", "does not", lambda: _qk(o).mT, whole=True)
     yield Variant(
@@ -105,9 +105,12 @@ def _mix_variants(o: Operands) -> Iterator[Variant]:
         yield Variant(
             f"mixes {taken}", o.keys.get("values", "the values"), lambda: weights @ _contiguous(o["keys"], heads)
         )
-    for says, otherwise, other in SPLITS:
+    for description, canonical_description, other in SPLITS:
         yield Variant(
-            f"{says} for values", otherwise, partial(lambda other: weights @ other(values, heads), other), whole=True
+            f"{description} for values",
+            canonical_description,
+            partial(lambda other: weights @ other(values, heads), other),
+            whole=True,
         )
     yield Variant("takes the values in reverse", "in order", lambda: weights @ split.flip(-2))
     yield Variant("mixes all values alike", "by the weights", lambda: split.mean(-2, keepdim=True).expand_as(_mix(o)))
@@ -138,9 +141,9 @@ def _merge_variants(o: Operands) -> Iterator[Variant]:
         ("takes heads for time", (1, 0, 2, 3)),
         ("puts time first without moving the heads", (2, 1, 3, 0)),
     ]
-    for says, order in orders:
+    for description, order in orders:
         words = "puts the heads one after another"
-        yield Variant(says, words, partial(lambda order: x.permute(order).reshape(shape), order), whole=True)
+        yield Variant(description, words, partial(lambda order: x.permute(order).reshape(shape), order), whole=True)
     yield Variant("takes the heads in reverse", "in order", lambda: x.flip(1).permute(2, 0, 1, 3).flatten(-2))
 
 

@@ -130,8 +130,8 @@ def _rates(o: Operands, form: Form) -> Iterator[Change]:
     """Other learning rates and schedules."""
     factor, lr = o.setting("factor", 1.0), o.setting("lr", 1e-3)
     for words, other in o.setting("other_factors", {}).items():
-        says = f"scales its rate by {other:g}, {words}"
-        yield Change(says, f"by {factor:g}", {"lr": lr * other}, zeros=not other)
+        description = f"scales its rate by {other:g}, {words}"
+        yield Change(description, f"by {factor:g}", {"lr": lr * other}, zeros=not other)
     if factor != 1.0:
         yield Change("does not follow the schedule", f"scales its rate by {factor:g}", {"lr": lr})
     for number in (10.0, 0.1, 2.0, 0.5):
@@ -151,8 +151,8 @@ def _numbers(form: Form) -> Iterator[Change]:
         for value in values:
             yield Change(f"takes {words} {_short(value)}", _short(own), {name: value})
     for decay in dict.fromkeys((form.decay, *DECAYS)):
-        says = f"lets weights decay by {decay:g} beside the step, not within it"
-        yield Change(says, "within it", {"decay": decay, "decoupled": True})
+        description = f"lets weights decay by {decay:g} beside the step, not within it"
+        yield Change(description, "within it", {"decay": decay, "decoupled": True})
 
 
 def _short(value: float | None) -> str:

@@ -95,8 +95,8 @@ def _variants(o: Operands) -> Iterator[Variant]:
     yield from (Variant(*row) for row in formulas)
     if targets.ndim == 2:
         turned = targets.mT.reshape(targets.shape)
-        says = "reads the targets batch by batch as if they lay step by step"
-        yield Variant(says, "step by step", lambda: _mean(_each(logits, turned), counted))
+        description = "reads the targets batch by batch as if they lay step by step"
+        yield Variant(description, "step by step", lambda: _mean(_each(logits, turned), counted))
     if "inputs" in o:
         yield Variant(
             "scores the inputs", "the targets, one step on", lambda: _mean(_each(logits, o["inputs"]), counted)

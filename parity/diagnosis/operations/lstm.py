@@ -158,9 +158,9 @@ def _rarely(o: Operands) -> Iterator[Variant]:
 
 def _orders_and_more(o: Operands, form: Form) -> Iterator[Change]:
     for order, other in product(_other_orders(form), list(shared_changes(o, ("h", "c")))):
-        says = f"takes its gates in the order {', '.join(order)} and {other.says}"
-        otherwise = f"{', '.join(form.order)} and {other.otherwise}"
-        yield Change(says, otherwise, {"order": order, **other.fields}, whole=True)
+        description = f"takes its gates in the order {', '.join(order)} and {other.description}"
+        canonical_description = f"{', '.join(form.order)} and {other.canonical_description}"
+        yield Change(description, canonical_description, {"order": order, **other.fields}, whole=True)
 
 
 def _other_orders(form: Form) -> list[str]:
@@ -196,11 +196,13 @@ def _knobs(o: Operands) -> Iterator[Knob]:
     form = _form(o)
     if form.output != "y" and is_long(o):
         return
-    for says, field in (
+    for description, field in (
         ("adds {} to the forget gate's input", "forget_bias"),
         ("keeps {} of the old cell state beside what the gates make", "forgotten"),
     ):
-        yield Knob(says, "does not", 0.0, partial(lambda field, x: compute(o, replace(form, **{field: x})), field))
+        yield Knob(
+            description, "does not", 0.0, partial(lambda field, x: compute(o, replace(form, **{field: x})), field)
+        )
 
 
 LSTM = Kind(_canonical, _variants, follows, _knobs, _rarely, causal=True)

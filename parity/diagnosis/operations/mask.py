@@ -65,9 +65,9 @@ def _causal(o: Operands) -> Tensor:
 
 def _causal_variants(o: Operands) -> Iterator[Variant]:
     steps, memory = _lengths(o)
-    for says, mask in _other_masks(steps, memory, o["new"]):
+    for description, mask in _other_masks(steps, memory, o["new"]):
         zeros = not bool(mask.any())
-        yield Variant(f"has a mask that {says}", f"shows {CAUSAL}", partial(torch.clone, mask), zeros=zeros)
+        yield Variant(f"has a mask that {description}", f"shows {CAUSAL}", partial(torch.clone, mask), zeros=zeros)
     for value in LARGE:
         finite = _filled(steps, memory, o["new"], value=value)
         yield Variant(f"puts {value:g} for hidden keys", "-inf", partial(torch.clone, finite))
@@ -84,17 +84,22 @@ def _masked_variants(o: Operands) -> Iterator[Variant]:
     x, mask = o["x"], o["mask"]
     yield Variant("leaves the mask out", "adds it", lambda: x.clone())
     steps, keys = o.shape("mask")
-    for says, other in _other_masks(steps, keys - steps, mask):
-        if says != "hides nothing":
+    for description, other in _other_masks(steps, keys - steps, mask):
+        if description != "hides nothing":
             yield Variant(
-                f"adds a mask that {says}", f"shows {CAUSAL}", partial(lambda other: x + other, other), whole=True
+                f"adds a mask that {description}",
+                f"shows {CAUSAL}",
+                partial(lambda other: x + other, other),
+                whole=True,
             )
     for value in (*LARGE, 0.0):
-        says, otherwise = f"puts {value:g} for hidden scores", "-inf"
-        yield Variant(says, otherwise, partial(lambda value: torch.where(mask == 0, x, value), value))
+        description, canonical_description = f"puts {value:g} for hidden scores", "-inf"
+        yield Variant(
+            description, canonical_description, partial(lambda value: torch.where(mask == 0, x, value), value)
+        )
         yield Variant(
             f"adds {value:g} to hidden scores",
-            otherwise,
+            canonical_description,
             partial(lambda value: x + torch.where(mask == 0, 0.0, value), value),
         )
     yield Variant("multiplies by the mask", "adds it", lambda: x * mask)

@@ -74,28 +74,28 @@ def _last_variants(o: Operands) -> Iterator[Variant]:
 def _kept(x: Tensor, n: int) -> Iterator[Variant]:
     """Other rows than the last n."""
     held = x.shape[0]
-    otherwise = f"the last {min(n, held)}"
+    canonical_description = f"the last {min(n, held)}"
     for k in (1, -1, 2, -2, 3, -3):
         if n + k >= 0:
-            yield Variant(f"keeps the last {n + k} rows", otherwise, partial(lambda k: _last(x, n + k), k))
-    yield Variant(f"keeps the first {n} rows", otherwise, lambda: x[:n])
-    yield Variant(f"keeps all {held} rows", otherwise, lambda: x.clone())
-    yield Variant("keeps no rows", otherwise, lambda: x[:0])
+            yield Variant(f"keeps the last {n + k} rows", canonical_description, partial(lambda k: _last(x, n + k), k))
+    yield Variant(f"keeps the first {n} rows", canonical_description, lambda: x[:n])
+    yield Variant(f"keeps all {held} rows", canonical_description, lambda: x.clone())
+    yield Variant("keeps no rows", canonical_description, lambda: x[:0])
     yield Variant(f"keeps the last {_rows(n)} in reverse", "in order", lambda: _last(x, n).flip(0))
     for k in (1, 2, 3):
         start = max(0, held - n)
         yield Variant(
             f"keeps {min(n, held)} rows that end {_rows(k)} before the last",
-            otherwise,
+            canonical_description,
             partial(lambda k, start: x[max(0, start - k) : held - k], k, start),
         )
-    yield Variant("keeps every second row", otherwise, lambda: x[::2])
-    yield Variant("keeps every second row, up to the last", otherwise, lambda: x[(held - 1) % 2 :: 2])
+    yield Variant("keeps every second row", canonical_description, lambda: x[::2])
+    yield Variant("keeps every second row, up to the last", canonical_description, lambda: x[(held - 1) % 2 :: 2])
     if x.ndim > 1:
-        yield Variant(f"keeps the last {n} of the batch", f"{otherwise} rows", lambda: x[:, -n:])
+        yield Variant(f"keeps the last {n} of the batch", f"{canonical_description} rows", lambda: x[:, -n:])
     for m in range(1, min(held, MOST_ROWS)):
-        yield Variant(f"keeps the first {_rows(m)} alone", otherwise, partial(lambda m: x[:m], m))
-        yield Variant(f"keeps the last {_rows(m)} alone", otherwise, partial(lambda m: x[held - m :], m))
+        yield Variant(f"keeps the first {_rows(m)} alone", canonical_description, partial(lambda m: x[:m], m))
+        yield Variant(f"keeps the last {_rows(m)} alone", canonical_description, partial(lambda m: x[held - m :], m))
 
 
 def _dropped(o: Operands) -> int:
@@ -106,17 +106,17 @@ def _dropped(o: Operands) -> int:
 def _drop_variants(o: Operands) -> Iterator[Variant]:
     x, n = o["x"], _dropped(o)
     held = x.shape[0]
-    otherwise = f"the oldest {min(n, held)}" if n else "none"
+    canonical_description = f"the oldest {min(n, held)}" if n else "none"
     for k in (1, -1, 2, -2, 3, -3):
         if n + k > 0:
-            yield Variant(f"drops the oldest {_rows(n + k)}", otherwise, partial(lambda k: x[n + k :], k))
+            yield Variant(f"drops the oldest {_rows(n + k)}", canonical_description, partial(lambda k: x[n + k :], k))
     if n:
-        yield Variant(f"drops the newest {_rows(n)}", otherwise, lambda: x[: max(0, held - n)])
-    yield Variant("drops no rows", otherwise, lambda: x.clone())
-    yield Variant(f"drops all {held} rows", otherwise, lambda: x[:0])
+        yield Variant(f"drops the newest {_rows(n)}", canonical_description, lambda: x[: max(0, held - n)])
+    yield Variant("drops no rows", canonical_description, lambda: x.clone())
+    yield Variant(f"drops all {held} rows", canonical_description, lambda: x[:0])
     for k in range(1, min(held, MOST_ROWS)):
-        yield Variant(f"drops the oldest {_rows(k)}", otherwise, partial(lambda k: x[k:], k))
-        yield Variant(f"drops the newest {_rows(k)}", otherwise, partial(lambda k: x[: held - k], k))
+        yield Variant(f"drops the oldest {_rows(k)}", canonical_description, partial(lambda k: x[k:], k))
+        yield Variant(f"drops the newest {_rows(k)}", canonical_description, partial(lambda k: x[: held - k], k))
 
 
 def _carried_variants(o: Operands) -> Iterator[Variant]:

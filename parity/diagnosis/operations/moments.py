@@ -34,26 +34,32 @@ def _to(o: Operands, limit: float | None, norm: Tensor, norm_eps: float | None =
 
 def _clipped_variants(o: Operands) -> Iterator[Variant]:
     limit, g = o.setting("limit", None), o["g"]
-    otherwise = "does not clip" if limit is None else f"clips its norm to {limit:g}"
+    canonical_description = "does not clip" if limit is None else f"clips its norm to {limit:g}"
     norms = {"each gradient by its own norm": torch.linalg.vector_norm(g)}
     if "joint" in o:
         norms["all gradients by their joint norm"] = o["joint"].reshape(())
     if limit is not None:
-        yield Variant("does not clip the gradient", otherwise, lambda: g.clone())
+        yield Variant("does not clip the gradient", canonical_description, lambda: g.clone())
     for other in LIMITS:
         if other != limit:
-            says = f"clips the gradient's norm to {other:g}"
-            yield Variant(says, otherwise, partial(lambda other: _to(o, other, _norm(o)), other))
+            description = f"clips the gradient's norm to {other:g}"
+            yield Variant(description, canonical_description, partial(lambda other: _to(o, other, _norm(o)), other))
     for value in dict.fromkeys((limit or 0.25, *LIMITS)):
         yield Variant(
-            f"clips every number to {value:g}", otherwise, partial(lambda value: g.clamp(-value, value), value)
+            f"clips every number to {value:g}",
+            canonical_description,
+            partial(lambda value: g.clamp(-value, value), value),
         )
         for (words, norm), eps in product(norms.items(), (0.0, 1e-6)):
-            says = f"clips {words} to {value:g}"
-            yield Variant(says, otherwise, partial(lambda value, norm, eps: _to(o, value, norm, eps), value, norm, eps))
+            description = f"clips {words} to {value:g}"
+            yield Variant(
+                description,
+                canonical_description,
+                partial(lambda value, norm, eps: _to(o, value, norm, eps), value, norm, eps),
+            )
         yield Variant(
             f"scales the gradient to norm {value:g} even if it is smaller",
-            otherwise,
+            canonical_description,
             partial(lambda value: g * value / _norm(o), value),
         )
     parts = o.setting("parts", ())
@@ -133,9 +139,11 @@ def _square_variants(o: Operands) -> Iterator[Variant]:
 
 def _clipped_knobs(o: Operands) -> Iterator[Knob]:
     limit = o.setting("limit", None)
-    otherwise = "does not clip" if limit is None else f"to {limit:g}"
+    canonical_description = "does not clip" if limit is None else f"to {limit:g}"
     norm = _norm(o)
-    yield Knob("clips the gradient's norm to {}", otherwise, limit or 1.0, lambda other: o["g"] * other / norm, 0.0)
+    yield Knob(
+        "clips the gradient's norm to {}", canonical_description, limit or 1.0, lambda other: o["g"] * other / norm, 0.0
+    )
 
 
 def _average_knobs(o: Operands, old: str, new: Tensor) -> Iterator[Knob]:

@@ -96,9 +96,9 @@ def _deviations(form: Form, n: int) -> Iterator[Change]:
             (outside != form.eps_outside, f"adds eps {place[outside]}", place[form.eps_outside]),
             (eps != form.eps, f"takes eps = {eps:g}", f"{form.eps:g}"),
         ]
-        says, otherwise = [d[1] for d in differs if d[0]], [d[2] for d in differs if d[0]]
+        description, canonical_description = [d[1] for d in differs if d[0]], [d[2] for d in differs if d[0]]
         fields = {"unbiased": unbiased, "eps_outside": outside, "eps": eps}
-        found.append((len(says), Change(_joined(says), _joined(otherwise), fields)))
+        found.append((len(description), Change(_joined(description), _joined(canonical_description), fields)))
     yield from (change for count, change in sorted(found, key=lambda f: f[0]) if count)
 
 
@@ -158,9 +158,11 @@ def _knobs(o: Operands) -> Iterator[Knob]:
     )
     for unbiased, outside in ways:
         place = "outside the root" if outside else "inside the root"
-        says = f"takes eps = {{}} {place}, the variance divided by {'n - 1' if unbiased else 'n'}"
+        description = f"takes eps = {{}} {place}, the variance divided by {'n - 1' if unbiased else 'n'}"
         way = replace(form, unbiased=unbiased, eps_outside=outside)
-        yield Knob(says, f"{form.eps:g}", form.eps, partial(lambda way, eps: compute(o, replace(way, eps=eps)), way))
+        yield Knob(
+            description, f"{form.eps:g}", form.eps, partial(lambda way, eps: compute(o, replace(way, eps=eps)), way)
+        )
     yield Knob("multiplies by {} + gain", "by the gain", 0.0, lambda more: compute(o, replace(form, one_more=more)))
 
 

@@ -39,8 +39,8 @@ def _orders(x: Tensor, gates: str) -> Iterator[Variant]:
     for order in permutations(gates) if gates else ():
         rows = block_order(x.shape[0], tuple(gates.index(gate) for gate in order))
         if order != tuple(gates) and rows is not None:
-            says = f"has its gates in the order {', '.join(order)}"
-            yield Variant(says, ", ".join(gates), partial(lambda rows: x[rows], rows))
+            description = f"has its gates in the order {', '.join(order)}"
+            yield Variant(description, ", ".join(gates), partial(lambda rows: x[rows], rows))
 
 
 def _moved(x: Tensor, gates: str) -> Iterator[Variant]:
@@ -57,8 +57,8 @@ def _moved(x: Tensor, gates: str) -> Iterator[Variant]:
             index = block_order(x.shape[0], order)
             if index is not None and order != tuple(range(count)):
                 words = ", ".join(str(k + 1) for k in order)
-                says = f"has its rows in {count} blocks in the order {words}"
-                yield Variant(says, "in order", partial(lambda index: x[index], index))
+                description = f"has its rows in {count} blocks in the order {words}"
+                yield Variant(description, "in order", partial(lambda index: x[index], index))
     for axis in range(x.ndim):
         yield Variant(f"is reversed along axis {axis}", "is not", partial(lambda axis: x.flip(axis), axis))
     if x.ndim == 2:
@@ -89,24 +89,26 @@ def _of_parts(flat: Tensor, parts: list[tuple[str, tuple[int, ...]]], gates: str
         rows = [block_order(piece.shape[0], tuple(gates.index(gate) for gate in order)) for piece in pieces]
         if all(r is not None for r in rows):
             moved = [piece[r] for piece, r in zip(pieces, rows, strict=True)]
-            says = f"has its gates in the order {', '.join(order)}"
-            yield Variant(says, ", ".join(gates), partial(lambda moved: joined(moved), moved))
+            description = f"has its gates in the order {', '.join(order)}"
+            yield Variant(description, ", ".join(gates), partial(lambda moved: joined(moved), moved))
     for i, (name, shape) in enumerate(parts):
         for j in range(i):
             if parts[j][1] == shape:
                 swapped = list(pieces)
                 swapped[i], swapped[j] = pieces[j], pieces[i]
-                says = f"has {parts[j][0]} and {name} exchanged"
-                yield Variant(says, OTHERWISE, partial(lambda swapped: joined(swapped), swapped))
+                description = f"has {parts[j][0]} and {name} exchanged"
+                yield Variant(description, OTHERWISE, partial(lambda swapped: joined(swapped), swapped))
     for places in permutations(range(len(parts))):
         if places != tuple(range(len(parts))):
-            says = "has its parts in the order " + ", ".join(parts[place][0] for place in places)
-            yield Variant(says, "in order", partial(lambda places: joined([pieces[place] for place in places]), places))
+            description = "has its parts in the order " + ", ".join(parts[place][0] for place in places)
+            yield Variant(
+                description, "in order", partial(lambda places: joined([pieces[place] for place in places]), places)
+            )
     for i, (name, _) in enumerate(parts):
         for variant in (*_orders(pieces[i], gates), *_moved(pieces[i], gates)):
             yield Variant(
-                f"has its {name} changed: it {variant.says}",
-                variant.otherwise,
+                f"has its {name} changed: it {variant.description}",
+                variant.canonical_description,
                 partial(lambda i, variant: joined([*pieces[:i], variant.compute(), *pieces[i + 1 :]]), i, variant),
             )
 

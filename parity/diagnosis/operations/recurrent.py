@@ -107,16 +107,16 @@ Rows = list[tuple[str, str, dict[str, Any]]]
 
 def shared_changes(o: Operands, state: tuple[str, ...]) -> Iterator[Change]:
     """What every recurrent layer may do otherwise; `state` names its parts."""
-    for says, otherwise, fields in _bias_rows(o) + _weight_rows() + _state_rows(state):
-        yield Change(says, otherwise, {"weights": Weights(**fields)})
+    for description, canonical_description, fields in _bias_rows(o) + _weight_rows() + _state_rows(state):
+        yield Change(description, canonical_description, {"weights": Weights(**fields)})
     mirrored: Rows = [
         ("starts from the state with its batch reversed", "in order", dict.fromkeys(state, "reversed")),
         ("runs over time backwards", "forwards", {"time": "backward"}),
         ("runs over time backwards and turns its output round", "forwards", {"time": "backward, turned"}),
         ("returns its state with the batch reversed", "in order", {"batch_reversed": True}),
     ]
-    for says, otherwise, fields in mirrored:
-        yield Change(says, otherwise, {"weights": Weights(**fields)}, whole=True)
+    for description, canonical_description, fields in mirrored:
+        yield Change(description, canonical_description, {"weights": Weights(**fields)}, whole=True)
 
 
 def _bias_rows(o: Operands) -> Rows:

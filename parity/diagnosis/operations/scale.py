@@ -30,23 +30,33 @@ def _compute(o: Operands) -> Tensor:
 def _variants(o: Operands) -> Iterator[Variant]:
     x = o["x"]
     (letter, own), *others = _sizes(o).items()
-    otherwise = f"by sqrt({letter}) = sqrt({own})"
+    canonical_description = f"by sqrt({letter}) = sqrt({own})"
     for other, n in others:
         if n > 1 and n != own:
-            yield Variant(f"divides by sqrt({other}) = sqrt({n})", otherwise, partial(lambda n: x / math.sqrt(n), n))
-    yield Variant("does not scale", f"divides {otherwise}", lambda: x.clone())
+            yield Variant(
+                f"divides by sqrt({other}) = sqrt({n})", canonical_description, partial(lambda n: x / math.sqrt(n), n)
+            )
+    yield Variant("does not scale", f"divides {canonical_description}", lambda: x.clone())
     for other, n in [(letter, own), *others]:
         if n > 1:
-            yield Variant(f"divides by {other} = {n}", otherwise, partial(lambda n: x / n, n))
+            yield Variant(f"divides by {other} = {n}", canonical_description, partial(lambda n: x / n, n))
             yield Variant(
-                f"multiplies by sqrt({other}) = sqrt({n})", f"divides {otherwise}", partial(lambda n: x * n**0.5, n)
+                f"multiplies by sqrt({other}) = sqrt({n})",
+                f"divides {canonical_description}",
+                partial(lambda n: x * n**0.5, n),
             )
-            yield Variant(f"multiplies by {other} = {n}", f"divides {otherwise}", partial(lambda n: x * n, n))
+            yield Variant(
+                f"multiplies by {other} = {n}", f"divides {canonical_description}", partial(lambda n: x * n, n)
+            )
     root = math.sqrt(own)
     for name, factor in (("sqrt(2)", math.sqrt(2)), ("2", 2.0), ("-1", -1.0)):
-        yield Variant(f"divides by {name} sqrt({letter})", otherwise, partial(lambda f: x / (f * root), factor))
-        yield Variant(f"divides by sqrt({letter}) / {name}", otherwise, partial(lambda f: x * f / root, factor))
-    yield Variant(f"divides by the fourth root of {letter}", otherwise, lambda: x / own**0.25)
+        yield Variant(
+            f"divides by {name} sqrt({letter})", canonical_description, partial(lambda f: x / (f * root), factor)
+        )
+        yield Variant(
+            f"divides by sqrt({letter}) / {name}", canonical_description, partial(lambda f: x * f / root, factor)
+        )
+    yield Variant(f"divides by the fourth root of {letter}", canonical_description, lambda: x / own**0.25)
 
 
 SCALE = Kind(_compute, _variants, lambda settings, axis: {"x": axis})

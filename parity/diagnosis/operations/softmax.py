@@ -24,16 +24,19 @@ def _plus_one(x: Tensor) -> Tensor:
 
 def _variants(o: Operands) -> Iterator[Variant]:
     x = o["x"]
-    otherwise = "over the last axis"
+    canonical_description = "over the last axis"
     for axis in range(-2, -x.ndim - 1, -1):
-        says = "the queries" if axis == -2 else f"axis {axis + x.ndim}"
+        description = "the queries" if axis == -2 else f"axis {axis + x.ndim}"
         yield Variant(
-            f"takes the softmax over {says}", otherwise, partial(lambda axis: x.softmax(axis), axis), whole=True
+            f"takes the softmax over {description}",
+            canonical_description,
+            partial(lambda axis: x.softmax(axis), axis),
+            whole=True,
         )
     if x.ndim > 1:
         yield Variant(
             "takes the softmax over the last two axes together",
-            otherwise,
+            canonical_description,
             lambda: x.flatten(-2).softmax(-1).reshape(x.shape),
             whole=True,
         )

@@ -41,8 +41,10 @@ def numbers_of_inputs(machine: Interpreter, site: str, goal: Goal | None) -> Ite
     if here is not None and goal is not None and machine.window.open:
         if goal.key != site:
             meaning = f" ({here.kind.factor})" if here.kind.factor else ""
-            says = f"gives its result scaled by {{}}{meaning}"
-            yield from _with_numbers(here, iter([Knob(says, "as it is", 1.0, partial(torch.mul, here.result))]), goal)
+            description = f"gives its result scaled by {{}}{meaning}"
+            yield from _with_numbers(
+                here, iter([Knob(description, "as it is", 1.0, partial(torch.mul, here.result))]), goal
+            )
         yield from _with_numbers(here, _of_inputs(here), goal)
 
 
@@ -56,8 +58,8 @@ def _with_numbers(here: Here, knobs: Iterator[Knob], goal: Goal) -> Iterator[Var
     for knob in knobs:
         number = _fitted(here, knob, goal)
         if number is not None and knob.low <= number <= knob.high and abs(number - knob.start) > STEP * abs(knob.start):
-            says = knob.says.format(named(number, here.sizes(here.result)))
-            yield Variant(says, knob.otherwise, partial(knob.compute, number))
+            description = knob.description.format(named(number, here.sizes(here.result)))
+            yield Variant(description, knob.canonical_description, partial(knob.compute, number))
 
 
 def _of_inputs(here: Here) -> Iterator[Knob]:

@@ -21,7 +21,7 @@ def generic(machine: Interpreter, site: str, goal: Goal | None) -> Iterator[Vari
     given = goal.tensor if goal is not None and goal.key == site else None
     if here is None or here.result.numel() < transforms.FEW:
         return
-    yield from inputs.left_out(here)
+    yield from inputs.skipped(here)
     if machine.is_slow(site):
         yield from _given_out(here, given)
         return

@@ -22,13 +22,13 @@ SHAPE_KEEPING = ("layer_norm", "activation", "product", "linear")
 """Kinds of steps that may be applied to a tensor once more without changing its shape."""
 
 
-def left_out(here: Here) -> Iterator[Variant]:
+def skipped(here: Here) -> Iterator[Variant]:
     """An input of the result's shape as the result."""
     words = here.scene.steps[here.site].kind.replace("_", " ")
     for role, tensor in here.floats.items():
         if tensor.shape == here.result.shape and not torch.equal(tensor, here.result):
-            says = f"leaves this step out (the {words}) and gives {here.name(role)} as it is"
-            yield Variant(says, "does not", tensor.clone)
+            description = f"leaves this step out (the {words}) and gives {here.name(role)} as it is"
+            yield Variant(description, "does not", tensor.clone)
 
 
 def other_inputs(here: Here) -> Iterator[Variant]:
@@ -46,8 +46,8 @@ def other_inputs(here: Here) -> Iterator[Variant]:
                 continue
             other = other.to(own.dtype)
             if not torch.equal(other, own):
-                says = f"takes {key}{' transposed' if turned else ''}"
-                yield here.with_inputs(says, f"takes {name}", {role: other})
+                description = f"takes {key}{' transposed' if turned else ''}"
+                yield here.with_inputs(description, f"takes {name}", {role: other})
 
 
 def groups(here: Here) -> list[list[str]]:
@@ -67,8 +67,8 @@ def siblings(here: Here) -> Iterator[Variant]:
             found = {role: here.machine.value(other.inputs[role]) for role in roles if role in other.inputs}
             taken = {r: t.to(torch.float64) for r, t in found.items() if t is not None}
             if len(taken) == len(roles) and all(t.shape == here.floats[r].shape for r, t in taken.items()):
-                says = f"takes {', '.join(other.inputs[role] for role in roles)} (of {key})"
-                yield here.with_inputs(says, "its own", taken)
+                description = f"takes {', '.join(other.inputs[role] for role in roles)} (of {key})"
+                yield here.with_inputs(description, "its own", taken)
 
 
 def first_word(key: str) -> str:
@@ -81,8 +81,8 @@ def exchanged(here: Here) -> Iterator[Variant]:
     for second, first in combinations(here.floats, 2):
         a, b = here.floats[first], here.floats[second]
         if a.shape == b.shape and not torch.equal(a, b):
-            says = f"takes {here.name(second)} and {here.name(first)} in each other's place"
-            yield here.with_inputs(says, "does not", {first: b, second: a})
+            description = f"takes {here.name(second)} and {here.name(first)} in each other's place"
+            yield here.with_inputs(description, "does not", {first: b, second: a})
 
 
 def missing(here: Here) -> Iterator[Variant]:
@@ -112,11 +112,11 @@ def transformed(here: Here) -> Iterator[Variant]:
 
 def _through(here: Here, roles: list[str], found: list[Transform]) -> Iterator[Variant]:
     names = ", ".join(here.name(role) for role in roles)
-    otherwise = "as it is" if len(roles) == 1 else "as they are"
+    canonical_description = "as it is" if len(roles) == 1 else "as they are"
     for t in found:
         if not t.whole or here.machine.window.open:
             changed = {role: t.apply(here.operands.tensors[role]) for role in roles}
-            yield here.with_inputs(f"takes {names} {t.phrase}", otherwise, changed)
+            yield here.with_inputs(f"takes {names} {t.phrase}", canonical_description, changed)
 
 
 def added_to(here: Here) -> Iterator[Variant]:
@@ -127,8 +127,8 @@ def added_to(here: Here) -> Iterator[Variant]:
         for key, tensor in {**here.scene.subject, **here.scene.reference}.items():
             other = here.machine.window.as_input(here.site, role, tensor)
             if here.precedes(key) and key != here.site and other.shape == own.shape and other.is_floating_point():
-                says = f"adds {key} to {here.name(role)} first"
-                yield here.with_inputs(says, "does not", {role: own + other.to(own.dtype)})
+                description = f"adds {key} to {here.name(role)} first"
+                yield here.with_inputs(description, "does not", {role: own + other.to(own.dtype)})
 
 
 def applied_first(here: Here) -> Iterator[Variant]:
@@ -170,8 +170,8 @@ def held_otherwise(here: Here) -> dict[str, Tensor]:
 def own_parameter(here: Here) -> Iterator[Variant]:
     """One parameter as the subject holds it, and what that is of the recorded one, if it is plain."""
     for role, held in held_otherwise(here).items():
-        says = f"holds another {here.name(role)}{_of_recorded(here.floats[role], held)}"
-        yield here.with_inputs(says, "the one recorded", {role: held})
+        description = f"holds another {here.name(role)}{_of_recorded(here.floats[role], held)}"
+        yield here.with_inputs(description, "the one recorded", {role: held})
 
 
 def _of_recorded(recorded: Tensor, held: Tensor) -> str:
@@ -179,7 +179,7 @@ def _of_recorded(recorded: Tensor, held: Tensor) -> str:
     for variant in PARAMETER.variants(Operands({"x": recorded})):
         value = attempt(variant.compute)
         if value is not None and equals(value, held):
-            return f", which {variant.says}"
+            return f", which {variant.description}"
     sizes = recorded.shape
     for t in (*transforms.scalings(sizes), *transforms.roundings(), *transforms.fitted(recorded, held, sizes)):
         if equals(t.apply(recorded), held):

@@ -57,7 +57,7 @@ def _parameters_exchanged(
     return exchanged
 
 
-def _variant(machine: Interpreter, says: str, values: Mapping[str, Tensor]) -> Variant:
+def _variant(machine: Interpreter, description: str, values: Mapping[str, Tensor]) -> Variant:
     def compute() -> Tensor:
         scene = replace(machine.scene, reference={**machine.scene.reference, **values})
         result = Interpreter(scene, machine.target).computed(machine.target)
@@ -65,4 +65,4 @@ def _variant(machine: Interpreter, says: str, values: Mapping[str, Tensor]) -> V
             raise ValueError("the exchanged inputs do not fit")
         return result
 
-    return Variant(says, "does not", compute, whole=True)
+    return Variant(description, "does not", compute, whole=True)

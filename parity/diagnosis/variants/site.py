@@ -56,9 +56,13 @@ class Here:
         step = self.scene.steps.get(key)
         return step is None or step.kind == "parameter" or self._order[key] < self._order[self.site]
 
-    def with_inputs(self, says: str, otherwise: str, tensors: dict[str, Tensor], zeros: bool = False) -> Variant:
+    def with_inputs(
+        self, description: str, canonical_description: str, tensors: dict[str, Tensor], zeros: bool = False
+    ) -> Variant:
         """The step with other tensors for some roles."""
-        return Variant(says, otherwise, partial(self.kind.compute, self.operands.having(**tensors)), zeros=zeros)
+        return Variant(
+            description, canonical_description, partial(self.kind.compute, self.operands.having(**tensors)), zeros=zeros
+        )
 
     def sizes(self, *tensors: Tensor) -> list[int]:
         """Sizes that a scale may come from."""

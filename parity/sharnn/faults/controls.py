@@ -26,7 +26,7 @@ from parity.sharnn.port import model_config
 from parity.sharnn.replay import replay
 from parity.sharnn.suite import run_case
 from parity.sharnn.updates import replay_training
-from parity.subject.subject import Precision
+from parity.subject.subject import RunMode
 from sharnn_py.config import PRESETS, Program
 from sharnn_py.model import SHARNN
 from sharnn_py.weights import to_julia, to_smerity
@@ -102,10 +102,10 @@ def record(case: RandomCase) -> Recording:
     recording = Recording(f"faultless/{case.seed}", Path("memory"), (tensors, metadata))
     given = _given(recording, case)
     tensors |= {**given, **_begun(case)}
-    precision = Precision(torch.float32, NUDGE + case.seed)
+    mode = RunMode(torch.float32, NUDGE + case.seed)
     with planted(*case.changes):
         for replayed in (replay, replay_training):
-            for item in replayed(recording, PRESETS[case.program], precision):
+            for item in replayed(recording, PRESETS[case.program], mode):
                 if item.reference not in given:
                     tensors[item.reference] = item.tensor.clone()
     return recording
@@ -153,7 +153,7 @@ def judge_faultless(seed: int) -> Faultless:
     case = random_case(seed)
     result = run_case(record(case))
     alarms = tuple(c.name for c in result.divergences) or ((result.problem,) if result.problem else ())
-    measured = [(m.units, c.name) for c in result.comparisons for m in (c.arrived, c.local) if m is not None]
+    measured = [(m.units, c.name) for c in result.comparisons for m in (c.end_to_end, c.isolated) if m is not None]
     units, worst = max(measured, default=(0.0, ""))
     seconds = time.perf_counter() - start
     return Faultless(seed, case.words, case.way, len(result.comparisons), alarms, worst, units, seconds)

@@ -28,7 +28,7 @@ class Mutant:
     name: str
     place: str
     """What kind of place it is in."""
-    says: str
+    description: str
     """What is wrong, in a line."""
     recording: str
     """The packaged recording that it is held against."""

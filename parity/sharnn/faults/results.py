@@ -19,7 +19,7 @@ class Outcome:
     mutant: Mutant
     first: str | None
     """The first wrong tensor; None if none was."""
-    says: tuple[str, ...]
+    description: tuple[str, ...]
     """Why, as the suite says it: every hint, else what it says is wrong with the tensor beyond its distance."""
     units: float
     """That tensor's own error, in units of what rounding explains."""
@@ -47,7 +47,7 @@ class Outcome:
         expected = self.mutant.diagnosis
         if expected is None or not self.localised:
             return ""
-        return next((said for said in self.says if re.search(expected, said)), "")
+        return next((said for said in self.description if re.search(expected, said)), "")
 
     @property
     def diagnosed(self) -> bool:

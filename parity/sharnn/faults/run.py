@@ -82,8 +82,8 @@ def plant(mutant: Mutant) -> Outcome:
     first, seconds = case.first, time.perf_counter() - start
     if first is None:
         return Outcome(mutant, None, (), 0.0, 0, 0, seconds, case.problem)
-    says = tuple(hint.says for hint in first.hints) or (first.own.problem,)
-    return Outcome(mutant, first.name, says, first.own.units, len(case.wrong), len(case.inherited), seconds)
+    description = tuple(hint.description for hint in first.hints) or (first.own.problem,)
+    return Outcome(mutant, first.name, description, first.own.units, len(case.wrong), len(case.inherited), seconds)
 
 
 def packaged(name: str) -> Recording:

@@ -96,7 +96,7 @@ def to_markdown(result: MutantsResult) -> str:
 def _row(o: Outcome) -> tuple[str, ...]:
     m = o.mutant
     diagnosed = o.reason or _undiagnosed(o)
-    return (m.name, m.place, m.says, m.recording, f"`{m.first}`", _yes(o.caught), _yes(o.localised), diagnosed)
+    return (m.name, m.place, m.description, m.recording, f"`{m.first}`", _yes(o.caught), _yes(o.localised), diagnosed)
 
 
 def to_json(result: MutantsResult) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _outcome(o: Outcome) -> dict[str, Any]:
         "localised": o.localised,
         "diagnosed": o.diagnosed,
         "reason": o.reason,
-        "says": list(o.says),
+        "says": list(o.description),
         "units": _number(o.units),
         "wrong": o.wrong,
         "inherited": o.inherited,
@@ -132,7 +132,7 @@ def _mutant(m: Mutant) -> dict[str, Any]:
     return {
         "name": m.name,
         "place": m.place,
-        "what": m.says,
+        "what": m.description,
         "recording": m.recording,
         "expected": m.first,
         "change": dataclasses.asdict(m.change),
