@@ -2,7 +2,7 @@ from .check import Found, check_export
 from .errors import ExportError, ProviderError
 from .exporter import export_checkpoint
 from .manifest import Manifest
-from .session import Session
+from .serving.session import Session
 
 __all__ = [
     "ExportError",

@@ -24,11 +24,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.carried import Layers
 from export.errors import ExportError
 from export.manifest import CHECKING, SERVING, Manifest
-from export.providers import Provider
-from export.session import Session
+from export.serving.providers import Provider
+from export.serving.segment_state import Layers
+from export.serving.session import Session
 from parity.tolerance import FLOOR, ROUNDING_RUNS, UNIT, nudge
 from sharnn_py.checkpoint import load_checkpoint
 from sharnn_py.model import SHARNN

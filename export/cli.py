@@ -17,7 +17,7 @@ from sharnn_py.files import write_text
 if TYPE_CHECKING:
     from export.check import Found
     from export.placement import NodePlacement
-    from export.providers import Provider
+    from export.serving.providers import Provider
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 

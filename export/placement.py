@@ -11,7 +11,7 @@ from onnxruntime import InferenceSession
 
 from export.cuda_kernels import KERNELS, ON_HOST
 from export.manifest import Manifest
-from export.providers import NAMES, Provider, open_session
+from export.serving.providers import NAMES, Provider, open_session
 
 
 @dataclass(frozen=True)

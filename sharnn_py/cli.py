@@ -12,11 +12,11 @@ from sharnn_py.lazy_group import LazyGroup
 
 SUBCOMMANDS = {
     "export": ("export.cli", "export"),
-    "generate": ("sharnn_py.text_cli", "generate"),
+    "generate": ("export.text_cli", "generate"),
     "julia": ("julia_bridge.cli", "julia"),
     "onnx": ("export.cli", "onnx"),
     "parity": ("parity.cli", "parity"),
-    "score": ("sharnn_py.text_cli", "score"),
+    "score": ("export.text_cli", "score"),
 }
 
 USAGE, ENVIRONMENT, INTERRUPTED = 2, 3, 130

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from export.exporter import export_checkpoint
-from export.session import Session as OnnxSession
+from export.serving.session import Session as OnnxSession
 from julia_bridge import JuliaModel, JuliaState, Worker
 from julia_bridge.model import LayerArrays, Source
 from parity.laws.backend import Array, Backend, Layers

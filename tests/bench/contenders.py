@@ -20,9 +20,9 @@ from onnx import helper
 from onnxruntime import OrtValue
 from torch import Tensor, nn
 
-from export.providers import open_session
-from export.ring import ring_of
-from export.session import Session
+from export.serving.providers import open_session
+from export.serving.ring import ring_of
+from export.serving.session import Session
 from sharnn_py import SHARNN, LayerState, State, TorchSession
 from sharnn_py.model import Block
 

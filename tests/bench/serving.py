@@ -194,7 +194,7 @@ def on_cuda(folder: str, model: SHARNN, size: str) -> Iterator[Row]:
 
 def slots_for(model: SHARNN, rows: int) -> int:
     """As many as our own ring takes for that many rows."""
-    from export.ring import bucket
+    from export.serving.ring import bucket
 
     most = most_keys_of_a_step(model.config)
     return bucket(min(rows + 1, most), most, most)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import export.exporter
-import export.session
-from export import ExportError, ring
+import export.serving.session
+from export import ExportError
 from export.check import MULTIPLE, QUANTITIES, Compared, Errors, Found, check_export, replays
 from export.fold import fold
 from export.manifest import CHECKING, Manifest, describe_files
+from export.serving import ring
 from sharnn_py.memory import most_keys_of_a_step
 from tests.export.conftest import trained_looking
 
@@ -78,7 +79,7 @@ def test_any_weight_that_is_a_little_wrong_is_seen(export_of, config, monkeypatc
 
 @pytest.mark.parametrize("fault", ["mask too narrow", "mask too wide", "not carried", "ring never wraps", "stale slot"])
 def test_a_host_that_breaks_a_rule_is_seen(exported, monkeypatch, fault):
-    original = export.session.segment_mask
+    original = export.serving.session.segment_mask
 
     def narrow(config, rows, steps):
         mask = original(config, rows, steps)
@@ -91,11 +92,13 @@ def test_a_host_that_breaks_a_rule_is_seen(exported, monkeypatch, fault):
         return np.where(np.arange(mask.shape[1]) <= rows + np.arange(steps)[:, None], 0, mask).astype(np.float32)
 
     if fault == "mask too narrow":
-        monkeypatch.setattr(export.session, "segment_mask", narrow)
+        monkeypatch.setattr(export.serving.session, "segment_mask", narrow)
     elif fault == "mask too wide":
-        monkeypatch.setattr(export.session, "segment_mask", wide)
+        monkeypatch.setattr(export.serving.session, "segment_mask", wide)
     elif fault == "not carried":
-        monkeypatch.setattr(export.session.Session, "_carried", lambda self: self.reset(self.batch) or self._state)
+        monkeypatch.setattr(
+            export.serving.session.Session, "_carried", lambda self: self.reset(self.batch) or self._state
+        )
     elif fault == "ring never wraps":
         monkeypatch.setattr(ring.Slots, "advance", lambda self: setattr(self, "held", min(self.held + 1, 99)))
     else:
@@ -187,12 +190,12 @@ def test_what_serving_does_not_need_may_be_left_out_of_what_is_served(copied):
     manifest = Manifest.load(copied)
     for name in [name for name, entry in manifest.files.items() if entry["for"] == CHECKING]:
         (copied / name).unlink()
-    export.session.Session.load(copied).step(np.array([3]))
+    export.serving.session.Session.load(copied).step(np.array([3]))
     with pytest.raises(ExportError, match=r"model\.safetensors cannot be read"):
         check_export(copied)
 
 
 def test_most_keys_of_a_step_is_all_that_a_ring_ever_holds(exported):
     manifest = Manifest.load(exported)
-    session = export.session.Session.load(exported)
+    session = export.serving.session.Session.load(exported)
     assert manifest.capacity == most_keys_of_a_step(session.config) == manifest.rules["ring"]["most_keys"]

@@ -191,7 +191,7 @@ def test_a_corrupt_graph_is_told_even_under_a_corrected_hash(sharnn, exported, t
 
 
 def test_a_provider_that_is_not_there_is_an_error_that_says_what_is_missing(sharnn, exported, monkeypatch):
-    from export import providers
+    from export.serving import providers
 
     monkeypatch.setattr(providers, "_loads", lambda file: False)  # on a machine with a GPU too
     for command in (["generate", exported, "--prompt", "a"], ["score", exported, "-"], ["onnx", "check", exported]):

@@ -6,7 +6,7 @@ import pytest
 from onnxruntime import OrtValue
 
 from export import ProviderError
-from export.cuda_graph import capture
+from export.serving.cuda_graph import capture
 
 
 class Device:
@@ -48,12 +48,12 @@ def test_a_replay_that_gives_other_numbers_is_refused():
 
 
 def test_every_state_that_steps_gets_a_graph_of_its_own(exported, monkeypatch):
-    import export.graphs
-    import export.stepping
+    import export.serving.onnx_sessions
+    import export.serving.step_state
     from export import Session
 
     numbers, opened = [], []
-    real = export.graphs.open_session
+    real = export.serving.onnx_sessions.open_session
 
     def open_session(path, provider, **options):
         opened.append((path.name, options.pop("cuda_graph")))
@@ -61,10 +61,10 @@ def test_every_state_that_steps_gets_a_graph_of_its_own(exported, monkeypatch):
 
     def recorded(run, state, logits, graph):
         numbers.append(graph)
-        return export.stepping.RunOptions()
+        return export.serving.step_state.RunOptions()
 
-    monkeypatch.setattr(export.graphs, "open_session", open_session)
-    monkeypatch.setattr(export.stepping, "capture", recorded)
+    monkeypatch.setattr(export.serving.onnx_sessions, "open_session", open_session)
+    monkeypatch.setattr(export.serving.step_state, "capture", recorded)
     session = Session.load(exported, cuda_graph=True)
     session.step(np.array([3]))
     session.fork().step(np.array([4]))

@@ -11,7 +11,7 @@ import torch
 from onnxscript import opset18
 from torch import nn
 
-from export.mask import segment_mask
+from export.serving.mask import segment_mask
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # within torch.onnx and onnxscript

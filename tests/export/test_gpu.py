@@ -9,7 +9,7 @@ import pytest
 from export import ProviderError, Session
 from export.check import check_export
 from export.placement import place_graphs
-from export.providers import check_libraries
+from export.serving.providers import check_libraries
 
 
 def missing():

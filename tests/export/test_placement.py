@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.cuda_kernels import KERNELS
 from export.placement import assigned_providers, place_graphs, unplaceable
-from export.providers import open_session
+from export.serving.providers import open_session
 
 FLOAT, HALF, BFLOAT, INT64, BOOL = (
     TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.INT64, TensorProto.BOOL

@@ -64,7 +64,7 @@ REFUSED = """
 import json, sys
 from pathlib import Path
 from export import ProviderError
-from export.providers import open_session
+from export.serving.providers import open_session
 try:
     open_session(Path(sys.argv[1]), "cuda")
 except ProviderError as error:

@@ -5,8 +5,9 @@ import importlib.metadata
 import onnxruntime
 import pytest
 
-from export import ExportError, ProviderError, Session, providers
-from export.providers import LIBRARIES, check_libraries, check_wheels, open_session
+from export import ExportError, ProviderError, Session
+from export.serving import providers
+from export.serving.providers import LIBRARIES, check_libraries, check_wheels, open_session
 
 NEEDS_NO_GPU = "this machine has the libraries of CUDA; what is said without them is checked on one that does not"
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from export import ExportError, Session, ring
+from export import ExportError, Session
+from export.serving import ring
 from sharnn_py import CheckpointError, ConfigError, InputError, TorchSession, save_checkpoint
 from sharnn_py.memory import most_keys_of_a_step
 from tests.export.conftest import trained_looking
@@ -135,7 +136,7 @@ def test_a_sequence_moves_between_pytorch_and_onnxruntime_half_way(onnx, torch_s
     there = feed(torch_session, ids(5, 2, 2))
     onnx.load_state(tmp_path / "sharnn_py.torch_session")
     np.testing.assert_allclose(feed(onnx, ids(5, 2, 2)), there, **CLOSE)
-    torch_session.load_state(tmp_path / "export.session")
+    torch_session.load_state(tmp_path / "export.serving.session")
     np.testing.assert_allclose(feed(torch_session, ids(5, 2, 2)), there, **CLOSE)
 
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from export import ring
+from export.serving import ring
 from julia_bridge import JuliaUnavailable, Worker, ensure
 from tests.laws.faults import FAULTS
 from tests.laws.kill import kill

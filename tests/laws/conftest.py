@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from export import ring
+from export.serving import ring
 from tests.laws.subjects import SMALL_RINGS
 
 # Making a back end takes long the first time, and a law may draw much.

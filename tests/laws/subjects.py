@@ -45,7 +45,7 @@ def julia(worker: Worker) -> Callable[[Spec], Backend]:
 
 
 SMALL_RINGS = (1, 2, 4)
-"""In place of `export.ring.BUCKETS`: so small that a memory of a few rows grows through them."""
+"""In place of `export.serving.ring.BUCKETS`: so small that a memory of a few rows grows through them."""
 
 MAKERS = {
     "torch float32": torch_float32, "torch float64": torch_float64,

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession, OrtValue, RunOptions
 
-from export.carried import Layers
-from export.cuda_graph import capture
-from export.ring import Slots, memory_of, ring_of
+from export.serving.cuda_graph import capture
+from export.serving.ring import Slots, memory_of, ring_of
+from export.serving.segment_state import Layers
 from sharnn_py.config import Config
 
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from export.carried import Carried, Layers, check_layers, zeros
-from export.graphs import Graphs, Precision
-from export.mask import segment_mask
-from export.providers import Provider
-from export.ring import Slots, bucket
-from export.stepping import Stepping
+from export.serving.mask import segment_mask
+from export.serving.onnx_sessions import Graphs, Precision
+from export.serving.providers import Provider
+from export.serving.ring import Slots, bucket
+from export.serving.segment_state import Carried, Layers, check_layers, zeros
+from export.serving.step_state import Stepping
 from sharnn_py.files import write_bytes
 from sharnn_py.freed import return_freed_memory
 from sharnn_py.memory import most_keys_of_a_step

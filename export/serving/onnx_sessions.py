@@ -11,7 +11,7 @@ from onnxruntime import InferenceSession, OrtValue
 
 from export.errors import ExportError
 from export.manifest import SERVING, Manifest
-from export.providers import Provider, open_session
+from export.serving.providers import Provider, open_session
 from sharnn_py.config import Config
 from sharnn_py.freed import return_freed_memory
 

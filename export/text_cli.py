@@ -132,7 +132,7 @@ def _read(path: Path) -> bytes:
 def _open(model: Path, backend: str | None, provider: Provider, int8: bool) -> Session:
     backend = backend or ("onnx" if (model / "manifest.json").exists() else "torch")
     if backend == "onnx":
-        from export.session import Session as OnnxSession
+        from export.serving.session import Session as OnnxSession
 
         return OnnxSession.load(model, provider, "int8" if int8 else "exported")
     if int8 or provider == "tensorrt":
