@@ -2,15 +2,19 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PARALLEL := --numprocesses auto --dist loadgroup
 INSTALLED := $(VENV)/.installed
 
-.PHONY: parity test bench lint clean
+.PHONY: parity test quick bench lint clean
 
 parity: $(INSTALLED)  ## hold the port against every packaged recording and against live Julia; writes report/
 	$(BIN)/sharnn parity run --live --report report
 
-test: $(INSTALLED)  ## the tests
-	$(BIN)/python -m pytest
+test: $(INSTALLED)  ## all tests, in parallel
+	$(BIN)/python -m pytest $(PARALLEL)
+
+quick: $(INSTALLED)  ## the tests that need neither Julia, a browser nor minutes
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not julia and not browser"
 
 bench: $(INSTALLED)  ## speed and memory, as ratios measured in one run; takes half an hour
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group bench

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from parity.subject.lockstep import lockstep
-from parity.subject.subject import lockstep as module
+from parity.subject import lockstep as module
 
 
 def count_to(n, log=None):
