@@ -33,6 +33,6 @@ class Scene:
     reference: Mapping[str, Tensor]
     """What the reference recorded, by key."""
     subject: Mapping[str, Tensor]
-    """What the subject computes from the reference's inputs, by key; and its parameters, which the operations name too."""
+    """What the subject computes from the reference's inputs, and its parameters, by key."""
     rounding: Mapping[str, float]
     """By key, the tolerance within which the reference's tensor is explained by rounding."""
