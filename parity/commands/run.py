@@ -70,7 +70,8 @@ def run(
         raise click.UsageError("--seed, --upstream, --checkpoint, --text and --segments are for --live")
     check_text(checkpoint, text)
 
-    from parity.recording.recording import PACKAGED, Recording, discover
+    from parity.recording.library import PACKAGED, discover
+    from parity.recording.recording import Recording
     from parity.report import terminal
     from parity.sharnn import live as julia
     from parity.sharnn.suite import run as run_suite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -20,8 +20,6 @@ from parity.results import CaseResult, SuiteResult, of_cases
 
 WIDTH_WITHOUT_TERMINAL = 160
 INDENT = 2
-SIZES = ("emb", "hidden", "vocab", "nlayers", "heads", "npos", "tie", "batch")
-"""Of a recording's configuration, in the table of `show_recordings`."""
 COLOURS = {"agrees": "green", "diverges": "red", "error": "yellow"}
 
 
@@ -104,26 +102,28 @@ def _cases(result: SuiteResult) -> Table:
     return table
 
 
-def show_recordings(recordings: Sequence[Recording]) -> None:
-    """Print what each recording holds, then how each kind was made."""
+def show_recordings(
+    recordings: Sequence[Recording], settings: Sequence[str], made_by: Callable[[Recording], Mapping[str, str]]
+) -> None:
+    """Print what each recording holds, with these settings of its header's config, then how each kind was made."""
     out = console()
     table = Table(box=None, pad_edge=False)
     table.add_column("recording", no_wrap=True)
-    for name in ("tensors", *SIZES):
+    for name in ("tensors", *settings):
         table.add_column(name, justify="right")
     for name in ("segments", "made"):
         table.add_column(name, no_wrap=True)
     made: list[dict[str, str]] = []
     for recording in recordings:
-        provenance = {key: value for key, value in sorted(recording.metadata.items()) if key != "config"}
+        provenance = {key: value for key, value in sorted(made_by(recording).items()) if key != "config"}
         if provenance not in made:
             made.append(provenance)
         number = f"({made.index(provenance) + 1})"
         if recording.is_data:
-            table.add_row(safe(recording.name), "", *("" for _ in SIZES), "data code", number)
+            table.add_row(safe(recording.name), "", *("" for _ in settings), "data code", number)
             continue
         config = recording.config
-        sizes = [str(config.get(key, "")) for key in SIZES]
+        sizes = [str(config.get(key, "")) for key in settings]
         segments = " ".join(str(steps) for steps in config.get("segs", ()))
         count = f"{len(recording.tensors):,}"
         table.add_row(safe(recording.name), count, *map(safe, sizes), segments, number)

@@ -14,7 +14,7 @@ from parity.laws.laws import LAWS, Subject
 from parity.laws.machine import sequences_machine
 from parity.laws.record import record_case
 from parity.laws.strategies import Spec, specs
-from parity.recording.recording import discover
+from parity.recording.library import discover
 from parity.sharnn.suite import run_case
 from sharnn_py import JULIA, PAPER, Config, ConfigError
 from tests.laws.subjects import MAKERS

@@ -10,7 +10,8 @@ from julia_bridge import JuliaModel, JuliaState, Worker
 from julia_bridge.model import Source
 from parity.errors import RecordingError
 from parity.measure import Measure, measure_rounded
-from parity.recording.recording import PACKAGED, Recording
+from parity.recording.library import PACKAGED
+from parity.recording.recording import Recording
 from parity.sharnn.attribution.outputs import Outputs, Run
 from parity.sharnn.attribution.recorded import RecordedRun
 from parity.sharnn.attribution.results import End
@@ -49,7 +50,7 @@ def twin(recorded: RecordedRun) -> RecordedRun | None:
     ids = zip(recorded.segments, other.segments, strict=False)
     if not same or not all(torch.equal(a, b) for ours, theirs in ids for a, b in zip(ours, theirs, strict=True)):
         raise RecordingError(
-            f"{recorded.recording.path}: its header says that it has the weights of {name}, which it has not"
+            f"{recorded.recording.label}: its header says that it has the weights of {name}, which it has not"
         )
     return other
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from parity.recording.recording import PACKAGED
+from parity.recording.library import is_packaged
 from parity.sharnn.attribution import endpoints
 from parity.sharnn.attribution.contributions import Switched, contributions, problems
 from parity.sharnn.attribution.outputs import Outputs, Run, change
@@ -37,7 +37,7 @@ def explain(recorded: RecordedRun, ledger: Ledger, live: Live | None) -> Case:
     model that `julia` has not.
     """
     program = recorded.program
-    kind: Kind = "packaged" if recorded.recording.path.resolve().is_relative_to(PACKAGED.resolve()) else "given"
+    kind: Kind = "packaged" if is_packaged(recorded.recording) else "given"
     entries = [entry for entry in ledger.entries if entry.switch in FORWARD_SWITCHES]
     ran = _run(recorded, entries)
     held = endpoints.measures(

@@ -12,10 +12,12 @@ from julia_bridge import Worker, ensure
 from julia_bridge.model import Source
 from julia_bridge.upstream import UpstreamError, model_source
 from parity.errors import RecordingError, UsageError
-from parity.recording.recording import PACKAGED, Recording, discover
+from parity.recording.library import PACKAGED, discover
+from parity.recording.recording import Recording
 from parity.sharnn.attribution import endpoints, forward, training
 from parity.sharnn.attribution.recorded import RecordedRun, why_not
 from parity.sharnn.attribution.results import AS_RUN, Case, Explanation
+from parity.sharnn.header import program_of
 from parity.sharnn.ledger.ledger import Ledger, load
 from parity.threads import one_thread
 from sharnn_py.errors import InputError, SharnnError
@@ -53,7 +55,7 @@ def explain(
     start = time.perf_counter()
     ledger = ledger or load()
     chosen, skipped = _choose(discover(references or PACKAGED), names, references is None)
-    with one_thread(), _julia(live and any(r.program == "paper" for r in chosen), say) as julia:
+    with one_thread(), _julia(live and any(program_of(r) == "paper" for r in chosen), say) as julia:
         cases: list[Case] = []
         for recording in chosen:
             say(f"explaining {recording.name}")
