@@ -25,7 +25,7 @@ class Worst:
 
 @dataclass(frozen=True)
 class Measure:
-    """How far one recorded tensor is from what the subject computes. True in a boolean context if they agree."""
+    """How far one recorded tensor is from what the subject computes."""
 
     agrees: bool
     problem: str = ""
@@ -43,7 +43,7 @@ class Measure:
     """Of a tensor with a time axis: the largest error at each step, in units of rounding."""
 
     def __bool__(self) -> bool:
-        return self.agrees
+        raise TypeError("probe")
 
     def held_to(self, tolerance: float) -> Measure:
         """This measure held against another tolerance."""
