@@ -42,9 +42,6 @@ class Measure:
     steps: tuple[float, ...] = ()
     """Of a tensor with a time axis: the largest error at each step, in units of rounding."""
 
-    def __bool__(self) -> bool:
-        raise TypeError("probe")
-
     def held_to(self, tolerance: float) -> Measure:
         """This measure held against another tolerance."""
         return self if self.problem else replace(self, agrees=self.error <= tolerance, tolerance=tolerance)

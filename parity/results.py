@@ -51,9 +51,6 @@ class Comparison:
     verdict: Verdict
     hints: tuple[Hint, ...] = ()
 
-    def __bool__(self) -> bool:
-        raise TypeError("probe")
-
     @property
     def agrees(self) -> bool:
         """Whether the verdict is that the tensor agrees."""
