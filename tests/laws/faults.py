@@ -16,13 +16,13 @@ import export.graph.step as step_graph
 import export.serving.ring as ring
 import export.serving.session as onnx_session
 import export.serving.step_state as stepping
-import julia_bridge.model as julia_model
+import julia_bridge.sharnn.model as julia_model
 import parity.laws.backends as backends
 import sharnn_py.model as model
 import sharnn_py.state as state_module
 import sharnn_py.torch_session as torch_session
 from export.serving.segment_state import Carried
-from julia_bridge.model import LayerArrays
+from julia_bridge.sharnn.model import LayerArrays
 from sharnn_py import LayerState, State
 from sharnn_py.model import Block
 
