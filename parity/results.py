@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from parity.measure import Measure
@@ -148,22 +148,23 @@ class SuiteResult:
     seconds: float
     notes: list[str] = field(default_factory=list)
     """What a reader should know besides."""
+    live_missing: str = ""
+    """Why live Julia, which was asked for, did not run; empty where it ran or was not asked for."""
+    live_required: bool = False
+    """Whether a run without the live Julia it was asked for has failed."""
 
     def __bool__(self) -> bool:
-        return bool(self.cases) and all(self.cases)
+        return bool(self.cases) and all(self.cases) and not self.lacks_live
 
-    def without_live(self, reason: str, is_fault: bool) -> SuiteResult:
-        """This result, saying that live Julia was not available; as a case that could not be run if `is_fault`."""
-        words = f"live Julia was not available: {reason}"
-        if not is_fault:
-            return replace(self, notes=[*self.notes, words])
-        missing = CaseResult("live", "julia", "julia", 0, [], {}, 0.0, problem=words)
-        return replace(self, cases=[*self.cases, missing])
+    @property
+    def lacks_live(self) -> bool:
+        """Whether live Julia was required and did not run."""
+        return self.live_required and bool(self.live_missing)
 
     @property
     def exit_code(self) -> int:
-        """0 agreement, 1 divergence, 3 a case that could not be run."""
-        if any(case.problem for case in self.cases):
+        """0 agreement, 1 divergence, 3 a case that could not be run or required live Julia that did not run."""
+        if self.lacks_live or any(case.problem for case in self.cases):
             return 3
         return 0 if self else 1
 

@@ -69,7 +69,10 @@ def _read(name: str) -> str:
 
 
 def _standing(result: SuiteResult) -> str:
-    return "agrees" if result else next((c.verdict for c in result.cases if c.verdict == "diverges"), "error")
+    """The class that colours the headline."""
+    if any(case.verdict == "diverges" for case in result.cases):
+        return "diverges"
+    return "agrees" if result and not result.live_missing else "error"
 
 
 def _tiles(result: SuiteResult) -> list[tuple[str, str, str]]:

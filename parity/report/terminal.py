@@ -57,6 +57,9 @@ def text(*cases: CaseResult) -> str:
 
 
 def _print(out: Console, result: SuiteResult) -> None:
+    if result.live_missing:
+        _print_verdict(out, result)
+        out.print()
     out.print(_cases(result))
     for line in words.summary(result):
         out.print(safe(line))
@@ -71,7 +74,12 @@ def _print(out: Console, result: SuiteResult) -> None:
                 out.print()
                 out.print(Padding.indent(table, INDENT))
     out.print()
-    out.print(safe(words.verdict(result)), style="bold green" if result else "bold red")
+    _print_verdict(out, result)
+
+
+def _print_verdict(out: Console, result: SuiteResult) -> None:
+    style = "red" if not result else "yellow" if result.live_missing else "green"
+    out.print(safe(words.verdict(result)), style=f"bold {style}", soft_wrap=not out.is_terminal)
 
 
 def _print_indented(out: Console, markup: str) -> None:

@@ -160,13 +160,20 @@ def summary(result: SuiteResult) -> list[str]:
 
 
 def verdict(result: SuiteResult) -> str:
-    """The last line of every report."""
+    """The headline of every report. Where live Julia was asked for and did not run, it says so."""
     count = len(result.cases)
     diverging = sum(case.verdict == "diverges" for case in result.cases)
     errors = sum(case.verdict == "error" for case in result.cases)
+    reason = " ".join(result.live_missing.split())  # a headline is one line
+    live = f"; live Julia did not run: {reason}" if reason else ""
     if not count:
-        return "ERROR: no recording was compared"
-    if result:
-        return f"AGREEMENT: all {count} recordings agree, in {result.seconds:.0f} s"
-    parts = ([f"{diverging} diverge"] if diverging else []) + ([f"{errors} could not be run"] if errors else [])
-    return f"{'DIVERGENCE' if diverging else 'ERROR'}: of {count} recordings {' and '.join(parts)}"
+        return f"ERROR: no recording was compared{live}"
+    if not diverging and not errors:
+        if live:
+            return f"INCOMPLETE: the recordings agree{live}"
+        recordings = "the recording agrees" if count == 1 else f"all {count} recordings agree"
+        return f"AGREEMENT: {recordings}, in {result.seconds:.0f} s"
+    parts = [f"{diverging} {'diverges' if diverging == 1 else 'diverge'}"] if diverging else []
+    parts += [f"{errors} could not be run"] if errors else []
+    kind = "DIVERGENCE" if diverging else "ERROR"
+    return f"{kind}: of {count} {'recording' if count == 1 else 'recordings'}, {' and '.join(parts)}{live}"

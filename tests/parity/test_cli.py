@@ -35,7 +35,7 @@ def test_divergence_names_the_first_tensor_the_worst_element_and_what_follows():
     assert "by itself:" in done.stdout
     assert "as it arrived:" in done.stdout
     assert "eval/1/logits is off by" in done.stdout
-    assert "DIVERGENCE: of 1 recordings 1 diverge" in done.stdout
+    assert "DIVERGENCE: of 1 recording, 1 diverges" in done.stdout
 
 
 def test_semantics_select_recordings_or_are_imposed_on_a_named_one():

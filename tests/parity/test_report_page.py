@@ -87,7 +87,7 @@ def test_names_are_not_markup(html, page):
 
 def test_what_matters_is_read_without_scripts(page):
     for words in (
-        "DIVERGENCE: of 10 recordings 8 diverge and 1 could not be run",
+        "DIVERGENCE: of 10 recordings, 8 diverge and 1 could not be run",
         "2,342 tensors recorded",
         "8 given to the subject as its input",
         "First wrong layer eval/2/blocks.1.boom segment 2",

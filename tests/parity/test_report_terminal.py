@@ -29,7 +29,7 @@ def section(text, name):
 
 def test_the_verdict_is_the_last_line(shown):
     assert shown(samples.agreeing()).splitlines()[-1] == "AGREEMENT: all 3 recordings agree, in 12 s"
-    assert shown(samples.rich()).splitlines()[-1] == "DIVERGENCE: of 10 recordings 8 diverge and 1 could not be run"
+    assert shown(samples.rich()).splitlines()[-1] == "DIVERGENCE: of 10 recordings, 8 diverge and 1 could not be run"
 
 
 def test_nothing_compared_is_no_agreement(shown):
