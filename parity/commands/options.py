@@ -83,6 +83,6 @@ def write_reports(result: SuiteResult, json_path: Path | None, junit_path: Path 
         click.echo(f"report: {files.write_report(result, report, load().to_json()['entries'])}")
 
 
-def say(words: str) -> None:
-    """What goes on, for the one who waits."""
-    click.echo(words, err=True)
+def progress(line: str) -> None:
+    """Print a line on what is being done, to stderr."""
+    click.echo(line, err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from parity.commands.options import FILE, check_text, live_options, say
+from parity.commands.options import FILE, check_text, live_options, progress
 
 if TYPE_CHECKING:
     from julia_bridge.sharnn.model import Source
@@ -47,5 +47,5 @@ def record(
         assert checkpoint is not None  # by the check above
         assert text is not None
         case = julia.checkpoint_case(checkpoint, text, segments)
-    recording = julia.record_once(case, source, upstream, output, say)
+    recording = julia.record_once(case, source, upstream, output, progress)
     click.echo(f"{output}: {len(recording.tensors)} tensors of {recording.metadata['implementation']}")

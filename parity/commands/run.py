@@ -15,8 +15,8 @@ from parity.commands.options import (
     check_folders,
     check_text,
     live_options,
+    progress,
     report_options,
-    say,
     write_reports,
 )
 from sharnn_py.config import Semantics
@@ -100,9 +100,9 @@ def run(
             if not asked:
                 asked = julia.recordable(select(discover(folder), semantics, cases))
                 asked += [] if cases else [julia.random_case(seed, segments) for seed in julia.RANDOM_SEEDS]
-            recordings, unavailable = julia.record_if_available(asked, upstream, Path(made), say)
-        with terminal.progress() as progress:
-            result = run_suite(folder, semantics, cases, flip, progress, os.cpu_count() or 1, recordings)
+            recordings, unavailable = julia.record_if_available(asked, upstream, Path(made), progress)
+        with terminal.progress() as finished:
+            result = run_suite(folder, semantics, cases, flip, finished, os.cpu_count() or 1, recordings)
     if unavailable:
         required = live == "required" or bool(os.environ.get("CI"))
         result = dataclasses.replace(result, live_missing=unavailable, live_required=required)
