@@ -18,9 +18,9 @@ LISTED = 100
 def write_junit(result: SuiteResult, path: Path) -> None:
     """A test suite for each case, a test for each numbered group of tensors in it (`eval/1`, `grad/2`, ...).
 
-    A test fails with type "wrong" where a tensor of its group is wrong by itself, with type "inherited" where tensors
-    only inherit an error. A test's time is its share of the case's, by the number of comparisons. Live Julia that was
-    asked for and did not run comes first, in a suite of its own: an error where it was required, else skipped.
+    A test fails with type "wrong" where a tensor of its group is wrong in isolation, with type "inherited" where
+    tensors only inherit an error. A test's time is its share of the case's, by the number of comparisons. Live Julia
+    that was asked for and did not run comes first, in a suite of its own: an error where it was required, else skipped.
     """
     document = JUnitXml("sharnn parity")
     if result.live_missing:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from parity.report.terminal import WIDTH_WITHOUT_TERMINAL
+from parity.report.console import console
 from parity.sharnn.faults.fault import Mutant
 from parity.sharnn.faults.results import LEAST_DIAGNOSED, Faultless, MutantsResult, Outcome
 from parity.tolerance import MULTIPLE
@@ -21,7 +19,7 @@ COLUMNS = ("mutant", "place", "what is wrong", "recording", "first wrong tensor"
 
 def show(result: MutantsResult) -> None:
     """Print every mutant, the totals, and what the faultless cases came to."""
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
+    out = console()
     table = Table(box=None, pad_edge=False)
     for name in ("mutant", "place", "first wrong tensor"):
         table.add_column(name, overflow="fold")
@@ -35,15 +33,15 @@ def show(result: MutantsResult) -> None:
         diagnosed = escape(o.reason) or f"[yellow]{_undiagnosed(o)}[/]"
         marks = [f"[{'green' if yes else 'red'}]{_yes(yes)}[/]" for yes in (o.caught, o.localised)]
         table.add_row(o.mutant.name, o.mutant.place, found + expected, *marks, diagnosed, f"{o.seconds:.1f}")
-    console.print(table)
-    console.print()
+    out.print(table)
+    out.print()
     for line in totals(result):
-        console.print(escape(line), soft_wrap=True)
+        out.print(escape(line), soft_wrap=True)
     for case in result.cases:
         if not case:
-            console.print(f"[red]false alarm, seed {case.seed}:[/] {escape(_alarm(case))}", soft_wrap=True)
-    console.print()
-    console.print(verdict(result), style="bold green" if result else "bold red")
+            out.print(f"[red]false alarm, seed {case.seed}:[/] {escape(_alarm(case))}", soft_wrap=True)
+    out.print()
+    out.print(verdict(result), style="bold green" if result else "bold red")
 
 
 def progress_line(found: Outcome | Faultless) -> str:
