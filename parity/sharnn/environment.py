@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from julia_bridge import JuliaUnavailable
-from julia_bridge.install import find
+from julia_bridge.install.install import find
 from parity.report.environment import environment as engine_environment
 from sharnn_py.errors import SharnnError
 
