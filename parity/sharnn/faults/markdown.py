@@ -26,14 +26,13 @@ def _row(fault: Fault) -> tuple[str, ...]:
     change = fault.change
     text = f"{_code(change.old)} to {_code(change.new)}" if isinstance(change, Edit) else f"now {_code(change.new)}"
     shown = f"`{fault.first}` of {fault.recording}" if fault.recording else ""
-    hints = [_code(fault.hint)] * (fault.hint is not None) + [
-        f"{words} ({where})" for where, words in fault.scenes.items()
-    ]
+    hints = [] if fault.hint is None else [_code(fault.hint)]
+    hints += [f"{words} ({where})" for where, words in fault.scenes.items()]
     laws = [f"`{law}` on {backend}" for backend, law in fault.laws.items()]
     where = change.where.replace(":", ".")
     return (fault.name, fault.place, fault.what, f"`{where}`: {text}", shown, "; ".join(hints), "; ".join(laws))
 
 
-def _code(text: str | None) -> str:
+def _code(text: str) -> str:
     """In a cell of one line, whatever `text` has in it."""
-    return f"`` {' '.join((text or '').split())} ``"
+    return f"`` {' '.join(text.split())} ``"

@@ -1,8 +1,8 @@
 """Planting a fault in this process, and taking it out again.
 
 A fault is a change of the source of the port or of what serves it, as in a copy that somebody broke: of a function's
-text, or of the value of a name. What it changes is imported only when it is planted. An edited function stays the same object with other code in it, so whoever holds it, under whatever
-name it was imported, calls the broken one.
+text, or of the value of a name. What it changes is imported only when it is planted. An edited function stays the same
+object with other code in it, so whoever holds it, under whatever name it was imported, calls the broken one.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def _resolve(where: str) -> object:
 
 def _function(where: str) -> FunctionType:
     found = _resolve(where)
-    found = inspect.unwrap(getattr(found, "__func__", found))  # of a class method, what it is bound to a class from
+    if inspect.ismethod(found):  # a class method, bound to its class
+        found = found.__func__
+    found = inspect.unwrap(found)  # type: ignore[arg-type]
     if not isinstance(found, FunctionType):
         raise PlantError(f"{where} is not a function")
     return found

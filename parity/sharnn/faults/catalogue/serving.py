@@ -37,16 +37,16 @@ def _most_keys(new: str) -> Value:
     return Value("export.serving.session:most_keys_of_a_step", changed)
 
 
-def _stepping(old: str, new: str) -> Edit:
-    return Edit("export.serving.step_state:Stepping.__init__", old, new)
+def _step_state(old: str, new: str) -> Edit:
+    return Edit("export.serving.step_state:StepState.__init__", old, new)
 
 
 def _session(method: str, old: str, new: str) -> Edit:
     return Edit(f"export.serving.session:Session.{method}", old, new)
 
 
-def _carried(method: str, old: str, new: str) -> Edit:
-    return Edit(f"export.serving.segment_state:Carried.{method}", old, new)
+def _segment_state(method: str, old: str, new: str) -> Edit:
+    return Edit(f"export.serving.segment_state:SegmentState.{method}", old, new)
 
 
 def _host_mask(new: str) -> Edit:
@@ -54,7 +54,7 @@ def _host_mask(new: str) -> Edit:
 
 
 def _for_julia(old: str, new: str) -> Edit:
-    return Edit("julia_bridge.model:JuliaModel._for_julia", old, new)
+    return Edit("julia_bridge.sharnn.model:JuliaModel._for_julia", old, new)
 
 
 FAULTS = [
@@ -105,10 +105,10 @@ FAULTS = [
           Edit("export.serving.ring:memory_of", "batch, -1)", "batch, -1)[:, ::-1]"),
           laws={"onnx step": "TODO:sequences_are_mixed_on_the_way_back"}),
     Fault("empty-slots-attended-to", "ring", "slots that were never written are attended to",
-          _stepping("np.where(np.arange(slots.capacity) < slots.held, 0, -np.inf)", "np.zeros(slots.capacity)"),
+          _step_state("np.where(np.arange(slots.capacity) < slots.held, 0, -np.inf)", "np.zeros(slots.capacity)"),
           laws={"onnx step": "TODO:slots_that_were_never_written_are_attended_to"}),
     Fault("fork-shares-its-buffers", "session", "a fork's steps are written into the session's ring",
-          _session("fork", "isinstance(self._state, Stepping)", "False"),
+          _session("fork", "isinstance(self._state, StepState)", "False"),
           laws={"onnx step": "TODO:a_fork_shares_its_buffers"}),
     Fault("step-graph-keeps-another-row", "step graph", "the row put into the ring is normed by lnmid",
           Edit("export.graph.layers:layer_norm", 'g.weight(f"{name}.weight"), g.weight(f"{name}.bias")',
@@ -116,7 +116,7 @@ FAULTS = [
                " for part in ('.weight', '.bias'))"),
           laws={"onnx step": "TODO:the_step_graph_puts_the_wrong_row_into_the_ring"}),
     Fault("growing-ring-forgets-its-oldest-row", "ring", "",
-          _session("_ring", "most_keys, rows =", "oldest = int(isinstance(self._state, Stepping))\n    "
+          _session("_ring", "most_keys, rows =", "oldest = int(isinstance(self._state, StepState))\n    "
                    "layers = [(h, c, memory[oldest:]) for h, c, memory in layers]\n    most_keys, rows ="),
           laws={"onnx step": "TODO:a_ring_that_grows_forgets_its_oldest_row"}),
     Fault("ring-never-seen-to-be-full", "ring", "",
@@ -129,7 +129,7 @@ FAULTS = [
           laws={"onnx either": "TODO:a_segment_after_steps_begins_from_the_segment_before"}),
     Fault("ring-filled-newest-first", "ring",
           "rows go to the ring newest first, so that the oldest is written over last",
-          _stepping("ring_of(memory,", "ring_of(memory[::-1],"),
+          _step_state("ring_of(memory,", "ring_of(memory[::-1],"),
           laws={"onnx either": "TODO:rows_go_to_the_ring_newest_first_and_the_oldest_is_written_over_last"}),
     Fault("hosts-mask-one-too-narrow", "segment", "the first key that may be seen is hidden",
           _host_mask("mask[:, :dropped] = -np.inf\n    seen = np.flatnonzero(np.isfinite(mask[0]))\n    "
@@ -145,7 +145,7 @@ FAULTS = [
           _session("prefill", "np.sqrt(steps)", "np.sqrt(steps + 1)"),
           laws={"onnx segment": "TODO:the_scale_is_of_one_step_more"}),
     Fault("c-placed-in-float16", "segment", "c passes through half precision where a state is placed",
-          _carried("place", "array.astype(dtype)",
+          _segment_state("place", "array.astype(dtype)",
                    "(array.astype(np.float16) if part == 'c' else array).astype(dtype)"),
           laws={"onnx segment": "TODO:a_cast_is_lost_where_a_state_is_placed"}),
     Fault("written-state-keeps-its-old-h", "session", "a state that is written keeps the h that was there",
@@ -154,7 +154,7 @@ FAULTS = [
                    "layers = [(old[0], *new[1:]) for old, new in zip(before, layers)]\n    self._place(layers)"),
           laws={"onnx segment": "TODO:a_written_state_keeps_its_old_h"}),
     Fault("features-come-back-in-reverse", "segment", "",
-          _carried("layers", "np.array(value.numpy())", "np.array(value.numpy())[..., ::-1]"),
+          _segment_state("layers", "np.array(value.numpy())", "np.array(value.numpy())[..., ::-1]"),
           laws={"onnx segment": "TODO:features_come_back_in_reverse"}),
     Fault("h-and-c-exchanged-on-the-way-to-julia", "bridge", "",
           _for_julia('"h": layer.h, "c": layer.c', '"h": layer.c, "c": layer.h'),
@@ -168,10 +168,10 @@ FAULTS = [
     Fault("memory-never-given-to-julia", "bridge", "", _for_julia(ROWS, f"{ROWS}[:0]"),
           laws={"julia": "TODO:julia_is_never_given_the_memory"}),
     Fault("julia-given-ids-from-0", "bridge", "Julia, which counts ids from 1, is given them from 0",
-          Edit("julia_bridge.model:JuliaModel.run", "tokens + 1", "np.maximum(tokens, 1)"),
+          Edit("julia_bridge.sharnn.model:JuliaModel.run", "tokens + 1", "np.maximum(tokens, 1)"),
           laws={"julia": "TODO:julia_is_given_ids_from_0"}),
     Fault("oldest-row-comes-back-twice", "bridge", "the oldest row comes back from Julia twice, the newest not at all",
-          Edit("julia_bridge.model:JuliaModel._from_julia", 'answer["memory"].get(str(i + 1), empty)',
+          Edit("julia_bridge.sharnn.model:JuliaModel._from_julia", 'answer["memory"].get(str(i + 1), empty)',
                '(lambda rows: np.concatenate([rows[:1], rows[:-1]]))(answer["memory"].get(str(i + 1), empty))'),
           laws={"julia": "TODO:the_oldest_row_comes_back_twice"}),
     Fault("h-for-julia-in-float16", "bridge", "h passes through half precision where a state for Julia is written",
