@@ -28,8 +28,8 @@ class Fault:
 
     To add one, write an entry into the file of `parity/sharnn/faults/catalogue/` that has its kind, and nothing else.
     It needs at least one expectation, and each that is given is checked by a test with the entry's name in it:
-    `recording` with `first` and `hint` by `sharnn parity mutants` and tests/parity/test_mutants.py, `scenes` by
-    tests/parity/test_diagnosis.py, `laws` by tests/laws/test_faults.py.
+    `recording` with `first` and `hint` by `sharnn parity mutants` and tests/parity/test_faults.py, `scenes` by
+    tests/parity/test_diagnosis.py (updates: test_diagnosis_updates.py), `laws` by tests/laws/test_faults.py.
 
     Expectations follow from what the change does; they are not copied from what the suite says.
     """
@@ -50,9 +50,10 @@ class Fault:
     hint: str | None = None
     """A regular expression that one of the suite's hints has to match; None where no hint is expected."""
     scenes: Mapping[str, str] = field(default_factory=dict)
-    """Words that diagnosis' first hint has to contain on a model of three small blocks, by what is recorded of it:
-    "julia" and "paper" are all tensors under those semantics, "smerity" what Smerity's recordings have of the
-    paper's."""
+    """Words that diagnosis' first hint has to contain, by the scene that it is shown. On a model of three small blocks:
+    "julia" and "paper", all tensors under those semantics, "smerity", what Smerity's recordings have of the paper's,
+    and variants that tests/parity/diagnosed.py names. On the third update of one parameter: "m_after" and "v_after",
+    a moment after it, and "w_after", the parameter."""
     laws: Mapping[str, str] = field(default_factory=dict)
     """The law of docs/laws.md that it breaks, by the back end that breaks it."""
 
