@@ -1,6 +1,6 @@
 """Which operators onnxruntime's CUDA provider has kernels for, with which element types, and what it reads on the host.
 
-Facts from onnxruntime's docs/OperatorKernels.md (1.31), for the operators that graphs of recurrent models use, from
+Facts from onnxruntime's own OperatorKernels.md (1.31), for the operators that graphs of recurrent models use, from
 ONNX opset 13 on. What is not here is not known to run on CUDA, and is refused like what does not.
 """
 
