@@ -1,8 +1,9 @@
-"""What the site has beside the pages in docs/: some of the repository's files, wherever they are."""
+"""What the site has beside the pages in docs/: files from the rest of the repository, and tables built from code."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -18,20 +19,48 @@ ELSEWHERE = {
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the root's pages, with links that fit where they now are."""
+    """Add the files from elsewhere."""
     root = Path(config.config_file_path).parent
-    for name, page in ELSEWHERE.items():
-        files.append(File.generated(config, page, content=relinked((root / name).read_text())))
+    for path, name in ELSEWHERE.items():
+        files.append(File.generated(config, name, content=(root / path).read_text(encoding="utf-8")))
     return files
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Let a page of docs/ link to one at the root."""
-    return relinked(markdown)
+    """Point links to files from elsewhere at the site's copies, and put a table for each `<!-- table: NAME -->`."""
+    for path, name in ELSEWHERE.items():
+        markdown = re.sub(rf"\]\((?:\.\./)*{path}", f"]({name}", markdown)
+    markdown = markdown.replace("](docs/", "](")
+    return re.sub(r"<!-- table: (\w+).*?-->", lambda match: TABLES[match[1]](), markdown)
 
 
-def relinked(markdown: str) -> str:
-    """Links between the repository's root and docs/, as links between the site's pages."""
-    for name, page in ELSEWHERE.items():
-        markdown = re.sub(rf"\]\((?:\.\./)*{name}", f"]({page}", markdown)
-    return markdown.replace("](docs/", "](")
+def faults() -> str:
+    """The catalogue of planted faults."""
+    from parity.sharnn.faults.markdown import catalogue
+
+    return catalogue()
+
+
+def laws() -> str:
+    """Every law, and why it has to hold."""
+    from parity.laws import LAWS
+
+    return table(("law", "why"), ((f"`{name}`", law.__doc__ or "") for name, law in LAWS.items()))
+
+
+def ledger() -> str:
+    """The ledger's entries, rows of the semantics first, as the file has them."""
+    from parity.sharnn.ledger.ledger import load
+
+    rows = ((f"`{e.id}`", str(e.row or ""), e.title, e.julia, e.paper) for e in load().entries)
+    return table(("entry", "row", "what", "`julia`", "`paper`"), rows)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, each cell on one line."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    cells = ([" ".join(cell.split()).replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+TABLES = {"faults": faults, "laws": laws, "ledger": ledger}
