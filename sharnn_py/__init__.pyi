@@ -10,7 +10,8 @@ from .state import LayerState, State
 from .torch_session import TorchSession
 from .training import evaluate, train
 from .vocabulary import Vocabulary
-from .weights import from_julia, from_smerity, to_julia, to_smerity
+from .weights.julia import from_julia, to_julia
+from .weights.smerity import from_smerity, to_smerity
 
 __all__ = [
     "JULIA",

@@ -17,7 +17,7 @@ from sharnn_py.config import build, require_fractions, require_positive
 from sharnn_py.errors import InputError
 from sharnn_py.initialisation import initialise
 from sharnn_py.model import check_tokens
-from sharnn_py.trace import Note, passing, silent
+from sharnn_py.trace import Note, passing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Baseline(nn.Module):
         initialise(self, "julia", config.emb, generator)
 
     def forward(
-        self, tokens: Tensor, state: tuple[Tensor, Tensor] | None = None, note: Note = silent
+        self, tokens: Tensor, state: tuple[Tensor, Tensor] | None = None, note: Note | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Logits (T, B, V) for `tokens` (T, B), and the detached (h, c), each (L, B, H), to continue from.
 

@@ -23,9 +23,9 @@ def silent(name: str, tensor: Tensor) -> Tensor:
     return tensor
 
 
-def passing(note: Note) -> Pass:
-    """`note`, returning the tensor itself where `note` returns None."""
-    if note is silent:
+def passing(note: Note | None) -> Pass:
+    """`note`, returning the tensor itself where `note` returns None; `silent` where there is no note."""
+    if note is None:
         return silent
 
     def noted(name: str, tensor: Tensor) -> Tensor:

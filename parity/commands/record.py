@@ -10,7 +10,7 @@ import click
 from parity.commands.options import FILE, check_text, live_options, say
 
 if TYPE_CHECKING:
-    from julia_bridge.model import Source
+    from julia_bridge.sharnn.model import Source
 
 
 @click.command()

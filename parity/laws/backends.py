@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from export.exporter import export_checkpoint
 from export.serving.session import Session as OnnxSession
 from julia_bridge import JuliaModel, JuliaState, Worker
-from julia_bridge.model import LayerArrays, Source
+from julia_bridge.sharnn.model import LayerArrays, Source
 from parity.laws.backend import Array, Backend, Layers
 from sharnn_py.checkpoint import save_checkpoint
 from sharnn_py.config import Config

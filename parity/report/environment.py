@@ -45,7 +45,7 @@ def _providers() -> str:
 
 def _julia_lane() -> str:
     from julia_bridge import JuliaUnavailable
-    from julia_bridge.install import find
+    from julia_bridge.install.install import find
     from sharnn_py.errors import SharnnError
 
     try:

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from julia_bridge import JuliaModel, JuliaState, JuliaUnavailable, Worker, ensure
-from julia_bridge.model import Source
-from julia_bridge.upstream import UpstreamError, model_source
+from julia_bridge.sharnn.model import Source
+from julia_bridge.sharnn.upstream import UpstreamError, model_source
 from parity.errors import RecordingError, UsageError
 from parity.recording.recording import Recording
 from parity.recording.writer import RecordingWriter

@@ -96,13 +96,17 @@ def baseline_rows(config: BaselineConfig) -> list[Row]:
 def from_julia(parameters: Mapping[str, Tensor], config: Config | BaselineConfig) -> dict[str, Tensor]:
     """A state_dict for `SHARNN(config)` or `Baseline(config)` from SHA-RNN.jl's parameters, bit for bit.
 
-    `parameters` maps names such as `blocks.3.attn.q.w` to tensors with reversed axes. Raises `WeightsError`.
+    `parameters` maps names such as `blocks.3.attn.q.w`, blocks counted from 1, to tensors with reversed axes. Raises
+    `WeightsError` naming every missing, surplus or wrongly shaped tensor.
     """
     return to_ours(parameters, _table(config), parameter_shapes(config), PROGRAM)
 
 
 def to_julia(state_dict: Mapping[str, Tensor], config: Config | BaselineConfig) -> dict[str, Tensor]:
-    """SHA-RNN.jl's parameters from a state_dict of the port; the inverse of `from_julia`, bit for bit."""
+    """SHA-RNN.jl's parameters from a state_dict of the port; the inverse of `from_julia`, bit for bit.
+
+    Names count blocks from 1, and axes are reversed: a tensor written row by row is the Julia array byte for byte.
+    """
     return to_theirs(state_dict, _table(config))
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import sharnn_py.layers as layers
-from julia_bridge.upstream import UpstreamError
+from julia_bridge.sharnn.upstream import UpstreamError
 from parity import Recording, UsageError, run_case
 from parity.recording.recording import PACKAGED
 from parity.sharnn.live import Case, checkpoint_case, random_case, record, recorded_case, sources

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from julia_bridge import JuliaModel, JuliaState, Worker
-from julia_bridge.model import Source
+from julia_bridge.sharnn.model import Source
 from parity.errors import RecordingError
 from parity.measure import Measure, measure_rounded
 from parity.recording.recording import PACKAGED, Recording

@@ -12,7 +12,7 @@ from torch import Tensor
 from parity.sharnn.attribution.results import Change
 from sharnn_py.model import SHARNN, nll
 from sharnn_py.state import State
-from sharnn_py.trace import Note, silent
+from sharnn_py.trace import Note
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Run:
     state: State | None = None
 
     @torch.no_grad()
-    def segment(self, tokens: Tensor, targets: Tensor, note: Note = silent) -> None:
+    def segment(self, tokens: Tensor, targets: Tensor, note: Note | None = None) -> None:
         """The next one, (T, B) twice, its outputs kept."""
         logits, self.state = self.model(tokens, self.state, note)
         self.outputs.add(logits, nll(logits, targets))

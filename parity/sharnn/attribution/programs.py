@@ -38,8 +38,7 @@ def paper(setting: Setting) -> Outputs:
     model = setting.model(PAPER)
     cut = islice(segments(setting.training_text, setting.lengths("paper")), UPDATES)
     with setting.dropout():
-        for _ in train(model, cut, paper_lamb(model, lr=LEARNING_RATE)):
-            pass
+        train(model, cut, paper_lamb(model, lr=LEARNING_RATE))
     return _evaluated(setting, model, None)
 
 

@@ -37,7 +37,7 @@ class RecordedRun:
     def weights(self) -> dict[str, Tensor]:
         """The recorded parameters under the port's names, float32."""
         recorded, config = self.recording.group("param/"), self.config(PRESETS[self.program])
-        return from_julia(recorded, config) if self.program == "julia" else from_smerity(recorded, config)[0]
+        return from_julia(recorded, config) if self.program == "julia" else from_smerity(recorded, config)
 
     @cached_property
     def _doubles(self) -> dict[str, Tensor]:

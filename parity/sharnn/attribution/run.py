@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from julia_bridge import Worker, ensure
-from julia_bridge.model import Source
-from julia_bridge.upstream import UpstreamError, model_source
+from julia_bridge.sharnn.model import Source
+from julia_bridge.sharnn.upstream import UpstreamError, model_source
 from parity.errors import RecordingError, UsageError
 from parity.judge.case import one_thread
 from parity.recording.recording import PACKAGED, Recording, discover

@@ -21,8 +21,8 @@ def _from_julia(change: str) -> Edit:
 def _from_smerity(change: str) -> Edit:
     return Edit(
         "sharnn_py.weights.smerity:from_smerity",
-        "return parameters, unused",
-        f"p = parameters; return {{n: ({change}).contiguous() for n, t in p.items()}}, unused",
+        "return parameters",
+        f"p = parameters; return {{n: ({change}).contiguous() for n, t in p.items()}}",
     )
 
 

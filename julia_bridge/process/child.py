@@ -1,8 +1,9 @@
-"""The process that Julia runs in: `python -m julia_bridge.child CONTROL REQUEST ANSWER LIFE`, four file descriptors.
+"""The process that Julia runs in: `python -m julia_bridge.process.child CONTROL REQUEST ANSWER LIFE`.
 
-CONTROL is a socket to the parent. First the versions go up as one line of JSON; then each 8-byte size that comes down
-is a message of that size in the memory REQUEST, and each that goes up is its answer in ANSWER. The process ends when
-the parent closes CONTROL, and at once when the parent ends (LIFE, a pipe that the parent holds open).
+They are file descriptors. CONTROL is a socket to the parent: first the versions go up as one line of JSON; then each
+8-byte size that comes down is a message of that size in the memory REQUEST, and each that goes up is its answer in
+ANSWER. The process ends when the parent closes CONTROL, and at once when the parent ends (LIFE, a pipe that the parent
+holds open).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import socket
 import struct
 import sys
 
-from julia_bridge.memory import SharedMemory
-from julia_bridge.runtime import Runtime
+from julia_bridge.process.runtime import Runtime
+from julia_bridge.process.shared_memory import SharedMemory
 
 SIZE = struct.Struct("=Q")
 

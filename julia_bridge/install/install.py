@@ -10,12 +10,12 @@ import os
 from collections.abc import Callable
 from types import ModuleType
 
-from julia_bridge import debian, juliapkg_lane
 from julia_bridge.errors import JuliaUnavailable
-from julia_bridge.lane import Lane
+from julia_bridge.install import debian, juliapkg
+from julia_bridge.process.installation import Lane
 from sharnn_py.errors import ConfigError
 
-LANES: dict[str, ModuleType] = {"juliapkg": juliapkg_lane, "debian": debian}
+LANES: dict[str, ModuleType] = {"juliapkg": juliapkg, "debian": debian}
 
 
 def candidates() -> list[str]:
@@ -47,7 +47,7 @@ def ensure(say: Callable[[str], None] = lambda _: None) -> Lane:
         return find()
     except JuliaUnavailable:
         pass
-    if len(names) > 1 and not juliapkg_lane.has_juliacall():
+    if len(names) > 1 and not juliapkg.has_juliacall():
         names.remove("juliapkg")
     problems = []
     for name in names:

@@ -22,9 +22,9 @@ class Lane:
     python_path: tuple[Path, ...] = ()
 
     def process_environment(self) -> dict[str, str]:
-        """The caller's environment, changed as this lane needs it, in which `-m julia_bridge.child` can be started."""
+        """The caller's environment, changed as this lane needs it, in which `julia_bridge.process.child` can start."""
         # The interpreter's own folders follow by themselves; those given in other ways have to be passed on.
-        this_project = Path(__file__).parent.parent
+        this_project = Path(__file__).parents[2]
         inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
         path = [*map(str, self.python_path), str(this_project), *inherited]
         return {**os.environ, **self.environment, "PYTHONPATH": os.pathsep.join(path)}

@@ -15,11 +15,11 @@ import time
 from collections import deque
 from typing import Any
 
-from julia_bridge import wire
-from julia_bridge.child import SIZE
 from julia_bridge.errors import JuliaUnavailable, WorkerDied, WorkerTimeout
-from julia_bridge.lane import Lane
-from julia_bridge.memory import SharedMemory
+from julia_bridge.process import wire
+from julia_bridge.process.child import SIZE
+from julia_bridge.process.installation import Lane
+from julia_bridge.process.shared_memory import SharedMemory
 
 START_LIMIT = 600.0
 """Seconds that Julia may take to start. The first start after an installation compiles PythonCall."""
@@ -43,7 +43,7 @@ class JuliaProcess:
         inherited = (child_control.fileno(), self._request.descriptor, self._answer.descriptor, life)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "julia_bridge.child", *map(str, inherited)],
+                [sys.executable, "-m", "julia_bridge.process.child", *map(str, inherited)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from julia_bridge import debian, pinned
-from julia_bridge.install import find
-from julia_bridge.lane import Lane
-from julia_bridge.process import JuliaProcess
+from julia_bridge.install import debian, pinned
+from julia_bridge.install.install import find
+from julia_bridge.process.child_process import JuliaProcess
+from julia_bridge.process.installation import Lane
 from sharnn_py.errors import SharnnError
 
 ANSWER_LIMIT = 60.0

@@ -21,8 +21,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from julia_bridge.errors import JuliaError
-from julia_bridge.model import KNET_PROJECT
-from julia_bridge.upstream import VARIABLE as CHECKOUT
+from julia_bridge.sharnn.model import KNET_PROJECT
+from julia_bridge.sharnn.upstream import VARIABLE as CHECKOUT
 from sharnn_py.checkpoint import load_checkpoint, save_checkpoint
 from sharnn_py.config import JULIA, Config
 from sharnn_py.errors import CheckpointError, ConfigError, WeightsError
@@ -32,7 +32,7 @@ from sharnn_py.vocabulary import Vocabulary
 from sharnn_py.weights import from_julia, to_julia
 
 FORMAT = "SHA-RNN.jl parameters 1"
-SCRIPT = Path(__file__).with_name("julia") / "save_parameters.jl"
+SCRIPT = Path(__file__).parents[1] / "julia" / "save_parameters.jl"
 JULIA_KEYS = {
     "emb": "emb",
     "hidden": "hidden",

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from julia_bridge.errors import JuliaUnavailable
-from julia_bridge.folder import folder, locked
-from julia_bridge.lane import Lane
-from julia_bridge.process import JuliaProcess
+from julia_bridge.install.folder import folder, locked
+from julia_bridge.process.child_process import JuliaProcess
+from julia_bridge.process.installation import Lane
 from sharnn_py.files import write_text
 
 RESOLVE = """

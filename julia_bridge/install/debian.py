@@ -24,15 +24,15 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from julia_bridge import debian_archive, pinned
 from julia_bridge.errors import JuliaUnavailable
-from julia_bridge.folder import folder, locked
-from julia_bridge.lane import Lane
-from julia_bridge.process import JuliaProcess
+from julia_bridge.install import debian_archive, pinned
+from julia_bridge.install.folder import folder, locked
+from julia_bridge.process.child_process import JuliaProcess
+from julia_bridge.process.installation import Lane
 from sharnn_py.files import write_text
 
 PINS = Path(__file__).parent / "debian.json"
-STANDINS = Path(__file__).parent / "standins"
+STANDINS = Path(__file__).parents[1] / "standins"
 # Raise it when `_build` comes to make something else of the same files.
 LAYOUT = 1
 LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/julia")

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from julia_bridge.folder import folder
+from julia_bridge.install.folder import folder
 from sharnn_py.errors import SharnnError
 from sharnn_py.files import write_bytes
 

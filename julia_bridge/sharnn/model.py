@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from julia_bridge.upstream import COMMIT, model_source
+from julia_bridge.sharnn.upstream import COMMIT, model_source
 from sharnn_py.config import JULIA, Config
 from sharnn_py.errors import ConfigError, InputError, WeightsError
 
@@ -68,7 +68,8 @@ class JuliaModel:
     """A SHA-RNN in Julia, run without dropout; the reference also gives gradients.
 
     `source` is "upstream", SHA-RNN.jl's unmodified `src/model.jl` from `upstream_path` or wherever
-    `julia_bridge.upstream.model_source` finds it, or "reference", the bridge's own statement of the same semantics.
+    `julia_bridge.sharnn.upstream.model_source` finds it, or "reference", the bridge's own statement of the same
+    semantics.
     `parameters` are under SHA-RNN.jl's names (`parameter_shapes`), float32, or for the reference float64.
     `worker` is the Julia to use; without one the model starts its own, which `close` (or leaving a `with`) ends.
 
@@ -108,7 +109,7 @@ class JuliaModel:
 
             worker = Worker()
         self._worker = worker
-        worker.include(Path(__file__).with_name("julia") / "load.jl")
+        worker.include(Path(__file__).parents[1] / "julia" / "load.jl")
 
     def __enter__(self) -> JuliaModel:
         return self

@@ -10,11 +10,11 @@ import threading
 from functools import cache
 from typing import Any
 
-from julia_bridge import wire
 from julia_bridge.errors import JuliaUnavailable
-from julia_bridge.lane import Lane
-from julia_bridge.memory import SharedMemory
-from julia_bridge.runtime import Runtime
+from julia_bridge.process import wire
+from julia_bridge.process.installation import Lane
+from julia_bridge.process.runtime import Runtime
+from julia_bridge.process.shared_memory import SharedMemory
 
 
 class InProcess:
