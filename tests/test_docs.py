@@ -1,10 +1,9 @@
-"""The documentation: its site builds, its examples run, and what it names is there."""
+"""The documentation: its site builds, its examples run, and its commands are there."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
-from pkgutil import resolve_name
 
 import click
 import pytest
@@ -21,8 +20,6 @@ from sharnn_py.cli import sharnn
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 EXAMPLES = Sybil([PythonCodeBlockParser(), SkipParser()])
-PACKAGES = ("sharnn_py", "parity", "export", "julia_bridge")
-SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py*") if path.suffix != ".pyc")
 REFERENCE = {
     "sharnn_py": sharnn_py,
     "parity": parity,
@@ -86,30 +83,3 @@ def test_commands_of_a_page_and_their_options_exist(page):
             assert command, f"{line}: no such command"
         options = {option for parameter in command.params for option in parameter.opts}
         assert set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", " ".join(words))) <= options, line
-
-
-def test_files_that_are_mentioned_exist():
-    """In pages and in sources; a changelog alone may name what is gone."""
-    mentioned = re.compile(rf"(?<![\w/.~])(?:{'|'.join(PACKAGES)}|tests|docs)/[\w./]*\w(?![\w*])")
-    assert missing(mentioned, lambda name: (ROOT / name).exists()) == {}
-
-
-def test_modules_and_names_that_are_mentioned_exist():
-    mentioned = re.compile(rf"(?<=`)(?:{'|'.join(PACKAGES)})(?:\.\w+)+")
-    assert missing(mentioned, resolves) == {}
-
-
-def missing(mentioned, exists):
-    """What matches `mentioned` and does not exist, by the file that mentions it."""
-    paths = {path: path.read_text() for path in [*PAGES, *SOURCES] if path.name != "CHANGELOG.md"}
-    found = {path: [name for name in mentioned.findall(text) if not exists(name)] for path, text in paths.items()}
-    return {name_of(path): names for path, names in found.items() if names}
-
-
-def resolves(name):
-    """Whether a dotted name is that of a module or of something in one."""
-    try:
-        resolve_name(name)
-    except (ImportError, AttributeError):
-        return False
-    return True
