@@ -66,11 +66,15 @@ def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
 def test_the_example_with_julia_says_what_the_page_says(lane):
     program = ROOT / "docs" / "examples" / "tagger.py"
     printed = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True).stdout
-    page = " ".join((ROOT / "docs" / "any_model.md").read_text().split())
-    assert "eval/1/normed" in printed
-    for line in printed.strip().splitlines():
-        if line.strip().startswith(("first:", "why:", "what follows:")):
-            assert " ".join(line.split()) in page
+    page = in_words((ROOT / "docs" / "any_model.md").read_text())
+    found = [in_words(line) for line in printed.splitlines() if line.strip().startswith(("first:", "why:", "what "))]
+    assert len(found) == 3
+    assert [line for line in found if line not in page] == []
+
+
+def in_words(text):
+    """On one line and without numbers, of which the sizes of errors differ from machine to machine."""
+    return re.sub(r"\d[\d,.]*", "", " ".join(text.split()))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
