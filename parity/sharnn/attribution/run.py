@@ -12,12 +12,12 @@ from julia_bridge import Worker, ensure
 from julia_bridge.sharnn.model import Source
 from julia_bridge.sharnn.upstream import UpstreamError, model_source
 from parity.errors import RecordingError, UsageError
-from parity.judge.case import one_thread
 from parity.recording.recording import PACKAGED, Recording, discover
 from parity.sharnn.attribution import endpoints, forward, training
 from parity.sharnn.attribution.recorded import RecordedRun, why_not
 from parity.sharnn.attribution.results import AS_RUN, Case, Explanation
 from parity.sharnn.ledger.ledger import Ledger, load
+from parity.threads import one_thread
 from sharnn_py.errors import InputError, SharnnError
 
 Say = Callable[[str], None]

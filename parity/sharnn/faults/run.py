@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
 from parity.errors import UsageError
+from parity.processes import spread
 from parity.recording.recording import DATA_PIPELINE, PACKAGED, Recording
 from parity.sharnn.faults.controls import judge_faultless
 from parity.sharnn.faults.fault import Mutant
@@ -54,15 +53,7 @@ def run(
 def _each(
     do: Callable[[Given], Found], given: Sequence[Given], progress: Callable[[Found], None], processes: int
 ) -> Iterator[Found]:
-    def found() -> Iterator[Found]:
-        if processes == 1 or len(given) < 2:
-            yield from map(do, given)
-            return
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(processes, len(given)), mp_context=context) as pool:
-            yield from pool.map(do, given)
-
-    for result in found():
+    for result in spread(do, given, processes):
         progress(result)
         yield result
 
