@@ -95,7 +95,7 @@ def consequences(case: CaseResult) -> str:
     first = case.first
     assert first is not None
     later = case.comparisons[case.comparisons.index(first) + 1 :]
-    off = [c for c in later if not c]
+    off = [c for c in later if c.verdict != "agrees"]
     if not later:
         return "none: it is the last comparison"
     if not off:
@@ -141,7 +141,7 @@ def outcomes(off: list[Comparison]) -> list[Comparison]:
 
 
 def _off_by(comparison: Comparison) -> str:
-    measure = comparison.own if comparison.end_to_end else comparison.end_to_end
+    measure = comparison.own if comparison.end_to_end.agrees else comparison.end_to_end
     assert measure.worst is not None
     if measure.problem or comparison.exact:
         return f"{comparison.name}: {distance(measure, comparison.exact)}"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from julia_bridge import Worker, ensure
 from parity.errors import RecordingError
-from parity.judge.case import one_thread
 from parity.recording.recording import PACKAGED, Recording, discover
 from parity.sharnn.attribution import endpoints, forward, training
 from parity.sharnn.attribution.recorded import RecordedRun, why_not
@@ -18,6 +17,7 @@ from parity.sharnn.attribution.results import TRAINING_RUN, Attribution, Explana
 from parity.sharnn.ledger.ledger import Ledger, load
 from parity.sharnn.live import CALL_LIMIT, sources
 from parity.sharnn.suite import select
+from parity.threads import one_thread
 from sharnn_py.errors import InputError, SharnnError
 
 Progress = Callable[[str], None]
