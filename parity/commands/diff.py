@@ -1,4 +1,4 @@
-"""`sharnn parity diff`: one recording against another."""
+"""`sharnn parity diff`: compare one recording with another."""
 
 from __future__ import annotations
 

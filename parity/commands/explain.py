@@ -1,4 +1,4 @@
-"""`sharnn parity explain`."""
+"""`sharnn parity explain`: attribute the difference of both programs to the rows of the ledger."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def explain(cases: tuple[str, ...], references: Path | None, live: bool, json_pa
     """Attribute the whole difference between both programs to the rows of the ledger.
 
     On the same weights, rows are switched from julia to paper one at a time: at recordings of both programs, and in a
-    run of both from a fresh model through training to the evaluation. Exits with 1 if a difference is left that the
-    ledger does not explain, or if a row is not what the ledger says of it.
+    run of both from a fresh model through training to the evaluation. Exits with 0 if the rows account for the whole
+    difference, 1 if they do not or if a row is not what the ledger says, 3 if something could not be run.
     """
     check_folders(json_path)
 

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--output", "-o", type=FILE, required=True, help="The recording to write, named *.safetensors.")
-@click.option("--source", type=click.Choice(["upstream", "reference"]), default="reference", show_default=True)
+@click.option(
+    "--source",
+    type=click.Choice(["upstream", "reference"]),
+    default="reference",
+    show_default=True,
+    help="What Julia runs.",
+)
 @click.option("--seed", type=int, help="Record the random case drawn from this number.")
 @live_options
 def record(

@@ -1,4 +1,4 @@
-"""`sharnn parity run`: hold the port against recordings and live Julia."""
+"""`sharnn parity run`: compare the port with recordings and live Julia."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What JSON can hold: the one rule for numbers that it has not."""
+"""Values as JSON can hold them: the one rule for infinities and NaN, which it has no numbers for."""
 
 from __future__ import annotations
 

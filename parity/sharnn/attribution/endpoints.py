@@ -49,7 +49,7 @@ def counterpart(recorded: RecordedRun) -> RecordedRun | None:
     ids = zip(recorded.segments, other.segments, strict=False)
     if not same or not all(torch.equal(a, b) for ours, theirs in ids for a, b in zip(ours, theirs, strict=True)):
         raise RecordingError(
-            f"{recorded.recording.path}: its header says that it has the weights and ids of {name}, which it has not"
+            f"{recorded.recording.path}: its header says that it has the weights and ids of {name}, but they differ"
         )
     return other
 

@@ -40,7 +40,7 @@ def explain(recorded: RecordedRun, ledger: Ledger, live: RunJulia | None) -> Att
     """The whole difference between the programs at one recording.
 
     Raises `RecordingError` or `WeightsError` for a recording that does not hold what it should, `ConfigError` for a
-    model that `julia` has not.
+    model that `julia` cannot be.
     """
     program = recorded.program
     origin: Origin = "packaged" if recorded.recording.path.resolve().is_relative_to(PACKAGED.resolve()) else "given"

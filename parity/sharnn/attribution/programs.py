@@ -1,4 +1,4 @@
-"""Both programs as they are run, each written out by itself: what a run with switches has to begin and end at.
+"""Both programs as they are run, each written out separately: what a run with switches has to begin and end at.
 
 No switch is looked at here. `parity.sharnn.attribution.training` must come to the same numbers by another way.
 """
