@@ -35,7 +35,7 @@ def record(
 ) -> None:
     """Record a run of SHA-RNN in Julia, for `parity run --references` to read.
 
-    The source is SHA-RNN.jl itself (upstream) or this project's own statement of its semantics (reference).
+    Exits with 3 where Julia does not run.
     """
     if not output.name.endswith(".safetensors"):
         raise click.UsageError(f"{output}: a recording's name ends in .safetensors")
