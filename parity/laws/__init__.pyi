@@ -1,11 +1,11 @@
-from .again import again, reporting
+from .replay import again, reporting
 from .backend import Backend, Layers
 from .laws import LAWS, Subject
 from .machine import sequences_machine
-from .oracle import Oracle
+from .plain import Oracle
 from .record import record_case
 from .strategies import Spec, configs, parameters, specs, states, token_segments, tokens
-from .truth import Broken, Truth, check
+from .oracle import Broken, Truth, check
 
 __all__ = [
     "LAWS",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from parity.laws.backend import Array, Backend, Layers
 from parity.laws.strategies import VOCAB, Spec, specs, states, token_segments, tokens
-from parity.laws.truth import Broken, Truth, check
+from parity.laws.oracle import Broken, Truth, check
 from parity.tolerance import ROUNDING_RUNS
 from sharnn_py.config import Program
 

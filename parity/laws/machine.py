@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from parity.laws.backend import Backend
 from parity.laws.laws import same_layers
 from parity.laws.strategies import Spec, tokens
-from parity.laws.truth import Truth, check
+from parity.laws.oracle import Truth, check
 
 MOST_LIVE = 3
 """Sessions alive at once."""

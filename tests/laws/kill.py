@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from julia_bridge import Worker
 from parity.laws.backends import JuliaBackend, OnnxBackend
 from parity.laws.laws import LAWS, Subject
-from tests.laws.subjects import torch_float32
+from tests.laws.targets import torch_float32
 from tests.laws.torch_laws import TORCH_LAWS
 
 CASES = 40

@@ -17,7 +17,7 @@ from parity.laws.strategies import Spec, specs
 from parity.recording.recording import discover
 from parity.sharnn.suite import run_case
 from sharnn_py import JULIA, PAPER, Config, ConfigError
-from tests.laws.subjects import MAKERS
+from tests.laws.targets import MAKERS
 
 
 @pytest.fixture(params=["reference", "upstream"])

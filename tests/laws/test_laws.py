@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parity.laws.again import again, program, reporting
+from parity.laws.replay import again, program, reporting
 from parity.laws.laws import LAWS
 from parity.laws.strategies import Spec
-from parity.laws.truth import Broken
+from parity.laws.oracle import Broken
 from sharnn_py import PAPER, Config
 from tests.laws.faults import FAULTS
-from tests.laws.subjects import SUBJECTS
+from tests.laws.targets import SUBJECTS
 
-WHERE = "from tests.laws.subjects import SUBJECTS; SUBJECTS[{!r}]"
+WHERE = "from tests.laws.targets import SUBJECTS; SUBJECTS[{!r}]"
 
 
 @pytest.mark.parametrize("name", SUBJECTS)

@@ -21,7 +21,7 @@ def again(law: str, subject: Subject, drawn: list[Any]) -> None:
 def reporting(law: str, subject: Subject, where: str, draw: Draw) -> None:
     """Run a law; if it does not hold, the error says how to run the same case again.
 
-    `where` is an expression for `subject`, with its import before it: "from tests.laws.subjects import SUBJECTS; ...".
+    `where` is an expression for `subject`, with its import before it: "from tests.laws.targets import SUBJECTS; ...".
     """
     drawn: list[Any] = []
 
