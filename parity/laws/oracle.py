@@ -1,13 +1,14 @@
-"""What a back end should hold and answer, and how far rounding may take it from that.
+"""What a back end for SHA-RNN should hold and answer, and how far rounding may take it from that.
 
-The truth is the oracle in float64. Beside it run oracles in float32, one plain, the others with every parameter nudged
-by at most its last bit; the largest distance of any of them from the truth is the rounding. A back end is right if it
-is within `parity.tolerance.allowed` of the truth: no number in here was guessed, and nothing of a back end is in it.
+`PlainSHARNN` in float64 is what is right. Beside it run replicas in float32, one with the same parameters, the others
+with each nudged by at most its last bit; the largest distance of any of them from float64 is the rounding. A back end
+agrees if it is within `parity.tolerance.allowed` of float64: no tolerance was guessed or fitted to a back end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from parity.laws.backend import Array, Layers
-from parity.laws.plain import Oracle
+from parity.laws.plain import PlainSHARNN
 from parity.laws.strategies import Spec
 from parity.tolerance import ROUNDING_RUNS, UNIT, allowed, nudge
 from sharnn_py.config import Config
@@ -24,100 +25,116 @@ UNITS = {np.float32: UNIT[torch.float32], np.float64: UNIT[torch.float64]}
 
 
 class Broken(AssertionError):
-    """A law that does not hold. The message says what was expected and what was found."""
+    """A law does not hold. The message says what was found and what was expected."""
 
 
-class Truth:
-    """B sequences as they should be: for each, the oracle and its float32 twins."""
+@dataclass(frozen=True)
+class Expected:
+    """An array that a back end should give, and the largest error that float32 runs have shown in it."""
+
+    value: Array
+    rounding: float
+
+
+class Oracle:
+    """B sequences as they should be: of each, the plain model in float64 and its float32 replicas."""
 
     def __init__(self, spec: Spec, batch: int = 1, layers: Layers | None = None) -> None:
+        """`layers` is the state to begin from; None: nothing was fed yet."""
         self.config: Config = spec.config
         exact = spec.parameters()
-        self._parameters = [exact, *(_nudged(exact, run) for run in range(ROUNDING_RUNS))]
-        self.sequences = [self._sequence(b, layers) for b in range(batch)]
-
-    def _sequence(self, b: int, layers: Layers | None) -> list[Oracle]:
-        runs = [
-            Oracle(self.config, parameters, np.float32 if run else np.float64)
-            for run, parameters in enumerate(self._parameters)
+        runs = [exact, *(_nudged(exact, run) for run in range(ROUNDING_RUNS))]
+        self.sequences = [
+            [
+                PlainSHARNN(self.config, parameters, np.float32 if run else np.float64)
+                for run, parameters in enumerate(runs)
+            ]
+            for _ in range(batch)
         ]
-        for oracle in runs if layers is not None else []:
+        for b, models in enumerate(self.sequences if layers is not None else []):
             assert layers is not None
-            oracle.h, oracle.c = ([layer[k][b].astype(oracle.dtype) for layer in layers] for k in (0, 1))
-            oracle.memory = [list(layer[2][:, b].astype(oracle.dtype)) for layer in layers]
-        return runs
+            for model in models:
+                model.h, model.c = ([layer[k][b].astype(model.dtype) for layer in layers] for k in (0, 1))
+                model.memory = [list(layer[2][:, b].astype(model.dtype)) for layer in layers]
 
-    def feed(self, tokens: NDArray[np.int64], steps_only: bool = False) -> list[Array]:
-        """Logits (T, B, V): the truth, then every twin's."""
+    def feed(self, tokens: NDArray[np.int64], steps_only: bool = False) -> Expected:
+        """Feed a segment of ids (T, B), or each step as a segment; return its logits (T, B, V)."""
         segments = list(tokens[:, None]) if steps_only else [tokens]
         fed = [
-            [np.concatenate([oracle.feed(segment[:, b]) for segment in segments]) for oracle in runs]
-            for b, runs in enumerate(self.sequences)
+            [np.concatenate([model.feed(segment[:, b]) for segment in segments]) for model in models]
+            for b, models in enumerate(self.sequences)
         ]
-        return [np.stack(logits, axis=1) for logits in zip(*fed, strict=True)]
+        return _expected([np.stack(logits, axis=1) for logits in zip(*fed, strict=True)])
 
-    def fork(self) -> Truth:
-        """Another one that goes on from here."""
+    def fork(self) -> Oracle:
+        """A copy that continues from here."""
         return self.reordered(range(len(self.sequences)))
 
-    def reordered(self, rows: Sequence[int]) -> Truth:
-        """These sequences, in this order."""
-        other = object.__new__(Truth)
-        other.config, other._parameters = self.config, self._parameters
-        other.sequences = [[_copy(oracle) for oracle in self.sequences[b]] for b in rows]
+    def reordered(self, rows: Sequence[int]) -> Oracle:
+        """Copies of these sequences, in this order."""
+        other = object.__new__(Oracle)
+        other.config = self.config
+        other.sequences = [[model.copy() for model in self.sequences[b]] for b in rows]
         return other
 
-    def layers(self, run: int = 0) -> Layers:
-        """The state, of the truth or of a twin."""
-        sequences = [runs[run] for runs in self.sequences]
+    def state(self) -> list[list[Expected]]:
+        """Of every block h (B, H), c (B, H) and memory (M, B, H)."""
+        runs = [self._layers(run) for run in range(ROUNDING_RUNS + 1)]
+        return [
+            [_expected([layers[i][part] for layers in runs]) for part in range(3)] for i in range(self.config.layers)
+        ]
+
+    def _layers(self, run: int) -> Layers:
+        models = [runs[run] for runs in self.sequences]
 
         def memory(i: int) -> Array:
-            rows = np.array([oracle.memory[i] for oracle in sequences])  # (B, M, H)
-            return rows.reshape(len(sequences), -1, self.config.emb).transpose(1, 0, 2)
+            rows = np.array([model.memory[i] for model in models])  # (B, M, H)
+            return rows.reshape(len(models), -1, self.config.emb).transpose(1, 0, 2)
 
         return [
-            (np.stack([o.h[i] for o in sequences]), np.stack([o.c[i] for o in sequences]), memory(i))
+            (np.stack([model.h[i] for model in models]), np.stack([model.c[i] for model in models]), memory(i))
             for i in range(self.config.layers)
         ]
 
     def check_state(self, found: Layers, dtype: Any) -> None:
         """Raise `Broken` unless a back end that computes in `dtype` holds this state."""
-        truth, *twins = (self.layers(run) for run in range(ROUNDING_RUNS + 1))
-        if len(found) != len(truth):
-            raise Broken(f"the state has {len(found)} blocks, the model {len(truth)}")
-        for i, given in enumerate(found):
-            for part, name in enumerate(("h", "c", "memory")):
-                twin = [layers[i][part] for layers in twins]
-                check(f"block {i}'s {name}", given[part], [truth[i][part], *twin], dtype)
+        check_layers(("h", "c", "memory"), found, self.state(), dtype)
 
 
-def check(what: str, given: Array, expected: Sequence[Array], dtype: Any) -> None:
-    """Raise `Broken` unless `given` is as near the truth, first of `expected`, as rounding explains."""
-    truth, *twins = expected
-    if given.shape != truth.shape:
-        raise Broken(f"{what} has shape {given.shape}; it should be {truth.shape}")
+def check_layers(parts: Sequence[str], found: Layers, expected: list[list[Expected]], dtype: Any) -> None:
+    """Raise `Broken` unless every array of a state, of these names in every layer, is as expected."""
+    if len(found) != len(expected):
+        raise Broken(f"the state has {len(found)} blocks, the model {len(expected)}")
+    for i, layer in enumerate(found):
+        for name, given, right in zip(parts, layer, expected[i], strict=True):
+            check(f"block {i}'s {name}", given, right, dtype)
+
+
+def check(what: str, given: Array, expected: Expected, dtype: Any) -> None:
+    """Raise `Broken` unless `given` has the shape expected, is of `dtype`, and as near as rounding explains."""
+    right = expected.value
+    if given.shape != right.shape:
+        raise Broken(f"{what} has shape {given.shape}; it should be {right.shape}")
     if not given.size:
         return
     if given.dtype != np.dtype(dtype):
         raise Broken(f"{what} is {given.dtype}; it should be {np.dtype(dtype)}")
-    rounding = max(float(np.abs(twin - truth).max()) for twin in twins) * UNITS[dtype] / UNITS[np.float32]
-    bound = allowed(rounding, float(np.abs(truth).max()), UNITS[dtype])
-    error = np.abs(given - truth)
+    rounding = expected.rounding * UNITS[dtype] / UNITS[np.float32]
+    bound = allowed(rounding, float(np.abs(right).max()), UNITS[dtype])
+    error = np.abs(given - right)
     if not error.max() <= bound:
         at = np.unravel_index(int(np.nanargmax(error)) if not np.isnan(error).all() else 0, error.shape)
         where = tuple(int(k) for k in at)
         raise Broken(
-            f"{what} at {list(where)} is {given[where]:.7g}; it should be {truth[where]:.7g}: off by "
+            f"{what} at {list(where)} is {given[where]:.7g}; it should be {right[where]:.7g}: off by "
             f"{error[where]:.3g}, where rounding explains {bound:.3g}"
         )
 
 
+def _expected(runs: Sequence[Array]) -> Expected:
+    right, *replicas = runs
+    return Expected(right, max(float(np.abs(replica - right).max()) for replica in replicas) if right.size else 0.0)
+
+
 def _nudged(parameters: dict[str, Array], run: int) -> dict[str, Array]:
     return {name: nudge(torch.from_numpy(value), run, name).numpy() for name, value in parameters.items()}
-
-
-def _copy(oracle: Oracle) -> Oracle:
-    other = object.__new__(Oracle)
-    other.__dict__.update(oracle.__dict__)
-    other.h, other.c, other.memory = list(oracle.h), list(oracle.c), [list(rows) for rows in oracle.memory]
-    return other

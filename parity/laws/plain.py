@@ -24,7 +24,7 @@ def sigmoid(x: Array) -> Array:
     return y
 
 
-class Oracle:
+class PlainSHARNN:
     """One sequence: h and c of every block, and of those that attend the memory, a list of rows, oldest first."""
 
     def __init__(self, config: Config, parameters: Mapping[str, Array], dtype: Any = np.float64) -> None:
@@ -34,8 +34,15 @@ class Oracle:
         self.c = [np.zeros(config.emb, dtype) for _ in range(config.layers)]
         self.memory: list[list[Array]] = [[] for _ in range(config.layers)]
 
+    def copy(self) -> PlainSHARNN:
+        """A copy that continues from the same state."""
+        other = object.__new__(PlainSHARNN)
+        other.__dict__.update(self.__dict__)
+        other.h, other.c, other.memory = list(self.h), list(self.c), [list(rows) for rows in self.memory]
+        return other
+
     def feed(self, ids: Array) -> Array:
-        """One segment of T ids; logits (T, V)."""
+        """Feed one segment of T ids; return its logits (T, V)."""
         config, p = self.config, self.p
         dropped = [self._dropped(i, len(ids)) for i in range(config.layers)]
         x = [p["encoder.weight"][i] for i in ids]  # T rows of H

@@ -1,4 +1,4 @@
-"""The back ends that the laws are tried on, by name."""
+"""The back ends that the laws are tried on: one line each."""
 
 from __future__ import annotations
 
@@ -7,52 +7,28 @@ from functools import lru_cache
 
 import numpy as np
 
-from julia_bridge import Worker
-from parity.laws.backend import Backend
-from parity.laws.backends import JuliaBackend, OnnxBackend, TorchBackend
-from parity.laws.laws import Subject
-from parity.laws.strategies import Spec
-
-KEPT = 256
-"""Back ends kept to be used again: an export or a parameter transfer costs as much as a hundred segments."""
+from parity.laws import Backend, SHARNNTarget, Spec
+from parity.laws.backends import OnnxBackend, TorchBackend
 
 
-def torch_float32(spec: Spec) -> Backend:
-    return TorchBackend(spec.config, spec.parameters())
-
-
-def torch_float64(spec: Spec) -> Backend:
-    return TorchBackend(spec.config, spec.parameters(), np.float64)
-
-
-@lru_cache(KEPT)
-def onnx_segment(spec: Spec) -> Backend:
-    return OnnxBackend(spec.config, spec.parameters(), "segment")
-
-
-@lru_cache(KEPT)
-def onnx_step(spec: Spec) -> Backend:
-    return OnnxBackend(spec.config, spec.parameters(), "step")
-
-
-@lru_cache(KEPT)
-def onnx_either(spec: Spec) -> Backend:
+@lru_cache(256)
+def export(spec: Spec) -> OnnxBackend:
+    """One export of a model, for every way of feeding it: it costs as much as a hundred segments."""
     return OnnxBackend(spec.config, spec.parameters())
-
-
-def julia(worker: Worker) -> Callable[[Spec], Backend]:
-    return lambda spec: JuliaBackend(spec.config, spec.parameters(), worker)
 
 
 SMALL_RINGS = (1, 2, 4)
 """In place of `export.serving.ring.BUCKETS`: so small that a memory of a few rows grows through them."""
 
-MAKERS = {
-    "torch float32": torch_float32, "torch float64": torch_float64,
-    "onnx segment": onnx_segment, "onnx step": onnx_step, "onnx either": onnx_either,
-}  # fmt: skip
-SUBJECTS = {
-    f"{name}, {semantics}": Subject(make, semantics)  # type: ignore[arg-type]
+MAKERS: dict[str, Callable[[Spec], Backend]] = {
+    "torch float32": lambda spec: TorchBackend(spec.config, spec.parameters()),
+    "torch float64": lambda spec: TorchBackend(spec.config, spec.parameters(), np.float64),
+    "onnx segment": lambda spec: export(spec).fed_by("segment"),
+    "onnx step": lambda spec: export(spec).fed_by("step"),
+    "onnx either": lambda spec: export(spec).fed_by("either"),
+}
+TARGETS = {
+    f"{name}, {semantics}": SHARNNTarget(make, semantics=semantics)
     for name, make in MAKERS.items()
     for semantics in ("julia", "paper")
 }
