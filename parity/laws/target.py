@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from parity.laws.alone import Alone
 from parity.laws.backend import Backend, Layers
-from parity.laws.oracle import Expected, Oracle
+from parity.laws.oracle import Oracle
 from parity.laws.strategies import Spec, specs, states
 from sharnn_py.config import Program
 
 Draw = Callable[[Any], Any]
 """Draws a value from a Hypothesis strategy, as `data.draw` of `st.data()` does."""
-
-
-class Reference(Protocol):
-    """What every law compares with: B sequences as they should be."""
-
-    sequences: list[Any]
-
-    def feed(self, tokens: NDArray[np.int64], steps_only: bool = False) -> Expected: ...
-    def fork(self) -> Reference: ...
-    def reordered(self, rows: Sequence[int]) -> Reference: ...
-    def check_state(self, found: Layers, dtype: Any) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +47,7 @@ class LawTarget:
         return backend
 
     def oracle(self, spec: Any, batch: int = 1, layers: Layers | None = None) -> Any:
-        """A `Reference` that stands where such a back end does."""
+        """What is right of such a back end, as `Oracle` gives it."""
         return Alone(lambda: self.make(spec).fork(), batch, layers, self.rounding)
 
     def state(self, draw: Draw, spec: Any, batch: int) -> Layers | None:
