@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import lazy_loader
+from sharnn_py.lazy_package import attach
 
-_attached, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_attached, __dir__, __all__ = attach(__name__)
 _RENAMED = {"Item": "TracedTensor", "Precision": "RunMode", "Step": "Operation", "hold": "compare_case"}
 
 

@@ -20,7 +20,7 @@ ROOMS = [
 ]
 """Of parity, lowest first; each may import those of lower rows."""
 ABOVE_THE_BORDER = {"sharnn", "commands", "laws", "cli"}
-INFRASTRUCTURE = {"sharnn_py.errors", "sharnn_py.files", "sharnn_py.freed"}
+INFRASTRUCTURE = {f"sharnn_py.{name}" for name in ("errors", "files", "freed", "lazy_package")}
 """What the engine may use of the model's package: none of it knows the model."""
 
 

@@ -1,4 +1,4 @@
-"""`sharnn parity diff`: one recording against another."""
+"""`sharnn parity diff`: compare one recording with another."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def diff(first: str, second: str, json_path: Path | None, junit_path: Path | Non
     check_folders(json_path, junit_path)
     from parity.recording.library import find
     from parity.report import terminal
-    from parity.report.environment import environment
     from parity.results import of_cases
+    from parity.sharnn.environment import environment
     from parity.sharnn.pairs import compare_recordings
 
     result = of_cases(compare_recordings(find(first), find(second)), environment())

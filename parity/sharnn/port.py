@@ -27,8 +27,6 @@ class Port:
     config: Config
     mode: RunMode
     model: SHARNN
-    unused: dict[str, Tensor]
-    """Tensors that only Smerity's program has."""
 
     @property
     def program(self) -> Program:
@@ -51,10 +49,7 @@ class Port:
         port has keeps its fresh value, and one that only the recording has is dropped.
         """
         own = self.config_of_recording
-        if self.program == "julia":
-            parameters = from_julia(recorded, own)
-        else:
-            parameters, self.unused = from_smerity(recorded, own)
+        parameters = from_julia(recorded, own) if self.program == "julia" else from_smerity(recorded, own)
         parameters = {name: nudge(t, self.mode.nudged, name) for name, t in parameters.items()}
         fresh = {name: torch.zeros(shape) for name, shape in parameter_shapes(self.config).items()}
         self.model.load_state_dict({name: parameters.get(name, zero) for name, zero in fresh.items()})
@@ -93,7 +88,7 @@ def build(recording: Recording, semantics: Semantics, mode: RunMode) -> Port:
     """The port of a recorded SHA-RNN with its recorded initial parameters."""
     config = model_config(recording, semantics)
     model = SHARNN(config, torch.Generator().manual_seed(0)).to(mode.dtype).eval()
-    port = Port(recording, config, mode, model, {})
+    port = Port(recording, config, mode, model)
     port.load(recording.group("param/"))
     return port
 

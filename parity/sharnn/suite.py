@@ -17,9 +17,9 @@ from parity.measure import Measure, measure_rounded
 from parity.processes import spread
 from parity.recording.library import PACKAGED, discover, named
 from parity.recording.recording import Recording
-from parity.report.environment import environment
 from parity.results import CaseResult, Comparison, SuiteResult, Verdict
 from parity.sharnn.data_pipeline import Entry, replay_data
+from parity.sharnn.environment import environment
 from parity.sharnn.header import DATA_PROVENANCE, program_of
 from parity.sharnn.skipped import reason
 from parity.sharnn.subject import PortOf

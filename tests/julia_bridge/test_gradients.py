@@ -185,7 +185,7 @@ def test_more_than_one_portion_comes_whole(worker):
 def test_upstream_gives_none(worker, monkeypatch, tmp_path):
     case = random_case(30)
     assert case.config.semantics == JULIA
-    monkeypatch.setattr("julia_bridge.model.model_source", lambda path: tmp_path / "model.jl")
+    monkeypatch.setattr("julia_bridge.sharnn.model.model_source", lambda path: tmp_path / "model.jl")
     model = JuliaModel("upstream", case.config, {n: p.numpy() for n, p in case.parameters.items()}, worker)
     with pytest.raises(ConfigError, match='the source "reference" gives gradients'):
         model.run(*(ids.numpy() for ids in case.segments[0]), gradients=True)

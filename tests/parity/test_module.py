@@ -175,7 +175,7 @@ def test_a_module_that_stops_says_where(tagger, reference):
     broken.norm = nn.LayerNorm(7)
     result = parity.check(broken, reference, **OPTIONS)
     assert "stopped with RuntimeError" in result.comparisons[-1].end_to_end.problem
-    assert not result.comparisons[-1]
+    assert not result.comparisons[-1].agrees
 
 
 def test_assert_parity_returns_the_result_or_raises_the_report(tagger, reference):

@@ -37,14 +37,14 @@ class RecordedRun:
     def weights(self) -> dict[str, Tensor]:
         """The recorded parameters under the port's names, float32."""
         recorded, config = self.recording.group("param/"), self.config(PRESETS[self.program])
-        return from_julia(recorded, config) if self.program == "julia" else from_smerity(recorded, config)[0]
+        return from_julia(recorded, config) if self.program == "julia" else from_smerity(recorded, config)
 
     @cached_property
     def _doubles(self) -> dict[str, Tensor]:
         return {name: tensor.double() for name, tensor in self.weights.items()}
 
     def port(self, semantics: Semantics) -> SHARNN:
-        """The port in float64, whose tensors all ports of this run share. A bias that others have not (row 5) is 0."""
+        """The port in float64, whose tensors all ports of this run share. A decoder bias that was not recorded is 0."""
         return self._loaded(semantics, self._doubles)
 
     def float32_port(self, semantics: Semantics, nudged: int = 0) -> SHARNN:

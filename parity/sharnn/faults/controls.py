@@ -1,4 +1,4 @@
-"""Random cases in which there is no fault, to see whether the suite raises an alarm.
+"""Controls: random cases in which there is no fault, to see whether the suite raises an alarm.
 
 A case is a random model of either program, recorded by the port in float32: with its parameters moved in their last
 place as in no run of the suite, and with many of its functions computed in another way.
@@ -18,7 +18,7 @@ from torch import Tensor
 from parity.recording.recording import Recording
 from parity.sharnn.faults.equivalent import other_way
 from parity.sharnn.faults.plant import Edit, planted
-from parity.sharnn.faults.results import Faultless
+from parity.sharnn.faults.results import Control
 from parity.sharnn.header import model_config
 from parity.sharnn.names import first_block
 from parity.sharnn.random_model import random_model, random_segments, segment_lengths
@@ -96,7 +96,7 @@ def record(case: RandomCase) -> Recording:
     """The case as the port computes it, in the format of docs/recordings.md."""
     tensors: dict[str, Tensor] = {}
     metadata = {"semantics": case.program, "config": json.dumps(case.settings)}
-    recording = Recording(f"faultless/{case.seed}", contents=(tensors, metadata))
+    recording = Recording(f"control/{case.seed}", contents=(tensors, metadata))
     given = _given(recording, case)
     tensors |= {**given, **_begun(case)}
     mode = RunMode(torch.float32, NUDGE + case.seed)
@@ -140,8 +140,8 @@ def _begun(case: RandomCase) -> dict[str, Tensor]:
     return {name: torch.zeros(()) for name in names}
 
 
-def judge_faultless(seed: int) -> Faultless:
-    """Record the case of `seed` and hold the port against it."""
+def judge_control(seed: int) -> Control:
+    """Record the case of `seed` and compare the port with it."""
     start = time.perf_counter()
     case = random_case(seed)
     result = run_case(record(case))
@@ -149,4 +149,4 @@ def judge_faultless(seed: int) -> Faultless:
     measured = [(m.units, c.name) for c in result.comparisons for m in (c.end_to_end, c.isolated) if m is not None]
     units, worst = max(measured, default=(0.0, ""))
     seconds = time.perf_counter() - start
-    return Faultless(seed, case.words, case.way, len(result.comparisons), alarms, worst, units, seconds)
+    return Control(seed, case.words, case.way, len(result.comparisons), alarms, worst, units, seconds)
