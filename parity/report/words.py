@@ -40,7 +40,7 @@ def distance(measure: Measure, exact: bool) -> str:
     if measure.problem:
         return measure.problem
     if exact:
-        return f"{measure.error:,.0f} of the elements differ; they should be equal"
+        return f"elements that differ: {measure.error:,.0f}; all should be equal"
     ratio = "no rounding at all" if math.isinf(measure.ratio) else f"{short(measure.ratio)} times"
     return (
         f"{short(measure.error)} from the truth, {ratio} the {short(measure.tolerance)} that float32 rounding "
