@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -44,23 +43,18 @@ def faults() -> str:
 def laws() -> str:
     """Every law, and why it has to hold."""
     from parity.laws import LAWS
+    from parity.sharnn.faults.markdown import markdown
 
-    return table(("law", "why"), ((f"`{name}`", law.__doc__ or "") for name, law in LAWS.items()))
+    return markdown(("law", "why"), ((f"`{name}`", " ".join(law.__doc__.split())) for name, law in LAWS.items()))
 
 
 def ledger() -> str:
     """The ledger's entries, rows of the semantics first, as the file has them."""
+    from parity.sharnn.faults.markdown import markdown
     from parity.sharnn.ledger.ledger import load
 
     rows = ((f"`{e.id}`", str(e.row or ""), e.title, e.julia, e.paper) for e in load().entries)
-    return table(("entry", "row", "what", "`julia`", "`paper`"), rows)
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table, each cell on one line."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    cells = ([" ".join(cell.split()).replace("|", "\\|") for cell in line] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+    return markdown(("entry", "row", "what", "`julia`", "`paper`"), rows)
 
 
 TABLES = {"faults": faults, "laws": laws, "ledger": ledger}

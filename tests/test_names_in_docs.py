@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = "sharnn_py|julia_bridge|parity|export"
 DOTTED = re.compile(rf"`((?:{PACKAGES})(?:\.\w+)+)(?:\([^`]*\))?`")
 PATH = re.compile(rf"`((?:{PACKAGES}|tests|docs)/[\w./*-]*)`|\b((?:{PACKAGES}|tests|docs)/[\w/-]+\.[a-z]+)\b")
+PLACEHOLDER = re.compile(r"\b(NAME|PROGRAM)\b")
 LINK = re.compile(r"\]\(([\w./-]+)(?:#[\w-]*)?\)")
 FOLDERS = [*PACKAGES.split("|"), "tests", "docs"]
 DOCUMENTS = sorted(
@@ -20,7 +21,8 @@ DOCUMENTS = sorted(
 )
 
 
-DOCUMENTS.remove(Path(__file__))  # which names what is not there
+for names_what_is_not_there in (Path(__file__), ROOT / "CHANGELOG.md"):
+    DOCUMENTS.remove(names_what_is_not_there)
 
 
 def missing(document):
@@ -31,7 +33,8 @@ def missing(document):
             pkgutil.resolve_name(name)
         except (ImportError, AttributeError):
             yield name
-    yield from (path for pair in PATH.findall(text) for path in pair if path and not any(ROOT.glob(path.rstrip("/"))))
+    paths = {path for pair in PATH.findall(text) for path in pair if path and not PLACEHOLDER.search(path)}
+    yield from (path for path in paths if not any(ROOT.glob(path.rstrip("/"))))
     if document.suffix == ".md":
         yield from (link for link in LINK.findall(text) if not (document.parent / link).exists())
 
