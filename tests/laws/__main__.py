@@ -15,7 +15,7 @@ from julia_bridge import JuliaUnavailable, Worker, ensure
 from parity.sharnn.faults import FAULTS
 from parity.sharnn.faults.plant import planted
 from tests.laws.kill import kill
-from tests.laws.subjects import SMALL_RINGS
+from tests.laws.targets import SMALL_RINGS
 
 
 def main(names: list[str]) -> int:

@@ -172,5 +172,8 @@ def test_both_may_be_odd():
 
 def test_parameters_of_a_step():
     scene, _ = scene_of()
-    assert parameters_of(scene.operations["blocks.1.attn.q_ln"]) == ["blocks.1.attn.qln.weight", "blocks.1.attn.qln.bias"]
+    assert parameters_of(scene.operations["blocks.1.attn.q_ln"]) == [
+        "blocks.1.attn.qln.weight",
+        "blocks.1.attn.qln.bias",
+    ]
     assert parameters_of(scene.operations["blocks.1.attn.qk"]) == []
