@@ -1,6 +1,6 @@
 """Which operators onnxruntime's CUDA provider has kernels for, with which element types, and what it reads on the host.
 
-The table follows onnxruntime's docs/OperatorKernels.md (1.31), for the operators that graphs of recurrent models use,
+The table follows onnxruntime's OperatorKernels.md (1.31), for the operators that graphs of recurrent models use,
 from ONNX opset 13 on. An operator that is not in it is treated as one that CUDA cannot run.
 """
 

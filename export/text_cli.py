@@ -14,7 +14,7 @@ from sharnn_py.errors import InputError
 from sharnn_py.files import write_text
 
 if TYPE_CHECKING:
-    from sharnn_py.session import Session
+    from sharnn_py.session import SequenceSession
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 READABLE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
@@ -129,7 +129,7 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _open(model: Path, backend: str | None, provider: Provider, int8: bool) -> Session:
+def _open(model: Path, backend: str | None, provider: Provider, int8: bool) -> SequenceSession:
     backend = backend or ("onnx" if (model / "manifest.json").exists() else "torch")
     if backend == "onnx":
         from export.serving.session import Session as OnnxSession

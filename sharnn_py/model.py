@@ -73,9 +73,9 @@ class TiedDecoder(nn.Module):
 
 
 class SHARNN(nn.Module):
-    """The language model: embedding, blocks, decoder.
+    """The SHA-RNN language model: embedding, blocks, decoder.
 
-    A fresh model is drawn by row 7 of docs/semantics.md, from `generator` or else torch's global generator.
+    A new model is initialised by row 7 of docs/semantics.md, from `generator` or else torch's global generator.
     """
 
     def __init__(self, config: Config, generator: torch.Generator | None = None) -> None:
@@ -97,9 +97,8 @@ class SHARNN(nn.Module):
 
         `tokens` is an integer tensor (T, B) of ids from 0, T and B at least 1; `state` is what an earlier call
         returned for the same B sequences, or None to begin. Returns logits (T, B, V) and a detached state:
-        gradients stop at segment borders. `note` is called with every intermediate (docs/tensors.md), and what it
-        returns, unless None, goes on in its place.
-        Raises `InputError` for tokens or a state that do not fit.
+        gradients stop at segment borders. `note` is called with every intermediate (docs/tensors.md); a tensor that it
+        returns replaces the intermediate. Raises `InputError` for tokens or a state that do not fit.
         """
         weight = self.encoder.weight
         check_tokens(tokens, self.config.vocab)
@@ -133,7 +132,7 @@ def check_tokens(tokens: Tensor, vocab: int) -> None:
         raise InputError(f"tokens have shape {tuple(tokens.shape)}; they must be (T, B)")
     if not tokens.numel():
         raise InputError(f"tokens have shape {tuple(tokens.shape)}; a segment needs at least one step and sequence")
-    # On an accelerator the test would wait for the device; there the embedding's own assertion stops a bad id.
+    # On an accelerator this would wait for the device, where the embedding itself asserts that ids are in range.
     if tokens.device.type == "cpu":
         low, high = (int(end) for end in tokens.aminmax())
         if low < 0 or high >= vocab:
@@ -162,7 +161,7 @@ def check_targets(logits: Tensor, targets: Tensor) -> None:
             f"targets have shape {tuple(targets.shape)} and logits {tuple(logits.shape)}; they must be (T, B) and "
             "(T, B, V)"
         )
-    if targets.device.type == "cpu" and targets.numel():  # elsewhere, as in `check_tokens`
+    if targets.device.type == "cpu" and targets.numel():  # not on an accelerator, as in `check_tokens`
         low, high, vocab = int(targets.min()), int(targets.max()), logits.shape[-1]
         if low < -1 or high >= vocab:
             raise InputError(

@@ -29,7 +29,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Trained:
-    """What `train` returns."""
+    """What `train` returns: the losses that it reported, and the last state."""
 
     reports: tuple[Progress, ...]
     """Every report, in order; together they cover all segments."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from export.serving.mask import segment_mask
 from export.serving.onnx_sessions import OnnxSessions, StepPrecision
@@ -15,16 +14,14 @@ from export.serving.providers import Provider
 from export.serving.ring import Slots, bucket
 from export.serving.segment_state import Layers, SegmentState, check_layers, zeros
 from export.serving.step_state import StepState
-from sharnn_py.files import write_bytes
 from sharnn_py.freed import return_freed_memory
 from sharnn_py.memory import most_keys_of_a_step
-from sharnn_py.session import Session as BaseSession
-from sharnn_py.session import at_least
-from sharnn_py.state_file import METADATA, name_tensors, read_layers
+from sharnn_py.session import SequenceSession, at_least
+from sharnn_py.state_file import read_layers, write_layers
 from sharnn_py.vocabulary import Vocabulary
 
 
-class Session(BaseSession):
+class Session(SequenceSession):
     """B sequences with carried state on an export folder, by onnxruntime.
 
     Segments and steps keep the memory in different forms, both on the device. Changing from one to the other, as
@@ -122,10 +119,7 @@ class Session(BaseSession):
         return other
 
     def save_state(self, path: str | Path) -> None:
-        layers = [
-            (h.astype(np.float32), c.astype(np.float32), memory.astype(np.float32)) for h, c, memory in self.state()
-        ]
-        write_bytes(path, save(name_tensors(layers), metadata=METADATA))
+        write_layers(path, self.state())
 
     def load_state(self, path: str | Path) -> None:
         self.set_state(read_layers(path, "np"))

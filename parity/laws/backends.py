@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from export.exporter import export_checkpoint
 from export.serving.session import Session as OnnxSession
@@ -21,10 +20,9 @@ from julia_bridge.sharnn.model import LayerArrays, Source
 from parity.laws.backend import Array, Backend, Layers
 from sharnn_py.checkpoint import save_checkpoint
 from sharnn_py.config import Config
-from sharnn_py.files import write_bytes
 from sharnn_py.model import SHARNN
 from sharnn_py.state import LayerState, State
-from sharnn_py.state_file import METADATA, name_tensors, read_layers
+from sharnn_py.state_file import read_layers, write_layers
 from sharnn_py.torch_session import TorchSession
 from sharnn_py.weights import to_julia
 
@@ -157,7 +155,7 @@ class JuliaBackend(Backend):
         return other
 
     def save(self, path: Path) -> None:
-        write_bytes(path, save(name_tensors(self.read()), metadata=METADATA))
+        write_layers(path, self.read())
 
     def load(self, path: Path) -> None:
         self.write(read_layers(path, "np"))

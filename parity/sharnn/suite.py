@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +14,11 @@ import torch
 from parity.errors import UsageError
 from parity.judge.case import compare_case
 from parity.measure import Measure, measure_rounded
+from parity.processes import spread
 from parity.recording.recording import PACKAGED, Recording, discover
-from parity.report.environment import environment
 from parity.results import CaseResult, Comparison, SuiteResult, Verdict
 from parity.sharnn.data_pipeline import Entry, replay_data
+from parity.sharnn.environment import environment
 from parity.sharnn.skipped import reason
 from parity.sharnn.subject import PortOf
 from parity.tolerance import UNIT
@@ -78,22 +77,11 @@ def run(
     start = time.perf_counter()
     chosen = select(discover(references), semantics, cases) + list(live)
     results = []
-    for result in _run_all(chosen, partial(run_case, semantics=semantics, flip=flip), processes):
+    for result in spread(partial(run_case, semantics=semantics, flip=flip), chosen, processes):
         results.append(result)
         if progress is not None:
             progress(result)
     return SuiteResult(results, environment(), time.perf_counter() - start)
-
-
-def _run_all(
-    recordings: Sequence[Recording], case: Callable[[Recording], CaseResult], processes: int
-) -> Iterator[CaseResult]:
-    if processes == 1 or len(recordings) == 1:
-        yield from map(case, recordings)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(recordings)), mp_context=context) as pool:
-        yield from pool.map(case, recordings)
 
 
 def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] = ()) -> CaseResult:

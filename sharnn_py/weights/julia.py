@@ -1,4 +1,4 @@
-"""SHA-RNN.jl's parameters, under the names its structs give them, and the port's.
+"""SHA-RNN.jl's parameters, under the names that its structs give them, to the port's and back.
 
 Arrays come with their axes reversed: a Julia (H, B, T) is a row-major (T, B, H), byte for byte. So a Julia Linear's
 `w`, (out, in), is (in, out) here and is transposed; an Embed's `w`, (H, V), is (V, H) and is not. Blocks count from 1.
@@ -20,7 +20,7 @@ PROGRAM = "SHA-RNN.jl's parameters"
 
 
 def _split_knet(flat: Tensor, shapes: list[tuple[int, ...]]) -> list[Tensor]:
-    """Knet's flat vector in order: every layer's input and recurrent matrix, then every layer's two biases."""
+    """Knet's flat vector in pieces: every layer's input and recurrent matrix, then every layer's two biases."""
     sizes = [torch.Size(shape).numel() for shape in shapes]
     return [piece.reshape(shape) for piece, shape in zip(torch.split(flat.flatten(), sizes), shapes, strict=True)]
 
