@@ -26,6 +26,7 @@ from parity.errors import RecordingError, UsageError
 from sharnn_py.config import Program
 
 PACKAGED = Path(__file__).parents[1] / "references"
+"""The folder of the recordings that come with the package."""
 SUFFIXES = (".safetensors", ".safetensors.xz")
 DATA_PIPELINE = "data_pipeline.json"
 
