@@ -1,4 +1,4 @@
-"""`sharnn parity diff`: one recording against another."""
+"""`sharnn parity diff`: compare one recording with another."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def diff(first: str, second: str, json_path: Path | None, junit_path: Path | Non
     """
     check_folders(json_path, junit_path)
     from parity.report import terminal
-    from parity.report.environment import environment
     from parity.results import of_cases
+    from parity.sharnn.environment import environment
     from parity.sharnn.pairs import compare_recordings, open_recording
 
     result = of_cases(compare_recordings(open_recording(first), open_recording(second)), environment())

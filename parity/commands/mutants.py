@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from parity.commands.options import FILE, say
+from parity.commands.options import FILE, progress
 
 PROCESSES = 2
 
@@ -37,7 +37,7 @@ def mutants(only: tuple[str, ...], cases: int, seed: int, json_path: Path | None
     from sharnn_py.files import write_text
 
     chosen = select(RECORDED, only)
-    result = run(chosen, range(seed, seed + cases), lambda found: say(table.progress_line(found)), PROCESSES)
+    result = run(chosen, range(seed, seed + cases), lambda found: progress(table.progress_line(found)), PROCESSES)
     table.show(result)
     if json_path is not None:
         write_text(json_path, json.dumps(table.to_json(result), indent=1, allow_nan=False) + "\n")

@@ -54,7 +54,7 @@ class TorchBackend(Backend):
         return found
 
     def read(self) -> Layers:
-        return [tuple(t.numpy().copy() for t in layer.tensors()) for layer in self.session.state.layers]  # type: ignore[misc]
+        return [tuple(t.numpy().copy() for t in layer.tensors()) for layer in self.session.state.layers]
 
     def write(self, layers: Layers) -> None:
         made = (LayerState(*(torch.from_numpy(a.astype(self.dtype)) for a in layer)) for layer in layers)
@@ -107,6 +107,12 @@ class OnnxBackend(Backend):
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.session = self.session.fork()
+        return other
+
+    def fed_by(self, by: Literal["segment", "step", "either"]) -> OnnxBackend:
+        """A fork of the same export that is fed by these graphs."""
+        other = self.fork()
+        other.by, other.steps_only = by, by == "step"
         return other
 
     def save(self, path: Path) -> None:

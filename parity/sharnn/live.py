@@ -127,12 +127,14 @@ def sources(upstream: Path | None, say: Say) -> list[Source]:
 def record_if_available(
     cases: Sequence[Case], upstream: Path | None, folder: Path, say: Say
 ) -> tuple[list[Recording], str]:
-    """Every case run by every source there is, recorded in `folder`; where there is no Julia, none, and the reason."""
+    """Every case run by every source there is, recorded in `folder`; where Julia does not run, none, and the reason."""
     try:
         ensure(say)
+        if not cases:
+            return [], "none of the recordings asked for is of SHA-RNN.jl's model, which is what Julia runs"
+        return list(record_all(cases, sources(upstream, say), upstream, folder, say)), ""
     except JuliaUnavailable as error:
         return [], str(error)
-    return list(record_all(cases, sources(upstream, say), upstream, folder, say)), ""
 
 
 def record_all(

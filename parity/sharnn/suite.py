@@ -16,9 +16,9 @@ from parity.judge.case import compare_case
 from parity.measure import Measure, measure_rounded
 from parity.processes import spread
 from parity.recording.recording import PACKAGED, Recording, discover
-from parity.report.environment import environment
 from parity.results import CaseResult, Comparison, SuiteResult, Verdict
 from parity.sharnn.data_pipeline import Entry, replay_data
+from parity.sharnn.environment import environment
 from parity.sharnn.skipped import reason
 from parity.sharnn.subject import PortOf
 from parity.tolerance import UNIT

@@ -44,7 +44,7 @@ class RecordedRun:
         return {name: tensor.double() for name, tensor in self.weights.items()}
 
     def port(self, semantics: Semantics) -> SHARNN:
-        """The port in float64, whose tensors all ports of this run share. A bias that others have not (row 5) is 0."""
+        """The port in float64, whose tensors all ports of this run share. A decoder bias that was not recorded is 0."""
         return self._loaded(semantics, self._doubles)
 
     def float32_port(self, semantics: Semantics, nudged: int = 0) -> SHARNN:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import sys
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from parity.report.terminal import WIDTH_WITHOUT_TERMINAL
+from parity.report.console import console
+from parity.report.encode import encode
 from parity.sharnn.faults.fault import Fault
 from parity.sharnn.faults.markdown import markdown
 from parity.sharnn.faults.results import LEAST_DIAGNOSED, Control, FaultsResult, Outcome
@@ -22,7 +20,7 @@ COLUMNS = ("fault", "place", "what is wrong", "recording", "first wrong tensor",
 
 def show(result: FaultsResult) -> None:
     """Print every fault, the totals, and what the controls came to."""
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
+    out = console()
     table = Table(box=None, pad_edge=False)
     for name in ("fault", "place", "first wrong tensor"):
         table.add_column(name, overflow="fold")
@@ -36,15 +34,15 @@ def show(result: FaultsResult) -> None:
         diagnosed = escape(o.reason) or f"[yellow]{_undiagnosed(o)}[/]"
         marks = [f"[{'green' if yes else 'red'}]{_yes(yes)}[/]" for yes in (o.caught, o.localised)]
         table.add_row(o.fault.name, o.fault.place, found + expected, *marks, diagnosed, f"{o.seconds:.1f}")
-    console.print(table)
-    console.print()
+    out.print(table)
+    out.print()
     for line in totals(result):
-        console.print(escape(line), soft_wrap=True)
+        out.print(escape(line), soft_wrap=True)
     for case in result.cases:
         if not case:
-            console.print(f"[red]false alarm, seed {case.seed}:[/] {escape(_alarm(case))}", soft_wrap=True)
-    console.print()
-    console.print(verdict(result), style="bold green" if result else "bold red")
+            out.print(f"[red]false alarm, seed {case.seed}:[/] {escape(_alarm(case))}", soft_wrap=True)
+    out.print()
+    out.print(verdict(result), style="bold green" if result else "bold red")
 
 
 def progress_line(found: Outcome | Control) -> str:
@@ -99,14 +97,14 @@ def _row(o: Outcome) -> tuple[str, ...]:
 
 
 def to_json(result: FaultsResult) -> dict[str, Any]:
-    """Everything, as JSON can hold it: an infinite number becomes a string."""
+    """Everything, as `encode` has it."""
     return {
         "proved": bool(result),
         "exit_code": result.exit_code,
         "verdict": verdict(result),
         "seconds": result.seconds,
         "mutants": [_outcome(o) for o in result.outcomes],
-        "faultless": [{**dataclasses.asdict(case), "units": _number(case.units)} for case in result.cases],
+        "faultless": [{**dataclasses.asdict(case), "units": encode(case.units)} for case in result.cases],
     }
 
 
@@ -119,7 +117,7 @@ def _outcome(o: Outcome) -> dict[str, Any]:
         "diagnosed": o.diagnosed,
         "reason": o.reason,
         "says": list(o.description),
-        "units": _number(o.units),
+        "units": encode(o.units),
         "wrong": o.wrong,
         "inherited": o.inherited,
         "seconds": o.seconds,
@@ -136,10 +134,6 @@ def _fault(fault: Fault) -> dict[str, Any]:
         "expected": fault.first,
         "change": dataclasses.asdict(fault.change),
     }
-
-
-def _number(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
 
 
 def _yes(value: bool) -> str:
