@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parity.laws import LAWS, Broken, LawSuite, Spec, replay, with_repro
-from parity.laws.replay import program
+from parity.laws.repro import program
 from sharnn_py import PAPER, Config
 from tests.laws.faults import FAULTS
 from tests.laws.targets import TARGETS
