@@ -15,6 +15,8 @@ import julia_bridge
 import parity
 import parity.laws
 import sharnn_py
+from parity.laws import LAWS
+from parity.sharnn.ledger.ledger import load
 from sharnn_py.cli import sharnn
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +50,13 @@ def test_every_public_name_is_in_the_reference(site, page):
     package = REFERENCE[page]
     text = (site / "reference" / f"{page}.html").read_text()
     assert [name for name in package.__all__ if f'id="{package.__name__}.{name}"' not in text] == []
+
+
+def test_tables_are_built_from_the_code(site):
+    tables = {"laws": LAWS, "ledger": [entry.id for entry in load().entries]}
+    for page, names in tables.items():
+        text = (site / f"{page}.html").read_text()
+        assert [name for name in names if f"<td><code>{name}</code></td>" not in text] == []
 
 
 def test_the_site_fetches_nothing_from_elsewhere(site):
