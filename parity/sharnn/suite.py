@@ -15,10 +15,12 @@ from parity.errors import UsageError
 from parity.judge.case import compare_case
 from parity.measure import Measure, measure_rounded
 from parity.processes import spread
-from parity.recording.recording import PACKAGED, Recording, discover
+from parity.recording.library import PACKAGED, discover, named
+from parity.recording.recording import Recording
 from parity.results import CaseResult, Comparison, SuiteResult, Verdict
 from parity.sharnn.data_pipeline import Entry, replay_data
 from parity.sharnn.environment import environment
+from parity.sharnn.header import DATA_PROVENANCE, program_of
 from parity.sharnn.skipped import reason
 from parity.sharnn.subject import PortOf
 from parity.tolerance import UNIT
@@ -37,15 +39,15 @@ def select(recordings: Sequence[Recording], semantics: str, names: Sequence[str]
     """
     chosen = []
     for name in names:
-        named = [r for r in recordings if r.name == name or r.name.endswith("/" + name)]
-        if not named:
+        found = named(recordings, name)
+        if not found:
             known = ", ".join(r.name for r in recordings)
             raise UsageError(f"there is no case {name!r}; the cases are {known}")
-        own = [r for r in named if semantics == "all" or r.program == semantics]
-        chosen += [r for r in own or named if r not in chosen]
+        own = [r for r in found if semantics == "all" or program_of(r) == semantics]
+        chosen += [r for r in own or found if r not in chosen]
     if names:
         return chosen
-    kept = [r for r in recordings if semantics == "all" or r.program == semantics]
+    kept = [r for r in recordings if semantics == "all" or program_of(r) == semantics]
     if not kept:
         raise UsageError(
             f"no recording here is of the program with {semantics} semantics; to run one of the other program under "
@@ -89,7 +91,7 @@ def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] =
     start = time.perf_counter()
     reference, label = "unknown", semantics
     try:
-        reference = recording.program
+        reference = program_of(recording)
         computed = reference if semantics == "all" else semantics
         label = ", ".join([computed, *(f"{row} flipped" for row in flip)])
         if recording.is_data:
@@ -106,13 +108,13 @@ def _data_case(recording: Recording, label: str) -> CaseResult:
     entries = list(replay_data(recording))
     return CaseResult(
         recording.name,
-        recording.program,
+        program_of(recording),
         label,
         len(entries),
         [_compare_entry(entry) for entry in entries],
         {},
         time.perf_counter() - start,
-        recording.provenance,
+        {**DATA_PROVENANCE, **recording.provenance},
         compared_names=frozenset(entry.name for entry in entries),
     )
 

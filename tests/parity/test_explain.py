@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from parity import PACKAGED, Recording, RecordingError, UsageError
 from parity.commands.explain import explain as command
-from parity.recording.recording import discover
+from parity.recording.library import discover
 from parity.sharnn.attribution import endpoints, forward, training
 from parity.sharnn.attribution.recorded import RecordedRun
 from parity.sharnn.attribution.run import CASES, explain

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from parity.errors import UsageError
 from parity.processes import spread
-from parity.recording.recording import DATA_PIPELINE, PACKAGED, Recording
+from parity.recording.library import find
+from parity.recording.recording import Recording
 from parity.sharnn.faults.controls import judge_control
 from parity.sharnn.faults.fault import Fault
 from parity.sharnn.faults.plant import PlantError, planted
@@ -79,5 +80,4 @@ def plant(fault: Fault) -> Outcome:
 
 def packaged(name: str) -> Recording:
     """A packaged recording by its name."""
-    data = name.endswith(DATA_PIPELINE.removesuffix(".json"))
-    return Recording(name, PACKAGED / (f"{name}.json" if data else f"{name}.safetensors.xz"))
+    return find(name)
