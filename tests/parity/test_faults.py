@@ -103,7 +103,8 @@ def test_the_catalogue_as_a_table():
     assert "`rows_of_memory_are_the_normed_hidden_states_of_their_steps` on torch" in row
 
 
-CHANGES = {**{fault.name: fault.change for fault in FAULTS}, **{f"equivalent, {e.where}": e for e in EQUIVALENT}}
+CHANGES = {fault.name: fault.change for fault in FAULTS}
+CHANGES |= {f"equivalent-{i}, {change.where}": change for i, change in enumerate(EQUIVALENT)}
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
