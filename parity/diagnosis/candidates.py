@@ -12,7 +12,7 @@ from torch import Tensor
 
 from parity.diagnosis.interpreter import UNFIT, Goal, Interpreter, attempt
 from parity.diagnosis.matching import distance, equals, floor, reproduces, scale, units
-from parity.diagnosis.operation import Variant
+from parity.diagnosis.definition import Variant
 from parity.diagnosis.variants.fitted import numbers_of_inputs, numbers_of_kind
 from parity.diagnosis.variants.generic import generic, own_parameters
 from parity.diagnosis.variants.rewired import rewired

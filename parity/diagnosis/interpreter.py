@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands
+from parity.diagnosis.definition import Kind, Operands
 from parity.diagnosis.operations import KINDS
 from parity.diagnosis.window import LARGE, Window
 from parity.subject.scene import Scene

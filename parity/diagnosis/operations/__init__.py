@@ -1,6 +1,6 @@
 """The kinds of operations that diagnosis knows, by the names that steps give them."""
 
-from parity.diagnosis.operation import Kind
+from parity.diagnosis.definition import Kind
 from parity.diagnosis.operations.activation import ACTIVATION
 from parity.diagnosis.operations.arithmetic import ADD, PRODUCT, SAME, SELECT, STACK
 from parity.diagnosis.operations.chunks import CHUNK_SUMS

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Knob, Operands, Variant, rows_of
+from parity.diagnosis.definition import Kind, Knob, Operands, Variant, rows_of
 
 FUNCTIONS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "sigmoid": ("the sigmoid", torch.sigmoid),

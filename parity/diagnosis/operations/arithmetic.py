@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant, nothing_follows, rows_of
+from parity.diagnosis.definition import Kind, Operands, Variant, nothing_follows, rows_of
 
 
 def _same_variants(o: Operands) -> Iterator[Variant]:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant, rows_of
+from parity.diagnosis.definition import Kind, Operands, Variant, rows_of
 
 Rule = Callable[[Tensor, int], Tensor]
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant
+from parity.diagnosis.definition import Kind, Operands, Variant
 
 
 def _compute(o: Operands) -> Tensor:

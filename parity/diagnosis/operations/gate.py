@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant, rows_of
+from parity.diagnosis.definition import Kind, Operands, Variant, rows_of
 from parity.diagnosis.operations.activation import FUNCTIONS
 
 

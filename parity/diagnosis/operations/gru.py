@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Change, Kind, Operands, Variant, vary
+from parity.diagnosis.definition import Change, Kind, Operands, Variant, vary
 from parity.diagnosis.operations.activation import FUNCTIONS
 from parity.diagnosis.operations.recurrent import Weights, follows, read, shared_changes
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant
+from parity.diagnosis.definition import Kind, Operands, Variant
 
 Split = Callable[[Tensor, int], Tensor]
 

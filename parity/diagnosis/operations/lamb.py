@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Change, Kind, Knob, Operands, Variant, vary
+from parity.diagnosis.definition import Change, Kind, Knob, Operands, Variant, vary
 
 MIN_TRUSTS = (0.0, 0.25, 0.1, 0.5, 0.01, 1.0)
 MAX_NORMS = (None, 10.0, 1.0, 5.0, 100.0)

@@ -13,7 +13,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant, rows_of
+from parity.diagnosis.definition import Kind, Operands, Variant, rows_of
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

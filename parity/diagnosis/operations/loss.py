@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant, nothing_follows
+from parity.diagnosis.definition import Kind, Operands, Variant, nothing_follows
 
 
 def _each(logits: Tensor, targets: Tensor) -> Tensor:

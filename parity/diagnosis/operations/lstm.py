@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Change, Kind, Knob, Operands, Variant, vary
+from parity.diagnosis.definition import Change, Kind, Knob, Operands, Variant, vary
 from parity.diagnosis.operations.activation import FUNCTIONS
 from parity.diagnosis.operations.recurrent import Weights, follows, is_long, read, shared_changes
 

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Knob, Operands, Variant
+from parity.diagnosis.definition import Kind, Knob, Operands, Variant
 
 CAUSAL = "what is before a step and itself"
 MOST_ROWS = 32

@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant, nothing_follows
+from parity.diagnosis.definition import Kind, Operands, Variant, nothing_follows
 
 MOST_ROWS = 64
 """Numbers of rows that are tried one by one."""

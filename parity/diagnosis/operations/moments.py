@@ -15,7 +15,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Knob, Operands, Variant
+from parity.diagnosis.definition import Kind, Knob, Operands, Variant
 
 LIMITS = (0.25, 1.0, 0.5, 0.1, 2.0, 5.0, 10.0)
 BETAS = (0.9, 0.99, 0.999, 0.95, 0.98, 0.8, 0.5, 0.9999, 0.0)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Change, Kind, Knob, Operands, Variant, rows_of, vary
+from parity.diagnosis.definition import Change, Kind, Knob, Operands, Variant, rows_of, vary
 
 USUAL_EPS = (1e-5, 1e-6, 1e-12, 1e-8, 1e-3, 1e-4, 1e-7, 0.0)
 

@@ -14,7 +14,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant, nothing_follows
+from parity.diagnosis.definition import Kind, Operands, Variant, nothing_follows
 from parity.diagnosis.operations.linear import block_order
 
 OTHERWISE = "does not"

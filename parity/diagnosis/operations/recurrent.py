@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Change, Operands
+from parity.diagnosis.definition import Change, Operands
 
 LONG = 2**17
 """Elements of x."""

@@ -11,7 +11,7 @@ from functools import partial
 
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant
+from parity.diagnosis.definition import Kind, Operands, Variant
 
 
 def _sizes(o: Operands) -> dict[str, int]:

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Knob, Operands, Variant
+from parity.diagnosis.definition import Kind, Knob, Operands, Variant
 
 
 def _compute(o: Operands) -> Tensor:

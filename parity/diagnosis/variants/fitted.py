@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from parity.diagnosis.interpreter import Goal, Interpreter, attempt
-from parity.diagnosis.operation import Knob, Variant
+from parity.diagnosis.definition import Knob, Variant
 from parity.diagnosis.variants.inputs import groups
 from parity.diagnosis.variants.site import Here
 from parity.diagnosis.variants.transforms import ENOUGH, named

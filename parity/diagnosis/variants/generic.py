@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from parity.diagnosis.interpreter import Goal, Interpreter
-from parity.diagnosis.operation import Operands, Variant
+from parity.diagnosis.definition import Operands, Variant
 from parity.diagnosis.variants import inputs, transforms
 from parity.diagnosis.variants.site import Here, axis_names
 from parity.diagnosis.variants.transforms import ENOUGH, HALVES, Transform

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from parity.diagnosis.interpreter import attempt
 from parity.diagnosis.matching import equals
-from parity.diagnosis.operation import Operands, Variant
+from parity.diagnosis.definition import Operands, Variant
 from parity.diagnosis.operations.parameter import PARAMETER
 from parity.diagnosis.variants import transforms
 from parity.diagnosis.variants.site import Here, axis_names

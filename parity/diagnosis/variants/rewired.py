@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from parity.diagnosis.interpreter import Goal, Interpreter
-from parity.diagnosis.operation import Variant
+from parity.diagnosis.definition import Variant
 from parity.diagnosis.variants.inputs import first_word
 
 

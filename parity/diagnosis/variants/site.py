@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from torch import Tensor
 
 from parity.diagnosis.interpreter import Interpreter
-from parity.diagnosis.operation import Kind, Operands, Variant
+from parity.diagnosis.definition import Kind, Operands, Variant
 from parity.subject.scene import Scene
 
 
