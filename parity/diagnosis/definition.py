@@ -65,7 +65,7 @@ class Variant:
     canonical_description: str
     """What the canonical formula does there, after "the reference": "by n - 1 = 7"."""
     compute: Callable[[], Tensor]
-    whole: bool = False
+    needs_whole_tensor: bool = False
     """Whether it needs whole tensors, so that it is wrong on a window of them."""
     zeros: bool = False
     """Whether it is meant to give zeros, which many a formula may do by chance."""
@@ -75,7 +75,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Knob:
+class FittedParameter:
     """A number in a formula that is fitted to a tensor, where no variant has it by name."""
 
     description: str
@@ -90,43 +90,43 @@ class Knob:
 
 
 Variants = Callable[[Operands], Iterator[Variant]]
-Follows = Callable[[Mapping[str, Any], int], Mapping[str, int] | None]
+WindowRule = Callable[[Mapping[str, Any], int], Mapping[str, int] | None]
 
 
-def rows_of(*roles: str, mixes: int = 0) -> Follows:
-    """`Kind.follows` of an operation that treats every row by itself, but for the last `mixes` axes."""
+def rowwise(*roles: str, mixes: int = 0) -> WindowRule:
+    """`OperationDefinition.follows` of an operation that treats every row by itself, but for the last `mixes` axes."""
     return lambda settings, axis: None if axis >= -mixes else dict.fromkeys(roles, axis)
 
 
-def nothing_follows(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] | None:
-    """`Kind.follows` of an operation that needs all of its inputs for any part of its output."""
+def nothing_windowed(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] | None:
+    """`OperationDefinition.follows` of an operation that needs all of its inputs for any part of its output."""
     return None
 
 
 def no_variants(operands: Operands) -> Iterator[Variant]:
-    """`Kind.rarely` where there are none."""
+    """`OperationDefinition.compound_variants` where there are none."""
     return iter(())
 
 
-def no_knobs(operands: Operands) -> Iterator[Knob]:
-    """`Kind.knobs` of a formula without numbers."""
+def no_fitted_parameters(operands: Operands) -> Iterator[FittedParameter]:
+    """`OperationDefinition.fitted_parameters` of a formula without numbers."""
     return iter(())
 
 
 @dataclass(frozen=True)
-class Kind:
+class OperationDefinition:
     """One kind of operation."""
 
     compute: Callable[[Operands], Tensor]
     """The canonical formula."""
     variants: Variants
     """Every other formula worth trying, likeliest first."""
-    follows: Follows = nothing_follows
+    follows: WindowRule = nothing_windowed
     """Given the settings and an axis of the output, counted from the end: by role, the axis of the input whose rows
     alone the same rows of the output come from, other inputs being needed whole; None if there is no such axis."""
-    knobs: Callable[[Operands], Iterator[Knob]] = no_knobs
+    fitted_parameters: Callable[[Operands], Iterator[FittedParameter]] = no_fitted_parameters
     """The formula's numbers."""
-    rarely: Variants = no_variants
+    compound_variants: Variants = no_variants
     """Formulas that are tried last, after what may happen to any step: two mistakes at once."""
     factor: str = ""
     """What a factor on the result amounts to, if it is more than that."""
@@ -136,21 +136,23 @@ class Kind:
 
 @dataclass(frozen=True)
 class Change:
-    """One respect in which a formula can differ: words, and the fields of its form that are otherwise."""
+    """One respect in which a formula can differ: words, and the fields of its options that are otherwise."""
 
     description: str
     canonical_description: str
     fields: Mapping[str, Any]
-    whole: bool = False
+    needs_whole_tensor: bool = False
     zeros: bool = False
 
 
 def vary(
-    compute: Callable[[Operands, Any], Tensor], operands: Operands, form: Any, changes: Iterator[Change]
+    compute: Callable[[Operands, Any], Tensor], operands: Operands, options: Any, changes: Iterator[Change]
 ) -> Iterator[Variant]:
-    """The variants of a formula whose ways are the fields of a frozen dataclass, `form` being the canonical ones."""
+    """The variants of a formula whose ways are the fields of a frozen dataclass, `options` being the canonical ones."""
     for change in changes:
-        other = replace(form, **change.fields)
-        if other != form:
+        other = replace(options, **change.fields)
+        if other != options:
             formula = partial(compute, operands, other)
-            yield Variant(change.description, change.canonical_description, formula, change.whole, change.zeros)
+            yield Variant(
+                change.description, change.canonical_description, formula, change.needs_whole_tensor, change.zeros
+            )

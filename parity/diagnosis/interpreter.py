@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Operands
-from parity.diagnosis.operations import KINDS
+from parity.diagnosis.definition import Operands, OperationDefinition
+from parity.diagnosis.operations import OPERATIONS
 from parity.diagnosis.window import LARGE, Window
 from parity.subject.scene import Scene
 
@@ -43,21 +43,21 @@ class Interpreter:
     def __init__(self, scene: Scene, target: str) -> None:
         self.scene, self.target = scene, target
         self.window = Window(scene, target)
-        self.sites = self._sites()
+        self.nodes = self._sites()
         """The target and the unrecorded steps before it, in order of computation, the target last."""
         self._values: dict[str, Tensor | None] = {}
         self._under_way: set[str] = set()
 
-    def kind(self, key: str) -> Kind | None:
+    def definition(self, key: str) -> OperationDefinition | None:
         """The kind of the step that computes `key`; None if it has none that diagnosis knows."""
         step = self.scene.steps.get(key)
-        return None if step is None else KINDS.get(step.kind)
+        return None if step is None else OPERATIONS.get(step.kind)
 
     def _sites(self) -> list[str]:
         found: dict[str, None] = {}
 
         def visit(key: str) -> None:
-            if key in found or self.kind(key) is None or (key != self.target and key in self.scene.reference):
+            if key in found or self.definition(key) is None or (key != self.target and key in self.scene.reference):
                 return
             for source in self.scene.steps[key].inputs.values():
                 if source != key:
@@ -79,15 +79,15 @@ class Interpreter:
 
     def computed(self, key: str, changed: Mapping[str, Tensor] | None = None) -> Tensor | None:
         """`key` by its canonical formula, from the values in `changed` where they are there."""
-        kind = self.kind(key)
-        if kind is None or key in self._under_way:
+        definition = self.definition(key)
+        if definition is None or key in self._under_way:
             return None
         self._under_way.add(key)
         try:
             operands = self.operands(key, changed)
         finally:
             self._under_way.discard(key)
-        result = attempt(lambda: kind.compute(operands))
+        result = attempt(lambda: definition.compute(operands))
         return None if result is None else self.window.cut(key, result)
 
     def operands(self, key: str, changed: Mapping[str, Tensor] | None = None) -> Operands:
@@ -107,10 +107,10 @@ class Interpreter:
             shapes,
         )
 
-    def through(self, site: str, value: Tensor, to: str) -> Tensor | None:
-        """The tensor `to`, where the earlier step `site` gives `value` and all others are canonical."""
-        changed = {site: self.window.cut(site, value)}
-        on_the_way = self.sites[self.sites.index(site) + 1 : self.sites.index(to) + 1]
+    def through(self, node: str, value: Tensor, to: str) -> Tensor | None:
+        """The tensor `to`, where the earlier step `node` gives `value` and all others are canonical."""
+        changed = {node: self.window.cut(node, value)}
+        on_the_way = self.nodes[self.nodes.index(node) + 1 : self.nodes.index(to) + 1]
         for key in on_the_way:
             if any(source in changed for source in self.scene.steps[key].inputs.values()):
                 computed = self.computed(key, changed)
@@ -119,12 +119,12 @@ class Interpreter:
                 changed[key] = computed
         return changed.get(to)
 
-    def is_slow(self, site: str) -> bool:
+    def is_slow(self, node: str) -> bool:
         """Whether a step must be run over all of a long sequence, so that it is run few times."""
-        kind = self.kind(site)
-        if kind is None or not kind.causal or not self.window.open:
+        definition = self.definition(node)
+        if definition is None or not definition.causal or not self.window.covers_all:
             return False
-        inputs = [self.value(key) for key in self.scene.steps[site].inputs.values()]
+        inputs = [self.value(key) for key in self.scene.steps[node].inputs.values()]
         return any(tensor is not None and tensor.ndim == 3 and tensor.numel() > LARGE for tensor in inputs)
 
     def subject(self, key: str) -> Tensor | None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operations import KINDS
+from parity.diagnosis.operations import OPERATIONS
 from parity.subject.scene import Scene
 
 LARGE = 2**17
@@ -44,7 +44,7 @@ class Window:
         self.start = 0 if causal else _first_error(reference, subject, axis, self.size - self.rows)
 
     @property
-    def open(self) -> bool:
+    def covers_all(self) -> bool:
         """Whether everything is looked at whole."""
         return not self.rows
 
@@ -55,9 +55,9 @@ class Window:
 
     def _follows(self, key: str, axis: int | None) -> Mapping[str, int] | None:
         step = self.scene.steps.get(key)
-        if axis is None or step is None or step.kind not in KINDS:
+        if axis is None or step is None or step.kind not in OPERATIONS:
             return None
-        return KINDS[step.kind].follows(step.settings, axis)
+        return OPERATIONS[step.kind].follows(step.settings, axis)
 
     def _plan(self, target: str, key: str, axis: int | None) -> bool:
         """Cut `key` along `axis` and all before it accordingly; whether a recurrent step is among them."""
@@ -67,12 +67,12 @@ class Window:
             axis = None  # two steps need different rows of it
         self.axes[key] = axis
         step = self.scene.steps.get(key)
-        if step is None or step.kind not in KINDS or (key != target and key in self.scene.reference):
+        if step is None or step.kind not in OPERATIONS or (key != target and key in self.scene.reference):
             return False
         follows = self._follows(key, axis) or {}
         inputs = [(role, source) for role, source in step.inputs.items() if source != key]
         below = [self._plan(target, source, follows.get(role)) for role, source in inputs]
-        return any(below) or (KINDS[step.kind].causal and axis is not None)
+        return any(below) or (OPERATIONS[step.kind].causal and axis is not None)
 
     def cut(self, key: str, tensor: Tensor) -> Tensor:
         """The rows of `key` that are looked at."""
@@ -91,7 +91,7 @@ class Window:
         return tuple(shape)
 
     def _narrow(self, tensor: Tensor, axis: int | None) -> Tensor:
-        if self.open or axis is None or tensor.ndim < -axis or tensor.shape[axis] != self.size:
+        if self.covers_all or axis is None or tensor.ndim < -axis or tensor.shape[axis] != self.size:
             return tensor
         return tensor.narrow(axis, self.start, self.rows)
 

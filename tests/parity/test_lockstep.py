@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from parity.subject.lockstep import lockstep
 from parity.subject import lockstep as module
+from parity.subject.lockstep import lockstep
 
 
 def count_to(n, log=None):

@@ -1,6 +1,6 @@
 """The kinds of operations that diagnosis knows, by the names that steps give them."""
 
-from parity.diagnosis.definition import Kind
+from parity.diagnosis.definition import OperationDefinition
 from parity.diagnosis.operations.activation import ACTIVATION
 from parity.diagnosis.operations.arithmetic import ADD, PRODUCT, SAME, SELECT, STACK
 from parity.diagnosis.operations.chunks import CHUNK_SUMS
@@ -20,7 +20,7 @@ from parity.diagnosis.operations.parameter import PARAMETER
 from parity.diagnosis.operations.scale import SCALE
 from parity.diagnosis.operations.softmax import SOFTMAX
 
-KINDS: dict[str, Kind] = {
+OPERATIONS: dict[str, OperationDefinition] = {
     "activation": ACTIVATION,
     "add": ADD,
     "attention_mix": ATTENTION_MIX,
@@ -55,4 +55,4 @@ KINDS: dict[str, Kind] = {
 }
 """An operation of any other name is left alone: what it gives is taken as the subject gives it."""
 
-__all__ = ["KINDS"]
+__all__ = ["OPERATIONS"]

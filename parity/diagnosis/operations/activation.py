@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Knob, Operands, Variant, rows_of
+from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant, rowwise
 
 FUNCTIONS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "sigmoid": ("the sigmoid", torch.sigmoid),
@@ -66,12 +66,12 @@ def _variants(o: Operands) -> Iterator[Variant]:
         )
 
 
-def _knobs(o: Operands) -> Iterator[Knob]:
+def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
     x, canonical = o["x"], FUNCTIONS[o.settings["function"]][0]
-    yield Knob("applies x sigmoid({} x)", canonical, 1.702, lambda slope: x * torch.sigmoid(slope * x))
-    yield Knob("applies a leaky relu of slope {}", canonical, 0.1, lambda slope: F.leaky_relu(x, slope))
-    yield Knob("applies the sigmoid of {} x", canonical, 1.0, lambda slope: torch.sigmoid(slope * x))
-    yield Knob("applies tanh of {} x", canonical, 1.0, lambda slope: torch.tanh(slope * x))
+    yield FittedParameter("applies x sigmoid({} x)", canonical, 1.702, lambda slope: x * torch.sigmoid(slope * x))
+    yield FittedParameter("applies a leaky relu of slope {}", canonical, 0.1, lambda slope: F.leaky_relu(x, slope))
+    yield FittedParameter("applies the sigmoid of {} x", canonical, 1.0, lambda slope: torch.sigmoid(slope * x))
+    yield FittedParameter("applies tanh of {} x", canonical, 1.0, lambda slope: torch.tanh(slope * x))
 
 
-ACTIVATION = Kind(_compute, _variants, rows_of("x", mixes=1), _knobs)
+ACTIVATION = OperationDefinition(_compute, _variants, rowwise("x", mixes=1), _fitted_parameters)

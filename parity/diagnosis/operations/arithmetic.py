@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Operands, Variant, nothing_follows, rows_of
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, nothing_windowed, rowwise
 
 
 def _same_variants(o: Operands) -> Iterator[Variant]:
@@ -87,8 +87,8 @@ def _select_variants(o: Operands) -> Iterator[Variant]:
             yield Variant(f"takes row {row} of {o.keys['x']}", f"row {own}", partial(lambda row: x[row], row))
 
 
-SAME = Kind(lambda o: o["x"], _same_variants, lambda settings, axis: {"x": axis})
-ADD = Kind(lambda o: o["a"] + o["b"], _add_variants, lambda settings, axis: {"a": axis, "b": axis})
-STACK = Kind(lambda o: torch.stack(list(o.tensors.values())), _stack_variants, nothing_follows)
-SELECT = Kind(lambda o: o["x"][o.settings["row"]], _select_variants, nothing_follows)
-PRODUCT = Kind(_product, _product_variants, rows_of("x", mixes=1))
+SAME = OperationDefinition(lambda o: o["x"], _same_variants, lambda settings, axis: {"x": axis})
+ADD = OperationDefinition(lambda o: o["a"] + o["b"], _add_variants, lambda settings, axis: {"a": axis, "b": axis})
+STACK = OperationDefinition(lambda o: torch.stack(list(o.tensors.values())), _stack_variants, nothing_windowed)
+SELECT = OperationDefinition(lambda o: o["x"][o.settings["row"]], _select_variants, nothing_windowed)
+PRODUCT = OperationDefinition(_product, _product_variants, rowwise("x", mixes=1))

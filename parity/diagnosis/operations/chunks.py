@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Operands, Variant, rows_of
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, rowwise
 
 Rule = Callable[[Tensor, int], Tensor]
 
@@ -118,4 +118,4 @@ def _variants(o: Operands) -> Iterator[Variant]:
         yield Variant(f"takes the first {k} chunks alone", "all of them", first)
 
 
-CHUNK_SUMS = Kind(_compute, _variants, rows_of("x", mixes=1))
+CHUNK_SUMS = OperationDefinition(_compute, _variants, rowwise("x", mixes=1))

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Operands, Variant
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant
 
 
 def _compute(o: Operands) -> Tensor:
@@ -57,13 +57,13 @@ def _variants(o: Operands) -> Iterator[Variant]:
             "reads the ids batch by batch as if they lay step by step",
             "step by step",
             lambda: weight[ids.mT.reshape(steps, batch)],
-            whole=True,
+            needs_whole_tensor=True,
         )
         yield Variant(
             "reads the ids step by step as if they lay batch by batch",
             "batch by batch",
             lambda: weight[ids.reshape(batch, steps).mT],
-            whole=True,
+            needs_whole_tensor=True,
         )
 
 
@@ -71,4 +71,4 @@ def _follows(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] | None
     return None if axis == -1 else {"ids": axis + 1}  # ids lack the last axis
 
 
-EMBEDDING = Kind(_compute, _variants, _follows)
+EMBEDDING = OperationDefinition(_compute, _variants, _follows)

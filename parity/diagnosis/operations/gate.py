@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Operands, Variant, rows_of
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, rowwise
 from parity.diagnosis.operations.activation import FUNCTIONS
 
 
@@ -45,4 +45,4 @@ def _variants(o: Operands) -> Iterator[Variant]:
     yield Variant(f"{words}, f first", "from the two halves", lambda: torch.sigmoid(woven_c) * torch.tanh(woven_f))
 
 
-GATE = Kind(_compute, _variants, rows_of("x", mixes=1))
+GATE = OperationDefinition(_compute, _variants, rowwise("x", mixes=1))

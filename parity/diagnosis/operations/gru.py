@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Change, Kind, Operands, Variant, vary
+from parity.diagnosis.definition import Change, Operands, OperationDefinition, Variant, vary
 from parity.diagnosis.operations.activation import FUNCTIONS
 from parity.diagnosis.operations.recurrent import Weights, follows, read, shared_changes
 
@@ -23,7 +23,7 @@ GATES = "rzn"
 
 
 @dataclass(frozen=True)
-class Form:
+class Options:
     """How the layer is computed."""
 
     output: str
@@ -41,44 +41,44 @@ class Form:
     last: str = "last"
 
 
-def compute(o: Operands, form: Form) -> Tensor:
+def compute(o: Operands, options: Options) -> Tensor:
     """(T, B, H), or (B, H) for the state."""
-    w = read(o, form.weights)
+    w = read(o, options.weights)
     width = w.recurrent.shape[-1]
-    places = [form.order.index(gate) for gate in GATES]
+    places = [options.order.index(gate) for gate in GATES]
     inputs = w.x @ w.inputs.mT  # (T, B, 3H)
     if w.bias_ih is not None:
         inputs = inputs + w.bias_ih
     recurrent_bias = torch.zeros_like(inputs[0, 0]) if w.bias_hh is None else w.bias_hh  # (3H,)
     rows = [slice(place * width, (place + 1) * width) for place in places]
-    gate, candidate = FUNCTIONS[form.gate][1], FUNCTIONS[form.candidate][1]
+    gate, candidate = FUNCTIONS[options.gate][1], FUNCTIONS[options.candidate][1]
     h, steps = w.h, []
     for at_step in inputs.unbind(0):
         in_r, in_z, in_n = (at_step[..., block] for block in rows)  # (B, H) each
         on_h = h @ w.recurrent.mT  # (B, 3H)
         r, z = gate(in_r + (on_h + recurrent_bias)[..., rows[0]]), gate(in_z + (on_h + recurrent_bias)[..., rows[1]])
-        r, z = (torch.ones_like(g) if form.ungated == n else g for n, g in (("r", r), ("z", z)))
+        r, z = (torch.ones_like(g) if options.ungated == n else g for n, g in (("r", r), ("z", z)))
         bias = recurrent_bias[rows[2]]
-        if form.reset_before:
+        if options.reset_before:
             recurred = (r * h) @ w.recurrent[rows[2]].mT + bias
-        elif form.recurrent_bias_inside:
+        elif options.recurrent_bias_inside:
             recurred = r * (on_h[..., rows[2]] + bias)
         else:
             recurred = r * on_h[..., rows[2]] + bias
         new = candidate(in_n + recurred)
-        h = z * new + (1 - z) * h if form.update_turned else (1 - z) * new + z * h
+        h = z * new + (1 - z) * h if options.update_turned else (1 - z) * new + z * h
         steps.append(h)
-    if form.output == "y":
-        return form.weights.in_time(torch.stack(steps))
-    return form.weights.in_batch(steps[0 if form.last == "first" else -1])
+    if options.output == "y":
+        return options.weights.in_time(torch.stack(steps))
+    return options.weights.in_batch(steps[0 if options.last == "first" else -1])
 
 
-def _form(o: Operands) -> Form:
-    return Form(o.setting("output", "y"), o.setting("order", GATES))
+def _options(o: Operands) -> Options:
+    return Options(o.setting("output", "y"), o.setting("order", GATES))
 
 
-def _changes(o: Operands, form: Form) -> Iterator[Change]:
-    spelled = ", ".join(form.order)
+def _changes(o: Operands, options: Options) -> Iterator[Change]:
+    spelled = ", ".join(options.order)
     for order in permutations(GATES):
         yield Change(f"takes its gates in the order {', '.join(order)}", spelled, {"order": "".join(order)})
     rows: list[tuple[str, str, dict[str, Any]]] = [
@@ -93,11 +93,11 @@ def _changes(o: Operands, form: Form) -> Iterator[Change]:
         ("applies the hard sigmoid to its gates", "the sigmoid", {"gate": "hard_sigmoid"}),
         ("applies the hard sigmoid of slope 0.2 to its gates", "the sigmoid", {"gate": "hard_sigmoid_0_2"}),
     ]
-    if form.output == "h":
+    if options.output == "h":
         rows.append(("returns the state after the first step", "after the last", {"last": "first"}))
     yield from (Change(*row) for row in rows)
     yield from shared_changes(o, ("h",))
-    turned = {"order": _exchanged(form.order), "update_turned": True}
+    turned = {"order": _exchanged(options.order), "update_turned": True}
     yield Change("takes its gates in the order of z and r exchanged and weighs by 1 - z", spelled, turned)
 
 
@@ -106,12 +106,12 @@ def _exchanged(order: str) -> str:
 
 
 def _variants(o: Operands) -> Iterator[Variant]:
-    form = _form(o)
-    yield from vary(compute, o, form, _changes(o, form))
+    options = _options(o)
+    yield from vary(compute, o, options, _changes(o, options))
 
 
 def _canonical(o: Operands) -> Tensor:
-    return compute(o, _form(o))
+    return compute(o, _options(o))
 
 
-GRU = Kind(_canonical, _variants, follows, causal=True)
+GRU = OperationDefinition(_canonical, _variants, follows, causal=True)

@@ -15,7 +15,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Operands, Variant
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant
 
 Split = Callable[[Tensor, int], Tensor]
 
@@ -72,16 +72,22 @@ def _qk_variants(o: Operands) -> Iterator[Variant]:
     for description, canonical_description, split in SPLITS:
         other_q, other_k = partial(split, q, heads), partial(split, k, heads)
         both = partial(lambda q, k: _products(q(), k()), other_q, other_k)
-        yield Variant(description, canonical_description, both, whole=True)
+        yield Variant(description, canonical_description, both, needs_whole_tensor=True)
         of_q, of_k = f"{description} for queries alone", f"{description} for keys alone"
-        yield Variant(of_q, canonical_description, partial(lambda q: _products(q(), split_k), other_q), whole=True)
-        yield Variant(of_k, canonical_description, partial(lambda k: _products(split_q, k()), other_k), whole=True)
+        yield Variant(
+            of_q, canonical_description, partial(lambda q: _products(q(), split_k), other_q), needs_whole_tensor=True
+        )
+        yield Variant(
+            of_k, canonical_description, partial(lambda k: _products(split_q, k()), other_k), needs_whole_tensor=True
+        )
     sizes = {"head": width // heads, "emb": width, "T": steps, "K": keys, "heads": heads, "B": batch}
     for n in dict.fromkeys(n for n in sizes.values() if n > 1):
         description = f"divides the products by sqrt({n})"
         yield Variant(description, "does not", partial(lambda n: _products(split_q, split_k) / math.sqrt(n), n))
     if steps == keys:
-        yield Variant("takes queries for keys and keys for queries", "does not", lambda: _qk(o).mT, whole=True)
+        yield Variant(
+            "takes queries for keys and keys for queries", "does not", lambda: _qk(o).mT, needs_whole_tensor=True
+        )
     yield Variant(
         "divides queries and keys by their norms (cosines)",
         "does not",
@@ -110,11 +116,11 @@ def _mix_variants(o: Operands) -> Iterator[Variant]:
             f"{description} for values",
             canonical_description,
             partial(lambda other: weights @ other(values, heads), other),
-            whole=True,
+            needs_whole_tensor=True,
         )
     yield Variant("takes the values in reverse", "in order", lambda: weights @ split.flip(-2))
     yield Variant("mixes all values alike", "by the weights", lambda: split.mean(-2, keepdim=True).expand_as(_mix(o)))
-    yield Variant("transposes the weights", "does not", lambda: weights.mT @ split, whole=True)
+    yield Variant("transposes the weights", "does not", lambda: weights.mT @ split, needs_whole_tensor=True)
     yield Variant("takes the heads of the weights in reverse", "in order", lambda: weights.flip(1) @ split)
     yield Variant("takes the mean over the heads", "each head's weights", lambda: _shared(weights) @ split)
     n = o.shape("values")[0]
@@ -143,7 +149,9 @@ def _merge_variants(o: Operands) -> Iterator[Variant]:
     ]
     for description, order in orders:
         words = "puts the heads one after another"
-        yield Variant(description, words, partial(lambda order: x.permute(order).reshape(shape), order), whole=True)
+        yield Variant(
+            description, words, partial(lambda order: x.permute(order).reshape(shape), order), needs_whole_tensor=True
+        )
     yield Variant("takes the heads in reverse", "in order", lambda: x.flip(1).permute(2, 0, 1, 3).flatten(-2))
 
 
@@ -159,6 +167,6 @@ def _merge_follows(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] 
     return {-3: {"x": -2}, -2: {"x": -4}}.get(axis)
 
 
-ATTENTION_PRODUCTS = Kind(_qk, _qk_variants, _qk_follows)
-ATTENTION_MIX = Kind(_mix, _mix_variants, _mix_follows)
-MERGE_HEADS = Kind(_merge, _merge_variants, _merge_follows)
+ATTENTION_PRODUCTS = OperationDefinition(_qk, _qk_variants, _qk_follows)
+ATTENTION_MIX = OperationDefinition(_mix, _mix_variants, _mix_follows)
+MERGE_HEADS = OperationDefinition(_merge, _merge_variants, _merge_follows)

@@ -13,7 +13,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Operands, Variant, rows_of
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, rowwise
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -102,4 +102,4 @@ def block_order(size: int, order: tuple[int, ...]) -> Tensor | None:
     return torch.arange(size).reshape(len(order), -1)[list(order)].flatten()
 
 
-LINEAR = Kind(compute, _variants, rows_of("x", mixes=1))
+LINEAR = OperationDefinition(compute, _variants, rowwise("x", mixes=1))

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Operands, Variant, nothing_follows
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, nothing_windowed
 
 
 def _each(logits: Tensor, targets: Tensor) -> Tensor:
@@ -111,4 +111,4 @@ def _square(logits: Tensor, targets: Tensor) -> Tensor:
     return F.mse_loss(logits, F.one_hot(targets.clamp(min=0), logits.shape[-1]).to(logits.dtype))
 
 
-NLL = Kind(_compute, _variants, nothing_follows)
+NLL = OperationDefinition(_compute, _variants, nothing_windowed)

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Knob, Operands, Variant
+from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant
 
 CAUSAL = "what is before a step and itself"
 MOST_ROWS = 32
@@ -90,7 +90,7 @@ def _masked_variants(o: Operands) -> Iterator[Variant]:
                 f"adds a mask that {description}",
                 f"shows {CAUSAL}",
                 partial(lambda other: x + other, other),
-                whole=True,
+                needs_whole_tensor=True,
             )
     for value in (*LARGE, 0.0):
         description, canonical_description = f"puts {value:g} for hidden scores", "-inf"
@@ -106,11 +106,13 @@ def _masked_variants(o: Operands) -> Iterator[Variant]:
     yield Variant("puts -inf for visible scores", "for hidden ones", lambda: torch.where(mask == 0, -math.inf, x))
 
 
-def _masked_knobs(o: Operands) -> Iterator[Knob]:
+def _masked_fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
     x, hidden = o["x"], o["mask"] != 0
-    yield Knob("puts {} for hidden scores", "-inf", 0.0, lambda value: torch.where(hidden, value, x))
-    yield Knob("adds {} to hidden scores", "-inf", 0.0, lambda value: torch.where(hidden, x + value, x))
+    yield FittedParameter("puts {} for hidden scores", "-inf", 0.0, lambda value: torch.where(hidden, value, x))
+    yield FittedParameter("adds {} to hidden scores", "-inf", 0.0, lambda value: torch.where(hidden, x + value, x))
 
 
-CAUSAL_MASK = Kind(_causal, _causal_variants, lambda settings, axis: {})
-MASKED = Kind(_masked, _masked_variants, lambda settings, axis: {"x": axis, "mask": axis}, _masked_knobs)
+CAUSAL_MASK = OperationDefinition(_causal, _causal_variants, lambda settings, axis: {})
+MASKED = OperationDefinition(
+    _masked, _masked_variants, lambda settings, axis: {"x": axis, "mask": axis}, _masked_fitted_parameters
+)

@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Operands, Variant, nothing_follows
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, nothing_windowed
 
 MOST_ROWS = 64
 """Numbers of rows that are tried one by one."""
@@ -44,7 +44,10 @@ def _concat_variants(o: Operands) -> Iterator[Variant]:
     yield Variant(f"joins {older} twice", "once", lambda: torch.cat([first, first, second]))
     if first.ndim > 1 and first.shape[1] > 1:
         yield Variant(
-            f"takes {older} with its batch reversed", "in order", lambda: _joined(first.flip(1), second), whole=True
+            f"takes {older} with its batch reversed",
+            "in order",
+            lambda: _joined(first.flip(1), second),
+            needs_whole_tensor=True,
         )
     for k in (1, 2, 3):
         yield Variant(
@@ -142,7 +145,7 @@ def _carried_variants(o: Operands) -> Iterator[Variant]:
     yield Variant("carries no rows on", own, lambda: x[:0])
 
 
-CONCAT = Kind(_concat, _concat_variants, nothing_follows)
-LAST_ROWS = Kind(lambda o: _last(o["x"], o.settings["rows"]), _last_variants, nothing_follows)
-DROP_ROWS = Kind(lambda o: o["x"][_dropped(o) :], _drop_variants, nothing_follows)
-CARRIED = Kind(lambda o: o["x"], _carried_variants, nothing_follows)
+CONCAT = OperationDefinition(_concat, _concat_variants, nothing_windowed)
+LAST_ROWS = OperationDefinition(lambda o: _last(o["x"], o.settings["rows"]), _last_variants, nothing_windowed)
+DROP_ROWS = OperationDefinition(lambda o: o["x"][_dropped(o) :], _drop_variants, nothing_windowed)
+CARRIED = OperationDefinition(lambda o: o["x"], _carried_variants, nothing_windowed)

@@ -15,7 +15,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Knob, Operands, Variant
+from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant
 
 LIMITS = (0.25, 1.0, 0.5, 0.1, 2.0, 5.0, 10.0)
 BETAS = (0.9, 0.99, 0.999, 0.95, 0.98, 0.8, 0.5, 0.9999, 0.0)
@@ -137,28 +137,34 @@ def _square_variants(o: Operands) -> Iterator[Variant]:
         yield Variant("averages the square of g - m", "of g", lambda: _averaged(v, (g - o["m"]).square(), beta))
 
 
-def _clipped_knobs(o: Operands) -> Iterator[Knob]:
+def _clipped_fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
     limit = o.setting("limit", None)
     canonical_description = "does not clip" if limit is None else f"to {limit:g}"
     norm = _norm(o)
-    yield Knob(
+    yield FittedParameter(
         "clips the gradient's norm to {}", canonical_description, limit or 1.0, lambda other: o["g"] * other / norm, 0.0
     )
 
 
-def _average_knobs(o: Operands, old: str, new: Tensor) -> Iterator[Knob]:
+def _average_fitted_parameters(o: Operands, old: str, new: Tensor) -> Iterator[FittedParameter]:
     beta = o.settings["beta"]
-    yield Knob("takes beta = {}", f"{beta:g}", beta, lambda other: _averaged(o.get(old), new, other), 0.0, 1.0)
+    yield FittedParameter(
+        "takes beta = {}", f"{beta:g}", beta, lambda other: _averaged(o.get(old), new, other), 0.0, 1.0
+    )
 
 
-CLIPPED = Kind(lambda o: _to(o, o.setting("limit", None), _norm(o)), _clipped_variants, knobs=_clipped_knobs)
-MOMENT = Kind(
+CLIPPED = OperationDefinition(
+    lambda o: _to(o, o.setting("limit", None), _norm(o)),
+    _clipped_variants,
+    fitted_parameters=_clipped_fitted_parameters,
+)
+MOMENT = OperationDefinition(
     lambda o: _averaged(o.get("m"), o["g"], o.settings["beta"]),
     _moment_variants,
-    knobs=lambda o: _average_knobs(o, "m", o["g"]),
+    fitted_parameters=lambda o: _average_fitted_parameters(o, "m", o["g"]),
 )
-SQUARE_MOMENT = Kind(
+SQUARE_MOMENT = OperationDefinition(
     lambda o: _averaged(o.get("v"), o["g"].square(), o.settings["beta"]),
     _square_variants,
-    knobs=lambda o: _average_knobs(o, "v", o["g"].square()),
+    fitted_parameters=lambda o: _average_fitted_parameters(o, "v", o["g"].square()),
 )

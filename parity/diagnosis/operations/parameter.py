@@ -14,7 +14,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Operands, Variant, nothing_follows
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, nothing_windowed
 from parity.diagnosis.operations.linear import block_order
 
 OTHERWISE = "does not"
@@ -113,4 +113,4 @@ def _of_parts(flat: Tensor, parts: list[tuple[str, tuple[int, ...]]], gates: str
             )
 
 
-PARAMETER = Kind(lambda o: o["x"], _variants, nothing_follows)
+PARAMETER = OperationDefinition(lambda o: o["x"], _variants, nothing_windowed)

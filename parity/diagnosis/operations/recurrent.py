@@ -116,7 +116,7 @@ def shared_changes(o: Operands, state: tuple[str, ...]) -> Iterator[Change]:
         ("returns its state with the batch reversed", "in order", {"batch_reversed": True}),
     ]
     for description, canonical_description, fields in mirrored:
-        yield Change(description, canonical_description, {"weights": Weights(**fields)}, whole=True)
+        yield Change(description, canonical_description, {"weights": Weights(**fields)}, needs_whole_tensor=True)
 
 
 def _bias_rows(o: Operands) -> Rows:
@@ -175,7 +175,7 @@ def is_long(o: Operands) -> bool:
 
 
 def follows(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] | None:
-    """`Kind.follows` of a recurrent layer."""
+    """`OperationDefinition.follows` of a recurrent layer."""
     if axis == -2:
         return {"x": -2, "h": -2, "c": -2}
     return {"x": -3} if axis == -3 and settings.get("output", "y") == "y" else None

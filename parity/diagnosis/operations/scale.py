@@ -11,7 +11,7 @@ from functools import partial
 
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Operands, Variant
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant
 
 
 def _sizes(o: Operands) -> dict[str, int]:
@@ -59,4 +59,4 @@ def _variants(o: Operands) -> Iterator[Variant]:
     yield Variant(f"divides by the fourth root of {letter}", canonical_description, lambda: x / own**0.25)
 
 
-SCALE = Kind(_compute, _variants, lambda settings, axis: {"x": axis})
+SCALE = OperationDefinition(_compute, _variants, lambda settings, axis: {"x": axis})

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Kind, Knob, Operands, Variant
+from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant
 
 
 def _compute(o: Operands) -> Tensor:
@@ -31,14 +31,14 @@ def _variants(o: Operands) -> Iterator[Variant]:
             f"takes the softmax over {description}",
             canonical_description,
             partial(lambda axis: x.softmax(axis), axis),
-            whole=True,
+            needs_whole_tensor=True,
         )
     if x.ndim > 1:
         yield Variant(
             "takes the softmax over the last two axes together",
             canonical_description,
             lambda: x.flatten(-2).softmax(-1).reshape(x.shape),
-            whole=True,
+            needs_whole_tensor=True,
         )
     yield Variant("applies the sigmoid", "softmax", lambda: x.sigmoid())
     yield Variant("takes powers of 2", "of e", lambda: (x * math.log(2)).softmax(-1))
@@ -71,16 +71,16 @@ def _normed(x: Tensor) -> Tensor:
     return x / x.sum(-1, keepdim=True)
 
 
-def _knobs(o: Operands) -> Iterator[Knob]:
+def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
     powers = o["x"].exp()
-    yield Knob(
+    yield FittedParameter(
         "adds {} to the denominator", "does not", 0.0, lambda more: powers / (powers.sum(-1, keepdim=True) + more)
     )
 
 
-SOFTMAX = Kind(
+SOFTMAX = OperationDefinition(
     _compute,
     _variants,
     lambda settings, axis: None if axis == -1 else {"x": axis, "unmasked": axis, "mask": axis},
-    _knobs,
+    _fitted_parameters,
 )

@@ -8,30 +8,34 @@ from functools import cached_property, partial
 
 from torch import Tensor
 
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant
 from parity.diagnosis.interpreter import Interpreter
-from parity.diagnosis.definition import Kind, Operands, Variant
 from parity.subject.scene import Scene
 
 
 @dataclass(frozen=True)
-class Here:
-    """The step of `site`, by its canonical formula."""
+class Site:
+    """The step of `node`, by its canonical formula."""
 
-    machine: Interpreter
-    site: str
-    kind: Kind
+    interpreter: Interpreter
+    node: str
+    definition: OperationDefinition
     operands: Operands
     result: Tensor
 
     @classmethod
-    def of(cls, machine: Interpreter, site: str) -> Here | None:
+    def of(cls, interpreter: Interpreter, node: str) -> Site | None:
         """None if the step is not known, or cannot be computed."""
-        kind, result = machine.kind(site), machine.computed(site)
-        return None if kind is None or result is None else cls(machine, site, kind, machine.operands(site), result)
+        definition, result = interpreter.definition(node), interpreter.computed(node)
+        return (
+            None
+            if definition is None or result is None
+            else cls(interpreter, node, definition, interpreter.operands(node), result)
+        )
 
     @property
     def scene(self) -> Scene:
-        return self.machine.scene
+        return self.interpreter.scene
 
     @cached_property
     def floats(self) -> dict[str, Tensor]:
@@ -54,14 +58,17 @@ class Here:
     def precedes(self, key: str) -> bool:
         """Whether `key` is there before this step: it is a parameter, or has no step, or an earlier one."""
         step = self.scene.steps.get(key)
-        return step is None or step.kind == "parameter" or self._order[key] < self._order[self.site]
+        return step is None or step.kind == "parameter" or self._order[key] < self._order[self.node]
 
     def with_inputs(
         self, description: str, canonical_description: str, tensors: dict[str, Tensor], zeros: bool = False
     ) -> Variant:
         """The step with other tensors for some roles."""
         return Variant(
-            description, canonical_description, partial(self.kind.compute, self.operands.having(**tensors)), zeros=zeros
+            description,
+            canonical_description,
+            partial(self.definition.compute, self.operands.having(**tensors)),
+            zeros=zeros,
         )
 
     def sizes(self, *tensors: Tensor) -> list[int]:
