@@ -1,4 +1,4 @@
-"""The two sides of a wrong tensor, and the formulas that reproduce each: what the subject has, and what was recorded."""
+"""The two sides of a wrong tensor, the subject's and the recorded one, and the formulas that reproduce each."""
 
 from __future__ import annotations
 

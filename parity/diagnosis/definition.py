@@ -1,24 +1,26 @@
-"""What diagnosis knows of one kind of operation: its formula, and the other formulas that porting mistakes make of it.
+"""What diagnosis knows of one operation: its formula, and the other formulas that porting mistakes make of it.
 
-A kind is pure arithmetic on tensors by role. It is written once, canonically, from the step's settings; every variant
-of it says in words what it does and what the canonical formula does in its place.
+A definition is arithmetic on tensors by role, and knows nothing of the model. The canonical formula follows from the
+operation's settings; every variant says in words what it does and what the canonical formula does in its place.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Operands:
-    """What one step computes from: tensors by role, float64 but for ids, and the step's settings."""
+    """What one operation computes from: tensors by role, float64 but for ids, and its settings."""
 
     tensors: Mapping[str, Tensor]
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -33,6 +35,10 @@ class Operands:
     def __contains__(self, role: str) -> bool:
         return role in self.tensors
 
+    def name(self, role: str, unnamed: str = "") -> str:
+        """The key of the tensor in a role, for words; `unnamed`, else the role, if it has none."""
+        return self.keys.get(role, unnamed or role)
+
     def get(self, role: str) -> Tensor | None:
         return self.tensors.get(role)
 
@@ -44,15 +50,15 @@ class Operands:
         return self.shapes.get(role, tuple(self.tensors[role].shape))
 
     def having(self, **tensors: Tensor) -> Operands:
-        """The same with other tensors for some roles."""
+        """These operands with other tensors for some roles."""
         return replace(self, tensors={**self.tensors, **tensors})
 
     def without(self, *roles: str) -> Operands:
-        """The same without some roles, as if the scene had nothing for them."""
+        """These operands without some roles, as if the scene had nothing for them."""
         return replace(self, tensors={role: t for role, t in self.tensors.items() if role not in roles})
 
     def cast(self, dtype: torch.dtype) -> Operands:
-        """The same with every floating tensor in `dtype`."""
+        """These operands with every floating tensor in `dtype`."""
         return self.having(**{role: t.to(dtype) for role, t in self.tensors.items() if t.is_floating_point()})
 
 
@@ -89,54 +95,53 @@ class FittedParameter:
     """What the number may be."""
 
 
+def instead_of(canonical_description: str, formulas: Mapping[str, Callable[[], Tensor]]) -> Iterator[Variant]:
+    """Variants, by their descriptions, in the place of one thing that the canonical formula does."""
+    for description, compute in formulas.items():
+        yield Variant(description, canonical_description, compute)
+
+
+def for_each(
+    values: Iterable[T], description: str, canonical_description: str, compute: Callable[[T], Tensor], **flags: bool
+) -> Iterator[Variant]:
+    """One variant for every value, which stands in the description's {}; `flags` are fields of `Variant`."""
+    for value in values:
+        yield Variant(description.format(value), canonical_description, partial(compute, value), **flags)
+
+
 Variants = Callable[[Operands], Iterator[Variant]]
 WindowRule = Callable[[Mapping[str, Any], int], Mapping[str, int] | None]
 
 
 def rowwise(*roles: str, mixes: int = 0) -> WindowRule:
-    """`OperationDefinition.follows` of an operation that treats every row by itself, but for the last `mixes` axes."""
+    """The window rule of an operation that treats every row by itself, but for the last `mixes` axes."""
     return lambda settings, axis: None if axis >= -mixes else dict.fromkeys(roles, axis)
-
-
-def nothing_windowed(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] | None:
-    """`OperationDefinition.follows` of an operation that needs all of its inputs for any part of its output."""
-    return None
-
-
-def no_variants(operands: Operands) -> Iterator[Variant]:
-    """`OperationDefinition.compound_variants` where there are none."""
-    return iter(())
-
-
-def no_fitted_parameters(operands: Operands) -> Iterator[FittedParameter]:
-    """`OperationDefinition.fitted_parameters` of a formula without numbers."""
-    return iter(())
 
 
 @dataclass(frozen=True)
 class OperationDefinition:
-    """One kind of operation."""
+    """One operation: how it is computed, what may be computed in its place, and what a part of it is computed from."""
 
     compute: Callable[[Operands], Tensor]
     """The canonical formula."""
-    variants: Variants
+    variants: Variants = lambda operands: iter(())
     """Every other formula worth trying, likeliest first."""
-    follows: WindowRule = nothing_windowed
+    window_rule: WindowRule = lambda settings, axis: None
     """Given the settings and an axis of the output, counted from the end: by role, the axis of the input whose rows
     alone the same rows of the output come from, other inputs being needed whole; None if there is no such axis."""
-    fitted_parameters: Callable[[Operands], Iterator[FittedParameter]] = no_fitted_parameters
+    fitted_parameters: Callable[[Operands], Iterator[FittedParameter]] = lambda operands: iter(())
     """The formula's numbers."""
-    compound_variants: Variants = no_variants
-    """Formulas that are tried last, after what may happen to any step: two mistakes at once."""
-    factor: str = ""
-    """What a factor on the result amounts to, if it is more than that."""
+    compound_variants: Variants = lambda operands: iter(())
+    """Formulas that make two mistakes at once, tried last, after what may happen to any operation."""
+    scale_meaning: str = ""
+    """What a wrong scale of the result amounts to, if it is more than that."""
     causal: bool = False
     """Whether rows come from the rows before them, too, so that a window must begin at the first."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One respect in which a formula can differ: words, and the fields of its options that are otherwise."""
+    """One respect in which a formula can differ: words, and the fields of the formula's options that are otherwise."""
 
     description: str
     canonical_description: str
@@ -146,13 +151,11 @@ class Change:
 
 
 def vary(
-    compute: Callable[[Operands, Any], Tensor], operands: Operands, options: Any, changes: Iterator[Change]
+    compute: Callable[[Operands, Any], Tensor], operands: Operands, options: Any, changes: Iterable[Change]
 ) -> Iterator[Variant]:
-    """The variants of a formula whose ways are the fields of a frozen dataclass, `options` being the canonical ones."""
-    for change in changes:
-        other = replace(options, **change.fields)
+    """The variants of a formula that takes its options as a frozen dataclass; `options` are the canonical ones."""
+    for c in changes:
+        other = replace(options, **c.fields)
         if other != options:
             formula = partial(compute, operands, other)
-            yield Variant(
-                change.description, change.canonical_description, formula, change.needs_whole_tensor, change.zeros
-            )
+            yield Variant(c.description, c.canonical_description, formula, c.needs_whole_tensor, c.zeros)

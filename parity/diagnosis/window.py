@@ -57,7 +57,7 @@ class Window:
         step = self.scene.steps.get(key)
         if axis is None or step is None or step.kind not in OPERATIONS:
             return None
-        return OPERATIONS[step.kind].follows(step.settings, axis)
+        return OPERATIONS[step.kind].window_rule(step.settings, axis)
 
     def _plan(self, target: str, key: str, axis: int | None) -> bool:
         """Cut `key` along `axis` and all before it accordingly; whether a recurrent step is among them."""

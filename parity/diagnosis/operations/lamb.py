@@ -13,17 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from parity.diagnosis.definition import Change, FittedParameter, Operands, OperationDefinition, Variant, vary
 
-MIN_TRUSTS = (0.0, 0.25, 0.1, 0.5, 0.01, 1.0)
+MIN_TRUSTS = (0.0, 0.25, 0.1, 0.5, 0.01)
 MAX_NORMS = (None, 10.0, 1.0, 5.0, 100.0)
 EPS = (1e-6, 1e-8, 1e-5, 1e-12, 1e-3, 1e-7, 1e-10, 0.0)
-DECAYS = (0.0, 1.2e-6, 0.01, 1e-2, 1e-4, 1e-5, 1e-3, 0.1, 0.05)
+DECAYS = (1.2e-6, 0.01, 1e-4, 1e-5, 1e-3, 0.1, 0.05)
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Options:
     corrected: tuple[float, float] = (1.0, 1.0)
     """What m and v are divided by."""
     trust: str = "ratio"
-    """"ratio"; "one"; "inverse"; "floor", the lowest trust alone; "largest", also at most 1."""
+    """"ratio"; "one"; "inverse"; "floor", the lowest trust alone."""
     by_parts: tuple[int, ...] = ()
     root: bool = True
     direction: str = "m"
@@ -86,7 +85,7 @@ def _ratio(w: Tensor, step: Tensor, options: Options) -> Tensor:
         return one if options.trust == "one" else one * options.min_trust
     ratio = move / weight if options.trust == "inverse" else weight / move
     ratio = torch.where((weight == 0) | (move == 0), one, ratio)
-    return ratio.clamp(options.min_trust, 1.0 if options.trust == "largest" else None)
+    return ratio.clamp(options.min_trust)
 
 
 def _options(o: Operands) -> Options:
@@ -103,27 +102,25 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
     beta1, beta2 = o.setting("betas", (0.9, 0.999))
     first, second = 1 - beta1**step, 1 - beta2**step
     parts = tuple(torch.Size(shape).numel() for _, shape in o.setting("parts", ()))
-    rows: list[tuple[str, str, dict[str, Any]]] = [
-        ("corrects the bias of both moments, by 1 - beta^t", "does not", {"corrected": (first, second)}),
-        ("corrects the bias of the first moment alone, by 1 - beta^t", "does not", {"corrected": (first, 1.0)}),
-        ("corrects the bias of the second moment alone, by 1 - beta^t", "does not", {"corrected": (1.0, second)}),
-        ("takes no trust ratio (Adam)", "takes one", {"trust": "one"}),
-        ("takes the trust ratio upside down", "|w| / |step|", {"trust": "inverse"}),
-        ("limits the trust ratio to 1", "does not", {"trust": "largest"}),
-        (
-            "takes no trust ratio and corrects both moments (Adam)",
-            "LAMB's step",
-            {"trust": "one", "corrected": (first, second)},
-        ),
-        ("divides by v", "by its root", {"root": False}),
-        ("adds eps inside the root", "outside", {"eps_inside": True}),
-        ("steps by the gradient", "by its moment", {"direction": "g"}),
-        ("steps by the moment's sign", "by the moment over sqrt(v)", {"direction": "sign"}),
-        ("leaves the decay out of the norm of the step", "counts it", {"decay_in_norm": False}),
-    ]
+    both = (first, second)
+    corrections = {
+        "both moments": both,
+        "the first moment alone": (first, 1.0),
+        "the second moment alone": (1.0, second),
+    }
+    for words, corrected in corrections.items():
+        yield Change(f"corrects the bias of {words}, by 1 - beta^t", "does not", {"corrected": corrected})
+    yield Change("takes no trust ratio (Adam)", "takes one", {"trust": "one"})
+    yield Change("takes the trust ratio upside down", "|w| / |step|", {"trust": "inverse"})
+    adam = {"trust": "one", "corrected": both}
+    yield Change("takes no trust ratio and corrects both moments (Adam)", "LAMB's step", adam)
+    yield Change("divides by v", "by its root", {"root": False})
+    yield Change("adds eps inside the root", "outside", {"eps_inside": True})
+    yield Change("steps by the gradient", "by its moment", {"direction": "g"})
+    yield Change("steps by the moment's sign", "by the moment over sqrt(v)", {"direction": "sign"})
+    yield Change("leaves the decay out of the norm of the step", "counts it", {"decay_in_norm": False})
     if parts:
-        rows.append(("takes a trust ratio for each part of the vector", "one for all", {"by_parts": parts}))
-    yield from (Change(*row) for row in rows)
+        yield Change("takes a trust ratio for each part of the vector", "one for all", {"by_parts": parts})
     yield from _numbers(options)
     yield Change("takes the floor under the trust ratio always", "the ratio", {"trust": "floor"})
 
@@ -144,7 +141,7 @@ def _rates(o: Operands, options: Options) -> Iterator[Change]:
 def _numbers(options: Options) -> Iterator[Change]:
     """Settings of other values."""
     for name, words, values in (
-        ("decay", "a weight decay of", DECAYS),
+        ("decay", "a weight decay of", (0.0, *DECAYS)),
         ("min_trust", "a floor under the trust ratio of", MIN_TRUSTS),
         ("max_norm", "a limit of the weight's norm of", MAX_NORMS),
         ("eps", "eps =", EPS),
@@ -173,9 +170,6 @@ def _moved_variants(o: Operands) -> Iterator[Variant]:
     yield Variant("subtracts the update twice", "once", lambda: w - 2 * update)
 
 
-MOVED = OperationDefinition(lambda o: o["w"] - o["update"], _moved_variants)
-
-
 def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
     options = _options(o)
     for field, words in (("eps", "eps ="), ("decay", "a weight decay of")):
@@ -188,5 +182,6 @@ LAMB = OperationDefinition(
     lambda o: compute(o, _options(o)),
     _variants,
     fitted_parameters=_fitted_parameters,
-    factor="another learning rate or schedule",
+    scale_meaning="another learning rate or schedule",
 )
+MOVED = OperationDefinition(lambda o: o["w"] - o["update"], _moved_variants)

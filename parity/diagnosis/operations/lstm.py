@@ -10,55 +10,52 @@ of the gates' blocks ("ifco").
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import permutations, product
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from parity.diagnosis.definition import Change, FittedParameter, Operands, OperationDefinition, Variant, vary
 from parity.diagnosis.operations.activation import FUNCTIONS
-from parity.diagnosis.operations.recurrent import Weights, follows, is_long, read, shared_changes
+from parity.diagnosis.operations.recurrent import (
+    RecurrentOptions,
+    function_changes,
+    is_long,
+    read,
+    shared_changes,
+    window_rule,
+)
 
 GATES = "ifco"
-RETURNED = {"first": 0, "last but one": -2, "last": -1}
-"""The steps that a returned state may be of."""
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(RecurrentOptions):
     """How the layer is computed."""
 
-    output: str
-    order: str
-    weights: Weights = Weights()  # noqa: RUF009, frozen
     biases_in: str = ""
     """Another order for the biases alone."""
     recurrent_in: str = ""
     """Another order for the recurrent weight alone."""
     inputs_in: str = ""
     """Another order for the input weight alone."""
-    gate: str = "sigmoid"
-    candidate: str = "tanh"
     outer: str = "tanh"
+    """The function of the cell state that is given out."""
     forget_bias: float = 0.0
+    """What is added to the forget gate's input."""
     coupled: str = ""
     """The gate that is 1 minus the other: "f" or "i"."""
-    ungated: str = ""
-    """A gate that is left out (taken as 1)."""
     gives: str = "h"
     """What is given out at every step: "h", "c", or "outer" for tanh(c') before the output gate."""
     zoneout: float = 0.0
-    """How much of the old cell state is kept beside what the gates make (zoneout)."""
+    """How much of the old cell state is kept beside what the gates make."""
     clip: float = math.inf
     """The size that the cell state is limited to."""
-    last: str = "last"
-    """Which step the returned state is of."""
     returns: str = ""
-    """Which of h and c is returned as state, if not the one asked for."""
+    """Which of h, c and "outer" is returned as state, if not the one asked for."""
 
 
 def compute(o: Operands, options: Options) -> Tensor:
@@ -68,7 +65,7 @@ def compute(o: Operands, options: Options) -> Tensor:
 
 def _run(o: Operands, options: Options) -> dict[str, list[Tensor]]:
     """Every step's h, c and tanh(c), (B, H) each."""
-    w = read(o, options.weights)
+    w = read(o, options)
     width = w.recurrent.shape[-1]
     inputs, recurrent = w.x @ w.inputs.mT, w.recurrent.mT  # (T, B, 4H), (H, 4H)
     inputs = _ordered(inputs, options.inputs_in or options.order, width)
@@ -92,10 +89,8 @@ def _run(o: Operands, options: Options) -> dict[str, list[Tensor]]:
     return steps
 
 
-def _given_out(steps: Mapping[str, list[Tensor]], options: Options) -> Tensor:
-    if options.output == "y":
-        return options.weights.in_time(torch.stack(steps[options.gives]))
-    return options.weights.in_batch(steps[options.returns or options.output][RETURNED[options.last]])
+def _given_out(steps: dict[str, list[Tensor]], options: Options) -> Tensor:
+    return options.given_out(steps, options.gives if options.output == "y" else options.returns or options.output)
 
 
 def _ordered(blocks: Tensor, order: str, width: int) -> Tensor:
@@ -116,39 +111,26 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
         yield Change(f"takes its gates in the order {', '.join(order)}", spelled, {"order": order})
     yield from shared_changes(o, ("h", "c"))
     yield from _returned(options)
-    rest: list[tuple[str, str, dict[str, Any]]] = [
-        ("gives out the cell state c", "h", {"gives": "c"}),
-        ("gives out tanh(c) before the output gate", "after it", {"gives": "outer"}),
-        ("applies no tanh to the cell state it gives out", "tanh", {"outer": "identity"}),
-        ("applies the sigmoid to the cell state it gives out", "tanh", {"outer": "sigmoid"}),
-        ("applies relu to the cell state it gives out", "tanh", {"outer": "relu"}),
-        ("applies the sigmoid to the new cell input", "tanh", {"candidate": "sigmoid"}),
-        ("applies relu to the new cell input", "tanh", {"candidate": "relu"}),
-        ("applies no function to the new cell input", "tanh", {"candidate": "identity"}),
-        ("applies the hard tanh to the new cell input", "tanh", {"candidate": "hard_tanh"}),
-        ("applies the hard tanh to the cell state it gives out", "tanh", {"outer": "hard_tanh"}),
-        *(
-            (f"limits its cell state to {clip:g}", "does not", {"clip": clip})
-            for clip in (1.0, 2.0, 3.0, 5.0, 10.0, 0.5)
-        ),
-        ("applies the hard sigmoid to its gates", "the sigmoid", {"gate": "hard_sigmoid"}),
-        ("applies the hard sigmoid of slope 0.2 to its gates", "the sigmoid", {"gate": "hard_sigmoid_0_2"}),
-        ("applies tanh to its gates", "the sigmoid", {"gate": "tanh"}),
-        ("applies no function to its gates", "the sigmoid", {"gate": "identity"}),
-        ("adds 1 to the forget gate's input", "nothing", {"forget_bias": 1.0}),
-        ("subtracts 1 from the forget gate's input", "nothing", {"forget_bias": -1.0}),
-        ("couples its gates, f = 1 - i", "has each of its own", {"coupled": "f"}),
-        ("couples its gates, i = 1 - f", "has each of its own", {"coupled": "i"}),
-        ("has no input gate", "has one", {"ungated": "i"}),
-        ("has no forget gate", "has one", {"ungated": "f"}),
-        ("has no output gate", "has one", {"ungated": "o"}),
-    ]
-    yield from (Change(*row) for row in rest)
-    for order in orders:
-        words = f"takes the gates of its {{}} alone in the order {', '.join(order)}"
-        yield Change(words.format("biases"), spelled, {"biases_in": order}, needs_whole_tensor=True)
-        yield Change(words.format("recurrent weight"), spelled, {"recurrent_in": order}, needs_whole_tensor=True)
-        yield Change(words.format("input weight"), spelled, {"inputs_in": order}, needs_whole_tensor=True)
+    yield Change("gives out the cell state c", "h", {"gives": "c"})
+    yield Change("gives out tanh(c) before the output gate", "after it", {"gives": "outer"})
+    functions = {"identity": "no tanh", "sigmoid": "the sigmoid", "relu": "relu", "hard_tanh": "the hard tanh"}
+    for name, words in functions.items():
+        yield Change(f"applies {words} to the cell state it gives out", "tanh", {"outer": name})
+    for clip in (1.0, 2.0, 3.0, 5.0, 10.0, 0.5):
+        yield Change(f"limits its cell state to {clip:g}", "does not", {"clip": clip})
+    yield from function_changes("new cell input", {**functions, "identity": "no function"})
+    yield Change("applies tanh to its gates", "the sigmoid", {"gate": "tanh"})
+    yield Change("applies no function to its gates", "the sigmoid", {"gate": "identity"})
+    yield Change("adds 1 to the forget gate's input", "nothing", {"forget_bias": 1.0})
+    yield Change("subtracts 1 from the forget gate's input", "nothing", {"forget_bias": -1.0})
+    yield Change("couples its gates, f = 1 - i", "has each of its own", {"coupled": "f"})
+    yield Change("couples its gates, i = 1 - f", "has each of its own", {"coupled": "i"})
+    for gate, words in (("i", "input"), ("f", "forget"), ("o", "output")):
+        yield Change(f"has no {words} gate", "has one", {"ungated": gate})
+    alone = {"biases_in": "biases", "recurrent_in": "recurrent weight", "inputs_in": "input weight"}
+    for order, (field, words) in product(orders, alone.items()):
+        description = f"takes the gates of its {words} alone in the order {', '.join(order)}"
+        yield Change(description, spelled, {field: order}, needs_whole_tensor=True)
 
 
 def _compound_variants(o: Operands) -> Iterator[Variant]:
@@ -177,7 +159,7 @@ def _returned(options: Options) -> Iterator[Change]:
     other = "c" if options.output == "h" else "h"
     yield Change(f"returns {other} in place of {options.output}", options.output, {"returns": other})
     yield Change("returns the state after the first step", "after the last", {"last": "first"})
-    yield Change("returns the state before the last step", "after it", {"last": "last but one"})
+    yield Change("returns the state before the last step", "after it", {"last": "second to last"})
     yield Change("returns tanh(c) before the output gate", "after it", {"returns": "outer"})
 
 
@@ -188,10 +170,6 @@ def _variants(o: Operands) -> Iterator[Variant]:
         yield from vary(lambda _, other: _given_out(steps, other), o, options, _returned(options))
         return
     yield from vary(compute, o, options, _changes(o, options))
-
-
-def _canonical(o: Operands) -> Tensor:
-    return compute(o, _options(o))
 
 
 def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
@@ -207,4 +185,6 @@ def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
         )
 
 
-LSTM = OperationDefinition(_canonical, _variants, follows, _fitted_parameters, _compound_variants, causal=True)
+LSTM = OperationDefinition(
+    lambda o: compute(o, _options(o)), _variants, window_rule, _fitted_parameters, _compound_variants, causal=True
+)

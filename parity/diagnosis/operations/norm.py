@@ -10,12 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Change, FittedParameter, Operands, OperationDefinition, Variant, rowwise, vary
+from parity.diagnosis.definition import (
+    Change,
+    FittedParameter,
+    Operands,
+    OperationDefinition,
+    Variant,
+    for_each,
+    rowwise,
+    vary,
+)
 
 USUAL_EPS = (1e-5, 1e-6, 1e-12, 1e-8, 1e-3, 1e-4, 1e-7, 0.0)
 
@@ -108,36 +116,29 @@ def _joined(words: list[str]) -> str:
 
 def _changes(o: Operands, options: Options) -> Iterator[Change]:
     yield from _deviations(options, o["x"].shape[-1])
-    rest: list[tuple[str, str, dict[str, Any]]] = [
-        ("leaves the gain out", "multiplies by it", {"gain": 0.0}),
-        ("multiplies by 1 + gain", "by the gain", {"one_more": 1.0}),
-        ("multiplies by the gain's negative", "by the gain", {"gain": -1.0}),
-        ("leaves the bias out", "adds it", {"bias": 0.0}),
-        ("subtracts the bias", "adds it", {"bias": -1.0}),
-        ("adds the bias twice", "once", {"bias": 2.0}),
-        ("leaves gain and bias out", "applies both", {"gain": 0.0, "bias": 0.0}),
-        ("adds the bias before the gain", "after it", {"bias_inside": True}),
-        ("does not centre (an RMS norm)", "subtracts the mean", {"centred": False, "by_mean_square": True}),
-        ("does not subtract the mean before it divides by the deviation", "subtracts it", {"centred": False}),
-        ("divides by the root of the mean square", "by the deviation", {"by_mean_square": True}),
-        ("divides by the variance", "by its root", {"root": False}),
-        ("divides by the mean absolute deviation", "by the root of the mean square", {"absolute": True}),
-        ("does not normalise, only applies gain and bias", "normalises", {"normalised": False}),
-    ]
-    yield from (Change(*row) for row in rest)
-    axes = range(-o["x"].ndim, -1)
-    for axis in axes:
-        yield Change(
-            f"normalises over axis {axis + o['x'].ndim}",
-            "over the last axis",
-            {"axes": (axis,)},
-            needs_whole_tensor=True,
-        )
-    for axis in axes:
-        every = tuple(range(axis, 0))
-        yield Change(
-            f"normalises over the last {-axis} axes together", "over the last", {"axes": every}, needs_whole_tensor=True
-        )
+    yield Change("leaves the gain out", "multiplies by it", {"gain": 0.0})
+    yield Change("multiplies by 1 + gain", "by the gain", {"one_more": 1.0})
+    yield Change("multiplies by the gain's negative", "by the gain", {"gain": -1.0})
+    yield Change("leaves the bias out", "adds it", {"bias": 0.0})
+    yield Change("subtracts the bias", "adds it", {"bias": -1.0})
+    yield Change("adds the bias twice", "once", {"bias": 2.0})
+    yield Change("leaves gain and bias out", "applies both", {"gain": 0.0, "bias": 0.0})
+    yield Change("adds the bias before the gain", "after it", {"bias_inside": True})
+    rms = {"centred": False, "by_mean_square": True}
+    yield Change("does not centre (an RMS norm)", "subtracts the mean", rms)
+    uncentred = "does not subtract the mean before it divides by the deviation"
+    yield Change(uncentred, "subtracts it", {"centred": False})
+    yield Change("divides by the root of the mean square", "by the deviation", {"by_mean_square": True})
+    yield Change("divides by the variance", "by its root", {"root": False})
+    yield Change("divides by the mean absolute deviation", "by the root of the mean square", {"absolute": True})
+    yield Change("does not normalise, only applies gain and bias", "normalises", {"normalised": False})
+    ndim = o["x"].ndim
+    for axis in range(-ndim, -1):
+        description = f"normalises over axis {axis + ndim}"
+        yield Change(description, "over the last axis", {"axes": (axis,)}, needs_whole_tensor=True)
+    for axis in range(-ndim, -1):
+        description, axes = f"normalises over the last {-axis} axes together", tuple(range(axis, 0))
+        yield Change(description, "over the last", {"axes": axes}, needs_whole_tensor=True)
 
 
 def _canonical(o: Operands) -> Tensor:
@@ -150,35 +151,26 @@ def _variants(o: Operands) -> Iterator[Variant]:
     if "weight" in o:
         squared = o.having(weight=o["weight"].square())
         yield Variant("multiplies by the gain twice", "once", lambda: compute(squared, options))
-    for count in (2, 4, 8):
-        yield Variant(
-            f"normalises {count} parts of the last axis each by itself",
-            "all of it",
-            partial(_by_parts, o, options, count),
-        )
+    parts = "normalises {} parts of the last axis each by itself"
+    yield from for_each((2, 4, 8), parts, "all of it", partial(_by_parts, o, options))
     again = o.having(x=_canonical(o))
     yield Variant("normalises twice", "once", lambda: compute(again, options))
 
 
 def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
-    options = _options(o)
-    ways = sorted(
-        product((True, False), (True, False)),
-        key=lambda way: (way[0] != options.unbiased) + (way[1] != options.eps_outside),
-    )
-    for unbiased, outside in ways:
-        place = "outside the root" if outside else "inside the root"
-        description = f"takes eps = {{}} {place}, the variance divided by {'n - 1' if unbiased else 'n'}"
-        way = replace(options, unbiased=unbiased, eps_outside=outside)
-        yield FittedParameter(
-            description,
-            f"{options.eps:g}",
-            options.eps,
-            partial(lambda way, eps: compute(o, replace(way, eps=eps)), way),
-        )
-    yield FittedParameter(
-        "multiplies by {} + gain", "by the gain", 0.0, lambda more: compute(o, replace(options, one_more=more))
-    )
+    own = _options(o)
+    others = [replace(own, unbiased=u, eps_outside=e) for u, e in product((True, False), (True, False))]
+    others.sort(key=lambda other: (other.unbiased != own.unbiased) + (other.eps_outside != own.eps_outside))
+    for other in others:
+        place = "outside the root" if other.eps_outside else "inside the root"
+        description = f"takes eps = {{}} {place}, the variance divided by {'n - 1' if other.unbiased else 'n'}"
+        yield FittedParameter(description, f"{own.eps:g}", own.eps, partial(_with_eps, o, other))
+    gain = "multiplies by {} + gain"
+    yield FittedParameter(gain, "by the gain", 0.0, lambda more: compute(o, replace(own, one_more=more)))
+
+
+def _with_eps(o: Operands, options: Options, eps: float) -> Tensor:
+    return compute(o, replace(options, eps=eps))
 
 
 LAYER_NORM = OperationDefinition(_canonical, _variants, rowwise("x", mixes=1), _fitted_parameters)

@@ -40,7 +40,7 @@ def fitted_inputs(interpreter: Interpreter, node: str, goal: Goal | None) -> Ite
     # Not of a large step: many runs of it for an unlikely fault.
     if site is not None and goal is not None and interpreter.window.covers_all:
         if goal.key != node:
-            meaning = f" ({site.definition.factor})" if site.definition.factor else ""
+            meaning = f" ({site.definition.scale_meaning})" if site.definition.scale_meaning else ""
             description = f"gives its result scaled by {{}}{meaning}"
             yield from _with_numbers(
                 site, iter([FittedParameter(description, "as it is", 1.0, partial(torch.mul, site.result))]), goal

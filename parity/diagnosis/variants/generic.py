@@ -52,7 +52,7 @@ def _given_out(site: Site, given: Tensor | None) -> Iterator[Variant]:
     scalings = list(transforms.scalings(sizes))
     moves = list(transforms.moves(result.shape, axis_names(site.scene, site.node, result.ndim)))
     fits = [] if given is None else list(transforms.fitted(result, given, sizes))
-    meaning = f" ({site.definition.factor})" if site.definition.factor else ""
+    meaning = f" ({site.definition.scale_meaning})" if site.definition.scale_meaning else ""
     others = [*transforms.roundings(), *transforms.functions(), *moves]
     for found, words in ((scalings, meaning), (others, ""), (fits, meaning)):
         for t in found:
