@@ -59,7 +59,7 @@ class Interpreter:
         def visit(key: str) -> None:
             if key in found or self.definition(key) is None or (key != self.target and key in self.scene.reference):
                 return
-            for source in self.scene.steps[key].inputs.values():
+            for source in self.scene.operations[key].inputs.values():
                 if source != key:
                     visit(source)
             found[key] = None
@@ -92,7 +92,7 @@ class Interpreter:
 
     def operands(self, key: str, changed: Mapping[str, Tensor] | None = None) -> Operands:
         """What the step of `key` computes from."""
-        step = self.scene.steps[key]
+        step = self.scene.operations[key]
         tensors, shapes = {}, {}
         for role, source in step.inputs.items():
             value = changed[source] if changed and source in changed else self.value(source)
@@ -112,7 +112,7 @@ class Interpreter:
         changed = {node: self.window.cut(node, value)}
         on_the_way = self.nodes[self.nodes.index(node) + 1 : self.nodes.index(to) + 1]
         for key in on_the_way:
-            if any(source in changed for source in self.scene.steps[key].inputs.values()):
+            if any(source in changed for source in self.scene.operations[key].inputs.values()):
                 computed = self.computed(key, changed)
                 if computed is None:
                     return None

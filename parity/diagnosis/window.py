@@ -85,7 +85,7 @@ class Window:
 
     def whole_shape(self, key: str, role: str, tensor: Tensor) -> tuple[int, ...]:
         """The shape that an input has outside the window."""
-        shape, axis = list(tensor.shape), self.axes.get(self.scene.steps[key].inputs[role])
+        shape, axis = list(tensor.shape), self.axes.get(self.scene.operations[key].inputs[role])
         if axis is not None and len(shape) >= -axis and shape[axis] == self.rows:
             shape[axis] = self.size
         return tuple(shape)

@@ -92,7 +92,7 @@ class PortOf:
             scene = segment_scene(recording, self.semantics, comparison.segment)
         else:
             return None
-        return (replace(scene, rounding={key: comparison.own.tolerance}), key) if key in scene.steps else None
+        return (replace(scene, rounding={key: comparison.own.tolerance}), key) if key in scene.operations else None
 
 
 MADE = {group: key for key, group in AFTER.items()}

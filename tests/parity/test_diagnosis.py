@@ -40,14 +40,14 @@ def test_there_is_one_hint_and_it_tells_where(monkeypatch):
 def test_no_error_no_hint(options):
     scene, wrong = scene_of(**options)
     assert not wrong
-    assert not any(explain(scene, key) for key in scene.steps)
+    assert not any(explain(scene, key) for key in scene.operations)
 
 
 @pytest.mark.parametrize("options", CLEAN)
 def test_the_steps_compute_what_the_reference_does(options):
     scene, _ = scene_of(**options)
     for key, recorded in scene.reference.items():
-        if key in scene.steps and recorded.numel():
+        if key in scene.operations and recorded.numel():
             computed = Interpreter(scene, key).computed(key)
             assert distance(computed, recorded) <= scene.rounding[key], key
 
@@ -56,7 +56,7 @@ def test_the_steps_compute_what_the_reference_does(options):
 def test_every_kind_can_prepare_its_variants(options):
     """A search goes on past a variant that does not fit; on ordinary tensors none should be lost so."""
     scene, _ = scene_of(**options)
-    for key, step in scene.steps.items():
+    for key, step in scene.operations.items():
         operands = Interpreter(scene, key).operands(key)
         if step.inputs and len(operands.tensors) == len(step.inputs):
             assert list(OPERATIONS[step.kind].variants(operands)), key
@@ -68,27 +68,27 @@ def test_noise_is_not_explained(options, size):
     scene, _ = scene_of(**options)
     generator = torch.Generator().manual_seed(0)
     noisy = {}
-    for key in scene.steps:
+    for key in scene.operations:
         if key in scene.reference and not key.startswith(("blocks.0.", "blocks.2.", "loss")):
             noise = torch.randn(scene.subject[key].shape, generator=generator, dtype=torch.float64)
             noisy[key] = scene.subject[key] + size * noise
     assert len(noisy) > 16
     for key, tensor in noisy.items():
         subject = {**scene.subject, key: tensor}
-        assert not explain(Scene(scene.steps, scene.reference, subject, scene.rounding), key), key
+        assert not explain(Scene(scene.operations, scene.reference, subject, scene.rounding), key), key
 
 
 def test_a_number_alone_is_not_explained_by_a_fit():
     scene, _ = scene_of()
     subject = {**scene.subject, "loss": 1.01 * scene.subject["loss"]}
-    assert not explain(Scene(scene.steps, scene.reference, subject, scene.rounding), "loss")
+    assert not explain(Scene(scene.operations, scene.reference, subject, scene.rounding), "loss")
 
 
 def test_zeros_are_not_explained_by_whatever_gives_zeros():
     scene, _ = scene_of()
     key = "blocks.1.attn.q"
     subject = {**scene.subject, key: torch.zeros_like(scene.subject[key])}
-    (hint,) = explain(Scene(scene.steps, scene.reference, subject, scene.rounding), key)
+    (hint,) = explain(Scene(scene.operations, scene.reference, subject, scene.rounding), key)
     assert "gives zeros" in hint.description
 
 
@@ -99,7 +99,7 @@ def test_an_error_just_above_the_tolerance_is_not_explained_by_one_just_below(mo
     noise = error * torch.randn(scene.subject[wrong[0]].shape, dtype=torch.float64)
     reference = {**scene.reference, wrong[0]: scene.reference[wrong[0]] + 0.5 * noise}
     assert hint.after < 16
-    assert not explain(Scene(scene.steps, reference, scene.subject, {wrong[0]: 0.9 * error}), wrong[0])
+    assert not explain(Scene(scene.operations, reference, scene.subject, {wrong[0]: 0.9 * error}), wrong[0])
 
 
 def test_a_fault_that_no_kind_knows_is_not_explained(monkeypatch):
@@ -139,9 +139,9 @@ def test_the_reference_may_be_the_odd_one():
     """The recording's LSTM started from zeros, the subject's did not."""
     scene, _ = scene_of()
     zeros = {key: torch.zeros_like(t) for key, t in scene.reference.items() if key.startswith("before.blocks.0.")}
-    started = Interpreter(Scene(scene.steps, {**scene.reference, **zeros}, scene.subject, {}), "blocks.0.rnn")
+    started = Interpreter(Scene(scene.operations, {**scene.reference, **zeros}, scene.subject, {}), "blocks.0.rnn")
     reference = {**scene.reference, "blocks.0.rnn": started.computed("blocks.0.rnn").float().double()}
-    (hint,) = explain(Scene(scene.steps, reference, scene.subject, scene.rounding), "blocks.0.rnn")
+    (hint,) = explain(Scene(scene.operations, reference, scene.subject, scene.rounding), "blocks.0.rnn")
     assert hint.description.startswith("the reference starts from zeros")
 
 
@@ -150,11 +150,11 @@ def test_both_may_be_odd(monkeypatch):
     scene, _ = scene_of(rnn(after="h = h.flip(0)"), patch=monkeypatch)
     key = "blocks.0.rnn"
     reference = {**scene.reference, key: 2 * scene.reference[key]}
-    (hint,) = explain(Scene(scene.steps, reference, scene.subject, scene.rounding), key)
+    (hint,) = explain(Scene(scene.operations, reference, scene.subject, scene.rounding), key)
     assert "the reference gives its result scaled by 2; the subject gives its result reversed" in hint.description
 
 
 def test_parameters_of_a_step():
     scene, _ = scene_of()
-    assert parameters_of(scene.steps["blocks.1.attn.q_ln"]) == ["blocks.1.attn.qln.weight", "blocks.1.attn.qln.bias"]
-    assert parameters_of(scene.steps["blocks.1.attn.qk"]) == []
+    assert parameters_of(scene.operations["blocks.1.attn.q_ln"]) == ["blocks.1.attn.qln.weight", "blocks.1.attn.qln.bias"]
+    assert parameters_of(scene.operations["blocks.1.attn.qk"]) == []

@@ -52,7 +52,7 @@ def _parameters_exchanged(
     exchanged: dict[str, Tensor] = {}
     for role, key in first.inputs.items():
         other = second.inputs.get(role, "")
-        if first.kind == second.kind and role.startswith(sort) and key != other and key in leaves and other in leaves:
+        if first.name == second.name and role.startswith(sort) and key != other and key in leaves and other in leaves:
             exchanged |= {key: leaves[other], other: leaves[key]}
     return exchanged
 

@@ -45,11 +45,11 @@ class Site:
     @cached_property
     def leaves(self) -> list[str]:
         """The roles of inputs that no step computes: parameters, and what is carried in."""
-        return [role for role in self.floats if self.name(role) not in self.scene.steps]
+        return [role for role in self.floats if self.name(role) not in self.scene.operations]
 
     @cached_property
     def _order(self) -> dict[str, int]:
-        return {key: place for place, key in enumerate(self.scene.steps)}
+        return {key: place for place, key in enumerate(self.scene.operations)}
 
     def name(self, role: str) -> str:
         """The key of an input."""
@@ -81,7 +81,7 @@ class Site:
 
 def axis_names(scene: Scene, key: str, ndim: int) -> Sequence[str]:
     """The axes of a tensor in words: as its step names them in the setting `axes`, else by number."""
-    step = scene.steps.get(key)
+    step = scene.operations.get(key)
     names = () if step is None else step.settings.get("axes", ())
     if len(names) == ndim:
         return [f"the {name} axis" for name in names]
