@@ -10,26 +10,27 @@ from torch import Tensor
 
 from parity.diagnosis.definition import Variant
 from parity.diagnosis.interpreter import UNFIT, Goal, Interpreter, attempt
-from parity.diagnosis.matching import distance, equals, floor, reproduces, scale, units
+from parity.diagnosis.matching import distance, equals, floor, reproduces, scale
 from parity.diagnosis.variants.fitted import fitted_inputs, fitted_parameters
 from parity.diagnosis.variants.generic import generic, own_parameters
 from parity.diagnosis.variants.rewired import rewired
 from parity.subject.scene import Scene
+from parity.tolerance import units
 
 Stage = Callable[[Interpreter, str, Goal | None], Iterator[Variant]]
 NEAR = 4.0
-"""Units of rounding within which a recorded tensor is as near to one formula as to another."""
+"""Units of rounding: formulas that come this near to a recorded tensor cannot be ranked by which comes nearer."""
 
 
 def known_variants(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
-    """The variants that the step's definition knows."""
+    """The variants that the definition knows."""
     definition = interpreter.definition(node)
     if definition is not None:
         yield from definition.variants(interpreter.operands(node))
 
 
 def compound_variants(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
-    """The variants of the step's definition that make two mistakes at once."""
+    """The variants of the definition that make two mistakes at once."""
     definition = interpreter.definition(node)
     if definition is not None:
         yield from definition.compound_variants(interpreter.operands(node))
@@ -44,12 +45,13 @@ STAGES: tuple[Stage, ...] = (
     compound_variants,
     own_parameters,
 )
-"""Where variants come from: what the definition knows goes before what may happen to any step, or to several."""
+"""Where variants come from, in the order they are tried: what the definition knows goes before what may happen to any
+operation, or to several."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """A way to compute a tensor that reproduces one side."""
+    """A formula that reproduces one side's tensor."""
 
     node: str
     variant: Variant | None
@@ -101,7 +103,7 @@ class Candidates:
 
     @cached_property
     def first_departing(self) -> str:
-        """The first step of the chain at which the subject departs from the canonical formula."""
+        """The first operation of the chain at which the subject departs from the canonical formula."""
         for node in self.interpreter.nodes:
             if node in self.scene.subject and node != self.key:
                 value = self.interpreter.value(node)
@@ -112,40 +114,41 @@ class Candidates:
     def subject_match(self) -> Match | None:
         """The first variant that is the subject's tensor exactly, else the first within rounding."""
         near = None
-        for exact, way in self._subject_matches():
+        for exact, match in self._subject_matches():
             if exact:
-                return way
-            near = near or way
+                return match
+            near = near or match
         return near
 
     def _subject_matches(self) -> Iterator[tuple[bool, Match]]:
-        first_departing, interpreter = self.first_departing, self.interpreter
-        given = self.subject_of(first_departing)
+        departing, interpreter = self.first_departing, self.interpreter
+        given = self.subject_of(departing)
         # Steps before it that the subject shows nothing of may be what departs.
-        earlier = interpreter.nodes[: interpreter.nodes.index(first_departing)]
-        nodes = [first_departing, *(node for node in reversed(earlier) if node not in self.scene.subject)]
+        earlier = interpreter.nodes[: interpreter.nodes.index(departing)]
+        nodes = [departing, *(node for node in reversed(earlier) if node not in self.scene.subject)]
         for stage in STAGES:
             for node in nodes:
-                for variant in self.usable(stage(interpreter, node, Goal(first_departing, given)), given):
+                for variant in self.usable(stage(interpreter, node, Goal(departing, given)), given):
                     value = attempt(variant.compute)
-                    at_suspect = None if value is None else interpreter.through(node, value, first_departing)
-                    exact = None if at_suspect is None else self._nearness(at_suspect, first_departing, variant.unit)
+                    at_departure = None if value is None else interpreter.through(node, value, departing)
+                    exact = None if at_departure is None else self._nearness(at_departure, departing, variant.unit)
                     if exact is None or value is None:
                         continue
                     # In half precision what follows goes on from the subject's own numbers.
-                    own = (first_departing, given) if variant.unit else (node, value)
+                    own = (departing, given) if variant.unit else (node, value)
                     at_target = interpreter.through(*own, self.key)
                     if at_target is not None and self.is_subject(at_target):
                         yield exact, Match(node, variant, at_target)
 
     def reference_match(self) -> Match | None:
-        """The first variant that is about as near to the reference as the nearest: rounding hides which is nearer."""
+        """The first variant whose error is about the smallest there is: rounding hides which of several is the one."""
         for stage in STAGES:
-            ways = [(self.units(distance(way.value, self.reference)), way) for way in self._reference_matches(stage)]
-            nearest = min((distant for distant, _ in ways), default=0.0)
-            for distant, way in ways:
-                if distant <= max(NEAR, 2 * nearest):
-                    return way
+            matches = list(self._reference_matches(stage))
+            errors = [self.units(distance(match.value, self.reference)) for match in matches]
+            nearest = min(errors, default=0.0)
+            for error, match in zip(errors, matches, strict=True):
+                if error <= max(NEAR, 2 * nearest):
+                    return match
         return None
 
     def _reference_matches(self, stage: Stage) -> Iterator[Match]:

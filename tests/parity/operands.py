@@ -1,4 +1,4 @@
-"""Operands for every operation that diagnosis knows: enough examples that every variant of it can be told from the rest."""
+"""Operands for every operation that diagnosis knows: enough that every variant of it can be told from the rest."""
 
 import math
 
@@ -42,7 +42,7 @@ def attention():
         ],
         "merge_heads": [example({"x": draw(B, 2, T, 6)})],
         "attention_scale": [
-            example({"x": draw(B, 2, T, 11)}, width=7, heads=2, sqrt_of=of) for of in ("queries", "width")
+            example({"x": draw(4, 3, T, 11)}, width=7, heads=3, sqrt_of=of) for of in ("queries", "width")
         ],
     }
 
@@ -70,7 +70,7 @@ def recurrent(gates, states):
         *((H, True, state) for state in states),
     ):
         tensors = {
-            "x": draw(T, B, width),
+            "x": draw(3, B, width),
             "weight_ih": 0.7 * draw(gates * H, width),
             "weight_hh": 0.6 * draw(gates * H, H),
         }
@@ -80,12 +80,9 @@ def recurrent(gates, states):
             tensors |= {"bias_ih": draw(gates * H), "bias_hh": draw(gates * H, seed=1)}
         tensors |= {state: draw(B, H, seed=seed) for seed, state in enumerate(states, 3)}
         found.append(example(tensors, output=output))
-    # Cells that grow beyond every limit.
-    grown = {role: 3 * tensor if role in "xc" else tensor for role, tensor in found[0].tensors.items()}
-    return [
-        *found,
-        example({**grown, "x": 6 * draw(9, B, H)} | ({"c": 8 * grown["c"]} if "c" in grown else {}), output="y"),
-    ]
+    if "c" in states:  # a cell beyond every limit
+        found.append(example({**found[0].tensors, "c": 30 * draw(B, H)}, output="y"))
+    return found
 
 
 def rows():
@@ -93,11 +90,12 @@ def rows():
     carried = {"x": draw(T, B, H, seed=2), "exchanged": draw(T, B, H), "before": draw(T, B, H, seed=1)}
     return {
         "concat": [example({"first": older, "second": newer})],
-        "last_rows": [example({"x": x}, rows=5), example({"x": x}, rows=12)],
+        "last_rows": [example({"x": x}, rows=4), example({"x": draw(8, B, H)}, rows=2), example({"x": x}, rows=12)],
         "drop_rows": [example({"x": x}, rows=4), example({"x": x}), example({"x": x}, rows=0)],
         "carried": [
-            example({**carried, "whole": older, "new": newer}, rows=4),
+            example({**carried, "whole": draw(12, B, H, seed=3), "new": newer}, rows=2),
             example({"x": x[-1], "before": draw(B, H), "steps": x}),
+            example({**carried, "whole": draw(13, B, H, seed=3)}, rows=5),
         ],
     }
 
@@ -105,24 +103,29 @@ def rows():
 def optimiser():
     w, g, m, v = draw(6, 4), draw(6, 4, seed=1), draw(6, 4, seed=2), 4 * draw(6, 4, seed=3).square()
     moments = {"beta": 0.91, "step": 3}
-    sizes = {"lr": 0.05, "step": 3, "betas": (0.9, 0.999), "min_trust": 0.2, "weight_decay": 0.03, "max_norm": 3.0}
+    sizes = {"lr": 0.05, "step": 3, "betas": (0.9, 0.999), "min_trust": 0.23, "weight_decay": 0.03, "max_norm": 3.0}
     others = {"the warm-up's": 0.3, "the end's": 0.0}
     parts = (("a", (2, 4)), ("b", (4, 4)))
     lamb = {"w": w, "m": m, "v": v, "g": g}
     small, large = {**lamb, "w": w / 50}, {**lamb, "w": 40 * w}
     tiny = {**lamb, "v": 1e-10 * v, "m": 1e-5 * m}
+    middling = {**lamb, "w": 0.7 * w, "m": m / 3}
+    smaller = {**lamb, "w": w / 6, "m": m}
+    smallest = {**lamb, "w": w / 1000}
     return {
         "clipped": [
             example({"g": 3 * g, "joint": torch.tensor(40.0, dtype=torch.float64)}, limit=0.3, parts=parts),
             example({"g": 3 * g, "joint": torch.tensor(40.0, dtype=torch.float64)}, limit=0.3, jointly=True),
             example({"g": 3 * g}),
+            example({"g": g / 100}, limit=0.3),
+            example({"g": 40 * g}, limit=0.3),
         ],
-        "moment": [example({"g": g, "m": m, "w": w}, **moments), example({"g": g, "m": m}, beta=0.9)],
+        "moment": [example({"g": g, "m": m, "w": 1000 * w}, **moments), example({"g": g, "m": m}, beta=0.9)],
         "square_moment": [example({"g": g, "v": v, "m": m}, **moments)],
         "moved": [example({"w": w, "update": g})],
         "lamb": [
             example(lamb, **sizes, factor=0.7, other_factors=others, parts=parts),
-            *(example(tensors, **sizes) for tensors in (small, large, tiny)),
+            *(example(tensors, **sizes) for tensors in (small, large, tiny, middling, smaller, smallest)),
             example(large, **{**sizes, "max_norm": None}),
         ],
     }
@@ -144,15 +147,19 @@ def parameters():
 def norms():
     x, weight, bias = draw(T, B, H), 1 + draw(H) / 2, draw(H)
     full, small = {"x": x, "weight": weight, "bias": bias}, {"x": 1e-3 * x, "weight": weight, "bias": bias}
-    ways = [{}, {"unbiased": True, "eps_outside": True}]
-    return [example(tensors, **way) for tensors in (full, small) for way in ways]
+    tiny = {"x": 1e-6 * x, "weight": weight}
+    settings = [{}, {"unbiased": True, "eps_outside": True}]
+    return [example(tensors, **form) for tensors in (full, small, tiny) for form in settings]
 
 
 EXAMPLES = {
     "activation": activations(),
     "add": [example({"a": draw(T, B, H), "b": draw(T, B, H, seed=1)})],
     "chunk_sums": [example({"x": draw(T, B, 34)}, width=H, rule=rule) for rule in ("elementwise", "totals")],
-    "embedding": [example({"ids": ids(T, B), "weight": draw(V, H)}), example({"ids": ids(7, 7), "weight": draw(V, V)})],
+    "embedding": [
+        example({"ids": ids(T, B), "weight": draw(V, H)}),
+        example({"ids": ids(7, 7), "weight": 0.3 * draw(V, V)}),
+    ],
     "gate": [example({"x": draw(T, B, 2 * H)}, order=order) for order in ("cf", "fc")],
     "gru": recurrent(3, "h"),
     "layer_norm": norms(),
@@ -162,7 +169,7 @@ EXAMPLES = {
     ],
     "lstm": recurrent(4, "hc"),
     "nll": [
-        example({"logits": draw(T, B, V), "targets": ids(T, B), "inputs": ids(T, B, seed=1)}),
+        example({"logits": draw(T, B, V), "targets": ids(T, B) // 3, "inputs": ids(T, B, seed=1)}),
         example({"logits": draw(T, B, V), "targets": ids(T, B).index_fill(0, torch.tensor([1]), -1)}),
     ],
     "parameter": parameters(),

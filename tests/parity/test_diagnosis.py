@@ -59,7 +59,7 @@ def test_every_kind_can_prepare_its_variants(options):
     for key, step in scene.operations.items():
         operands = Interpreter(scene, key).operands(key)
         if step.inputs and len(operands.tensors) == len(step.inputs):
-            assert list(OPERATIONS[step.kind].variants(operands)), key
+            assert list(OPERATIONS[step.name].variants(operands)), key
 
 
 @pytest.mark.parametrize("options", [{}, SMERITY])
@@ -156,5 +156,8 @@ def test_both_may_be_odd(monkeypatch):
 
 def test_parameters_of_a_step():
     scene, _ = scene_of()
-    assert parameters_of(scene.operations["blocks.1.attn.q_ln"]) == ["blocks.1.attn.qln.weight", "blocks.1.attn.qln.bias"]
+    assert parameters_of(scene.operations["blocks.1.attn.q_ln"]) == [
+        "blocks.1.attn.qln.weight",
+        "blocks.1.attn.qln.bias",
+    ]
     assert parameters_of(scene.operations["blocks.1.attn.qk"]) == []

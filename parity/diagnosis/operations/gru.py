@@ -25,6 +25,7 @@ GATES = "rzn"
 class Options(RecurrentOptions):
     """How the layer is computed."""
 
+    biases_exchanged: bool = False
     reset_before: bool = False
     """Whether the reset gate is applied to h, before the recurrent weight, as in the first paper."""
     update_inverted: bool = False
@@ -35,6 +36,8 @@ class Options(RecurrentOptions):
 
 def compute(o: Operands, options: Options) -> Tensor:
     """(T, B, H), or (B, H) for the state."""
+    if options.biases_exchanged:
+        o = o.having(bias_ih=o["bias_hh"], bias_hh=o["bias_ih"])
     w = read(o, options)
     width = w.recurrent.shape[-1]
     places = [options.order.index(gate) for gate in GATES]
@@ -81,6 +84,8 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
     yield from function_changes("new state", functions)
     if options.output == "h":
         yield Change("returns the state after the first step", "after the last", {"last": "first"})
+    if "bias_ih" in o and "bias_hh" in o:  # an LSTM adds them up
+        yield Change("exchanges the two biases", "does not", {"biases_exchanged": True})
     yield from shared_changes(o, ("h",))
     both = {"order": options.order.translate(str.maketrans("rz", "zr")), "update_inverted": True}
     yield Change("takes its gates in the order of z and r exchanged and weighs by 1 - z", spelled, both)

@@ -16,6 +16,8 @@ from torch import Tensor
 from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant, for_each, rowwise
 
 CAUSAL = "what is before a step and itself"
+SAID_OTHERWISE = ("hides nothing", "hides the visible and shows the hidden")
+"""Masks whose sums have words of their own: "leaves the mask out", "puts -inf for visible scores"."""
 MOST_ROWS = 32
 """Widths of a window of keys that are tried."""
 LARGE = (-1e4, -65504.0, -1e5, -1e6, -1e9, -1e30, torch.finfo(torch.float32).min, -100.0, -10.0)
@@ -85,12 +87,13 @@ def _masked_variants(o: Operands) -> Iterator[Variant]:
     yield Variant("leaves the mask out", "adds it", lambda: x.clone())
     steps, keys = o.shape("mask")
     for description, other in _other_masks(steps, keys - steps, mask):
-        if description != "hides nothing":
+        if description not in SAID_OTHERWISE:
             words = f"adds a mask that {description}"
             yield Variant(words, f"shows {CAUSAL}", partial(torch.add, x, other), needs_whole_tensor=True)
     for value in (*LARGE, 0.0):
         yield Variant(f"puts {value:g} for hidden scores", "-inf", partial(_hidden_as, x, mask, value))
-        yield Variant(f"adds {value:g} to hidden scores", "-inf", partial(_hidden_as, x, mask, x + value))
+        if -1e30 < value < 0:  # beyond that, the sum is the value itself
+            yield Variant(f"adds {value:g} to hidden scores", "-inf", partial(_hidden_as, x, mask, x + value))
     yield Variant("multiplies by the mask", "adds it", lambda: x * mask)
     yield Variant("puts -inf for visible scores", "for hidden ones", lambda: torch.where(mask == 0, -math.inf, x))
 

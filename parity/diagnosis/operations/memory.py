@@ -60,9 +60,9 @@ def _last(x: Tensor, rows: int) -> Tensor:
 
 
 def _counts(own: int, held: int) -> list[int]:
-    """Other numbers of rows out of `held` than `own` that leave some and take some, the nearest first."""
+    """Other numbers of rows out of `held` than `own`, the nearest first; all of them only if that is near."""
     near = (own + k for k in (1, -1, 2, -2, 3, -3))
-    return [n for n in dict.fromkeys((*near, *range(1, min(held, MOST_ROWS)))) if 0 < n < held and n != own]
+    return [n for n in dict.fromkeys((*near, *range(1, min(held, MOST_ROWS)))) if 0 < n <= held and n != own]
 
 
 def _kept(x: Tensor, own: int) -> Iterator[Variant]:
@@ -74,6 +74,7 @@ def _kept(x: Tensor, own: int) -> Iterator[Variant]:
     yield from (Variant(f"keeps the last {_rows(k)}", canonical, partial(_last, x, k)) for k in counts)
     if n < held:
         yield Variant(f"keeps the first {_rows(n)}", canonical, lambda: x[:n])
+    if held not in (n, *counts):
         yield Variant(f"keeps all {held} rows", canonical, lambda: x.clone())
     yield Variant("keeps no rows", canonical, lambda: x[:0])
     yield Variant(f"keeps the last {_rows(n)} in reverse", "in order", lambda: _last(x, n).flip(0))
@@ -82,9 +83,10 @@ def _kept(x: Tensor, own: int) -> Iterator[Variant]:
         yield from for_each([k], description, canonical, lambda k: x[max(0, held - n - k) : held - k])
     yield Variant("keeps every second row", canonical, lambda: x[::2])
     yield Variant("keeps every second row, up to the last", canonical, lambda: x[(held - 1) % 2 :: 2])
-    if x.ndim > 1:
+    if x.ndim > 1 and n < x.shape[1]:
         yield Variant(f"keeps the last {n} of the batch", f"{canonical} rows", lambda: x[:, -n:])
-    yield from (Variant(f"keeps the first {_rows(k)}", canonical, partial(torch.narrow, x, 0, 0, k)) for k in counts)
+    for k in (k for k in counts if k < held):
+        yield Variant(f"keeps the first {_rows(k)}", canonical, partial(torch.narrow, x, 0, 0, k))
 
 
 def _dropped(o: Operands) -> int:
@@ -102,8 +104,9 @@ def _drop_variants(o: Operands) -> Iterator[Variant]:
     if n:
         yield Variant(f"drops the newest {_rows(n)}", canonical, lambda: x[: held - n])
         yield Variant("drops no rows", canonical, lambda: x.clone())
-    yield Variant(f"drops all {held} rows", canonical, lambda: x[:0])
-    for k in counts:
+    if held not in (n, *counts):
+        yield Variant(f"drops all {held} rows", canonical, lambda: x[:0])
+    for k in (k for k in counts if k < held):
         yield Variant(f"drops the newest {_rows(k)}", canonical, partial(torch.narrow, x, 0, 0, held - k))
 
 

@@ -99,6 +99,8 @@ def _deviations(options: Options, n: int) -> Iterator[Change]:
     )
     found = []
     for unbiased, outside, eps in product((True, False), (True, False), USUAL_EPS):
+        if not eps and outside != options.eps_outside:  # nothing is added, wherever
+            continue
         differs = [
             (unbiased != options.unbiased, f"divides the variance {by[unbiased]}", by[options.unbiased]),
             (outside != options.eps_outside, f"adds eps {place[outside]}", place[options.eps_outside]),

@@ -48,12 +48,13 @@ def _gates_moved(x: Tensor, gates: str) -> Iterator[Variant]:
             yield Variant(description, ", ".join(gates), partial(torch.index_select, x, 0, rows))
 
 
-def _moved(x: Tensor, gates: str) -> Iterator[Variant]:
+def _moved(x: Tensor, gates: str, flattened: bool = False) -> Iterator[Variant]:
     """The same numbers elsewhere, or none of them."""
     if x.ndim == 2:
         rows, width = x.shape
         yield Variant("is transposed", "is not", lambda: x.mT)
-        yield Variant("is transposed, but reshaped and not turned", "is not", lambda: x.mT.reshape(rows, width))
+        if rows != width and not flattened:
+            yield Variant("is transposed, but reshaped and not turned", "is not", lambda: x.mT.reshape(rows, width))
         if rows % width == 0:
             blocks = x.reshape(-1, width, width)
             yield Variant("has every gate's block transposed", OTHERWISE, lambda: blocks.mT.reshape(rows, width))
@@ -98,11 +99,12 @@ def _of_parts(flat: Tensor, parts: list[tuple[str, tuple[int, ...]]], gates: str
                 description = f"has {parts[j][0]} and {name} exchanged"
                 yield Variant(description, OTHERWISE, partial(joined, swapped))
     for places in permutations(range(len(parts))):
-        if places != tuple(range(len(parts))):
+        moved = [i for i, place in enumerate(places) if i != place]
+        if len({parts[i][1] for i in moved}) > 1 or len(moved) > 2:  # two of one shape are exchanged, as above
             description = "has its parts in the order " + ", ".join(parts[place][0] for place in places)
             yield Variant(description, "in order", partial(joined, [pieces[place] for place in places]))
     for i, (name, _) in enumerate(parts):
-        for variant in (*_gates_moved(pieces[i], gates), *_moved(pieces[i], gates)):
+        for variant in (*_gates_moved(pieces[i], gates), *_moved(pieces[i], gates, flattened=True)):
             yield Variant(
                 f"has its {name} changed: it {variant.description}",
                 variant.canonical_description,

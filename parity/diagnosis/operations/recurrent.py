@@ -30,7 +30,6 @@ class RecurrentOptions:
     """The order of the gates' blocks in weights and biases."""
     exchanged: bool = False
     """The input and the recurrent weight (and bias) in each other's place."""
-    biases_exchanged: bool = False
     inputs: str = "as given"
     """The input weight: "as given"; "transposed", each gate's block, if square; "reshaped", read transposed as if it
     were not; "zero"."""
@@ -91,9 +90,7 @@ def read(o: Operands, options: RecurrentOptions) -> Read:
     x, inputs, recurrent = o["x"], o["weight_ih"], o["weight_hh"]
     bias_ih, bias_hh = _times(o.get("bias_ih"), options.bias_ih), _times(o.get("bias_hh"), options.bias_hh)
     if options.exchanged:
-        inputs, recurrent = recurrent, inputs
-    if options.exchanged or options.biases_exchanged:
-        bias_ih, bias_hh = bias_hh, bias_ih
+        inputs, recurrent, bias_ih, bias_hh = recurrent, inputs, bias_hh, bias_ih
     zeros = x.new_zeros(x.shape[-2], recurrent.shape[-1])
     states = {"h": o.get("h"), "c": o.get("c"), "zeros": zeros}
     x = x if options.time == "forward" else x.flip(0)
@@ -145,7 +142,6 @@ def _bias_changes(o: Operands) -> Iterator[Change]:
             yield Change(f"subtracts {words}", "adds it", {bias: -1.0})
     if "bias_ih" in o and "bias_hh" in o:
         yield Change("leaves both biases out", "adds them", {"bias_ih": 0.0, "bias_hh": 0.0})
-        yield Change("exchanges the two biases", "does not", {"biases_exchanged": True})
 
 
 def _weight_changes() -> Iterator[Change]:

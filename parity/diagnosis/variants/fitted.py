@@ -28,16 +28,16 @@ STEP = 1e-6
 
 
 def fitted_parameters(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
-    """Variants of the step `node` with a number of its formula fitted; none for a goal of few numbers."""
+    """Variants of the operation `node` with a number of its formula fitted; none for a goal of few numbers."""
     site = _fitting(interpreter, node, goal)
     if site is not None and goal is not None:
         yield from _with_numbers(site, site.definition.fitted_parameters(site.operands), goal)
 
 
 def fitted_inputs(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
-    """Variants of the step `node` with an input, or a result behind which the goal is, scaled or moved by a number."""
+    """Variants of the operation `node` with a fitted scale or offset of an input, or of a result before the goal."""
     site = _fitting(interpreter, node, goal)
-    # Not of a large step: many runs of it for an unlikely fault.
+    # Not of a large operation: many runs of it for an unlikely fault.
     if site is not None and goal is not None and interpreter.window.covers_all:
         if goal.key != node:
             meaning = f" ({site.definition.scale_meaning})" if site.definition.scale_meaning else ""

@@ -1,4 +1,4 @@
-"""Variants that any step may have, whatever its kind: other inputs, and transforms of these and of its result."""
+"""Variants that any operation may have: other inputs, and transforms of these and of its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from parity.diagnosis.variants.transforms import ENOUGH, HALVES, Transform
 
 
 def generic(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
-    """Every generic variant of the step `node`, likeliest first; with scales and sums fitted if `goal` is its own."""
+    """Every generic variant of the operation `node`, likeliest first; with scales and sums fitted to its own goal."""
     site = Site.of(interpreter, node)
     given = goal.tensor if goal is not None and goal.key == node else None
     if site is None or site.result.numel() < transforms.FEW:
@@ -38,7 +38,7 @@ def generic(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[
 
 
 def own_parameters(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
-    """The step `node` with all of the subject's parameters that differ, where nothing tells more of them."""
+    """The operation `node` with all of the subject's parameters that differ, where nothing tells more of them."""
     site = Site.of(interpreter, node)
     held = {} if site is None else inputs.held_otherwise(site)
     if site is not None and len(held) > 1:

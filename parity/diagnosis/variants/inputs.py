@@ -1,4 +1,4 @@
-"""Generic variants of what a step takes: other tensors of the scene, inputs exchanged, left out or transformed."""
+"""Generic variants of an operation's inputs: other tensors of the scene, exchanged, left out or transformed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from parity.diagnosis.variants.site import Site, axis_names
 from parity.diagnosis.variants.transforms import Transform
 
 SHAPE_KEEPING = ("layer_norm", "activation", "product", "linear")
-"""Kinds of steps that may be applied to a tensor once more without changing its shape."""
+"""Operations that may be applied to a tensor once more without changing its shape."""
 
 
 def skipped(site: Site) -> Iterator[Variant]:
     """An input of the result's shape as the result."""
-    words = site.scene.steps[site.node].kind.replace("_", " ")
+    words = site.scene.operations[site.node].name.replace("_", " ")
     for role, tensor in site.floats.items():
         if tensor.shape == site.result.shape and not torch.equal(tensor, site.result):
             description = f"leaves this step out (the {words}) and gives {site.name(role)} as it is"
@@ -32,12 +32,12 @@ def skipped(site: Site) -> Iterator[Variant]:
 
 
 def other_inputs(site: Site) -> Iterator[Variant]:
-    """Another tensor in an input's place: for what a step computes any that is there before, else no other such."""
-    window, steps = site.interpreter.window, site.scene.steps
+    """Another tensor in an input's place: any that is there before for what was computed, else one that was not."""
+    window, operations = site.interpreter.window, site.scene.operations
     for role, own in site.operands.tensors.items():
         name = site.name(role)
         for key, tensor in {**site.scene.subject, **site.scene.reference}.items():
-            if key in (name, site.node) or not site.precedes(key) or (key in steps and name not in steps):
+            if key in (name, site.node) or not site.precedes(key) or (key in operations and name not in operations):
                 continue
             other = window.as_input(site.node, role, tensor)
             turned = other.shape != own.shape and other.ndim == 2 and other.mT.shape == own.shape
@@ -51,7 +51,7 @@ def other_inputs(site: Site) -> Iterator[Variant]:
 
 
 def groups(site: Site) -> list[list[str]]:
-    """The inputs that no step computes, as far as there are several of a sort: the parameters, the state."""
+    """The inputs that no operation computes, as far as there are several of a sort: the parameters, the state."""
     found: dict[str, list[str]] = {}
     for role in site.leaves:
         found.setdefault(first_word(site.name(role)), []).append(role)
@@ -59,10 +59,10 @@ def groups(site: Site) -> list[list[str]]:
 
 
 def siblings(site: Site) -> Iterator[Variant]:
-    """All parameters, or all that is carried, of another step of the same definition."""
+    """All parameters, or all that is carried, of another operation of the same name."""
     for roles in groups(site):
-        for key, other in site.scene.steps.items():
-            if key == site.node or other.kind != site.scene.steps[site.node].kind:
+        for key, other in site.scene.operations.items():
+            if key == site.node or other.name != site.scene.operations[site.node].name:
                 continue
             found = {role: site.interpreter.value(other.inputs[role]) for role in roles if role in other.inputs}
             taken = {r: t.to(torch.float64) for r, t in found.items() if t is not None}
@@ -120,7 +120,7 @@ def _through(site: Site, roles: list[str], found: list[Transform]) -> Iterator[V
 
 
 def added_to(site: Site) -> Iterator[Variant]:
-    """Another tensor of the scene added to what a step takes."""
+    """Another tensor of the scene added to what an operation takes."""
     for role, own in site.floats.items():
         if role in site.leaves:
             continue
@@ -132,18 +132,18 @@ def added_to(site: Site) -> Iterator[Variant]:
 
 
 def applied_first(site: Site) -> Iterator[Variant]:
-    """One more step of the scene, applied to an input or to the result."""
-    for key, step in site.scene.steps.items():
+    """One more operation of the scene, applied to an input or to the result."""
+    for key, operation in site.scene.operations.items():
         definition = site.interpreter.definition(key)
-        if definition is None or step.kind not in SHAPE_KEEPING:
+        if definition is None or operation.name not in SHAPE_KEEPING:
             continue
-        found = {role: site.interpreter.value(name) for role, name in step.inputs.items() if role != "x"}
+        found = {role: site.interpreter.value(name) for role, name in operation.inputs.items() if role != "x"}
         others = {role: tensor for role, tensor in found.items() if tensor is not None}
 
-        def again(x: Tensor, at: Site = site, step=step, definition=definition, others=others) -> Tensor:  # type: ignore[no-untyped-def]
-            return definition.compute(Operands({"x": x, **others}, step.settings))  # type: ignore[no-any-return]
+        def again(x: Tensor, at: Site = site, operation=operation, definition=definition, others=others) -> Tensor:  # type: ignore[no-untyped-def]
+            return definition.compute(Operands({"x": x, **others}, operation.settings))  # type: ignore[no-any-return]
 
-        words = f"applies {key} ({step.kind.replace('_', ' ')})"
+        words = f"applies {key} ({operation.name.replace('_', ' ')})"
         yield Variant(f"{words} to its result", "does not", partial(again, site.result))
         for role, tensor in site.floats.items():
             if tensor.ndim > 1 and role not in site.leaves:

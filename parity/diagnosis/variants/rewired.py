@@ -1,4 +1,4 @@
-"""Variants of several unrecorded steps at once: a state that none takes up, parameters in each other's place."""
+"""Variants of several unrecorded operations at once: a state that none takes up, parameters in each other's place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from parity.diagnosis.variants.inputs import first_word
 
 
 def rewired(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
-    """Of the target alone, if steps before it are unrecorded: their inputs zeroed or exchanged together."""
+    """Of the target alone, if operations before it are unrecorded: their inputs zeroed or exchanged together."""
     if node != interpreter.target or len(interpreter.nodes) < 2 or any(map(interpreter.is_slow, interpreter.nodes)):
         return
     leaves = _leaves(interpreter)
@@ -38,17 +38,17 @@ def rewired(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[
 
 
 def _leaves(interpreter: Interpreter) -> dict[str, Tensor]:
-    """What the chain starts from and no step computes, by key."""
-    keys = [key for node in interpreter.nodes for key in interpreter.scene.steps[node].inputs.values()]
-    found = {key: interpreter.value(key) for key in dict.fromkeys(keys) if key not in interpreter.scene.steps}
+    """What the chain starts from and no operation computes, by key."""
+    keys = [key for node in interpreter.nodes for key in interpreter.scene.operations[node].inputs.values()]
+    found = {key: interpreter.value(key) for key in dict.fromkeys(keys) if key not in interpreter.scene.operations}
     return {key: tensor for key, tensor in found.items() if tensor is not None and tensor.is_floating_point()}
 
 
 def _parameters_exchanged(
     interpreter: Interpreter, leaves: Mapping[str, Tensor], a: str, b: str, sort: str
 ) -> dict[str, Tensor]:
-    """Of two steps of a kind, the values of the roles that begin with `sort`, each under the other's key."""
-    first, second = interpreter.scene.steps[a], interpreter.scene.steps[b]
+    """Of two operations of one name, the values of the roles that begin with `sort`, each under the other's key."""
+    first, second = interpreter.scene.operations[a], interpreter.scene.operations[b]
     exchanged: dict[str, Tensor] = {}
     for role, key in first.inputs.items():
         other = second.inputs.get(role, "")

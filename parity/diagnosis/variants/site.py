@@ -1,4 +1,4 @@
-"""One step of a scene, with what it computes from and what it gives: what generic variants are made of."""
+"""One operation of a scene, with what it computes from and what it gives: what generic variants are made of."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from parity.subject.scene import Scene
 
 @dataclass(frozen=True)
 class Site:
-    """The step of `node`, by its canonical formula."""
+    """The operation of `node`, by its canonical formula."""
 
     interpreter: Interpreter
     node: str
@@ -25,7 +25,7 @@ class Site:
 
     @classmethod
     def of(cls, interpreter: Interpreter, node: str) -> Site | None:
-        """None if the step is not known, or cannot be computed."""
+        """None if the operation is not known, or cannot be computed."""
         definition, result = interpreter.definition(node), interpreter.computed(node)
         return (
             None
@@ -44,7 +44,7 @@ class Site:
 
     @cached_property
     def leaves(self) -> list[str]:
-        """The roles of inputs that no step computes: parameters, and what is carried in."""
+        """The roles of inputs that no operation computes: parameters, and what is carried in."""
         return [role for role in self.floats if self.name(role) not in self.scene.operations]
 
     @cached_property
@@ -56,14 +56,14 @@ class Site:
         return self.operands.keys[role]
 
     def precedes(self, key: str) -> bool:
-        """Whether `key` is there before this step: it is a parameter, or has no step, or an earlier one."""
-        step = self.scene.steps.get(key)
-        return step is None or step.kind == "parameter" or self._order[key] < self._order[self.node]
+        """Whether `key` is there before this operation: it is a parameter, or has no operation, or an earlier one."""
+        operation = self.scene.operations.get(key)
+        return operation is None or operation.name == "parameter" or self._order[key] < self._order[self.node]
 
     def with_inputs(
         self, description: str, canonical_description: str, tensors: dict[str, Tensor], zeros: bool = False
     ) -> Variant:
-        """The step with other tensors for some roles."""
+        """The operation with other tensors for some roles."""
         return Variant(
             description,
             canonical_description,
@@ -80,9 +80,9 @@ class Site:
 
 
 def axis_names(scene: Scene, key: str, ndim: int) -> Sequence[str]:
-    """The axes of a tensor in words: as its step names them in the setting `axes`, else by number."""
-    step = scene.operations.get(key)
-    names = () if step is None else step.settings.get("axes", ())
+    """The axes of a tensor in words: as its operation names them in the setting `axes`, else by number."""
+    operation = scene.operations.get(key)
+    names = () if operation is None else operation.settings.get("axes", ())
     if len(names) == ndim:
         return [f"the {name} axis" for name in names]
     return [f"axis {axis}" for axis in range(ndim)]

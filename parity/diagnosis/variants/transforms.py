@@ -17,7 +17,7 @@ from torch import Tensor
 HALVES = {"bfloat16": (torch.bfloat16, 2.0**-7), "float16": (torch.float16, 2.0**-10)}
 """The half precisions, each with its unit of rounding; bfloat16 first, for most of its numbers are float16's, too."""
 FEW = 4
-"""Elements from which on anything but a kind's own variants is no coincidence."""
+"""Elements from which on anything but an operation's own variants is no coincidence."""
 LEAST = 1e-6
 """Of a fitted factor."""
 ENOUGH = 8
