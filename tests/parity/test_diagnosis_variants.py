@@ -18,7 +18,7 @@ from parity.subject.scene import Operation, Scene
 from tests.parity.operands import EXAMPLES, example
 
 EXPLAINED = 40
-"""Variants of an operation, about, that are put through a whole search, and one compound variant: its search is long."""
+"""Variants of an operation, about, that are put through a whole search, and one compound one: its search is long."""
 
 
 def hint_of(name, operands, canonical, value):
