@@ -1,7 +1,7 @@
 from .errors import JuliaError, JuliaUnavailable, WorkerDied, WorkerTimeout
-from .install import ensure
-from .lane import Lane
-from .model import JuliaModel, JuliaOutput, JuliaState
+from .install.install import ensure
+from .process.installation import Lane
+from .sharnn.model import JuliaModel, JuliaOutput, JuliaState
 from .worker import Worker
 
 __all__ = [

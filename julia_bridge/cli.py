@@ -18,7 +18,7 @@ def julia() -> None:
 @julia.command("install")
 def install_command() -> None:
     """Get Julia and juliacall into a folder of their own, without root. Does nothing if they are there."""
-    from julia_bridge.install import ensure
+    from julia_bridge.install.install import ensure
 
     lane = ensure(lambda step: click.echo(step, err=True))
     click.echo(f"Julia is installed: lane {lane.name}, {lane.place}")
@@ -27,7 +27,7 @@ def install_command() -> None:
 @julia.command("doctor")
 def doctor_command() -> int:
     """Say which Julia is used, in which versions, and what is wrong with it. Exits with 3 if it does not work."""
-    from julia_bridge.doctor import doctor
+    from julia_bridge.install.doctor import doctor
 
     report = doctor()
     click.echo(report)
@@ -39,7 +39,7 @@ def doctor_command() -> int:
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), required=True)
 def export_command(checkpoint: Path, output: Path) -> None:
     """Write a checkpoint's weights under SHA-RNN.jl's names, as a safetensors file."""
-    from julia_bridge.weights import export_parameters
+    from julia_bridge.sharnn.weights import export_parameters
 
     export_parameters(checkpoint, output)
     click.echo(f"{output}: the parameters of {checkpoint}")
@@ -50,7 +50,7 @@ def export_command(checkpoint: Path, output: Path) -> None:
 @click.option("--output", "-o", type=click.Path(file_okay=False, path_type=Path), required=True)
 def import_command(file: Path, output: Path) -> None:
     """Make a checkpoint folder of SHA-RNN.jl's weights: what `export` writes, or a .jld2 that SHA-RNN.jl saved."""
-    from julia_bridge.weights import import_parameters
+    from julia_bridge.sharnn.weights import import_parameters
 
     import_parameters(file, output)
     click.echo(f"{output}: a checkpoint of {file}")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from julia_bridge.errors import JuliaError
-from julia_bridge.inprocess import InProcess
-from julia_bridge.install import find
-from julia_bridge.process import JuliaProcess
+from julia_bridge.install.install import find
+from julia_bridge.process.child_process import JuliaProcess
+from julia_bridge.process.inprocess import InProcess
 from sharnn_py.errors import ConfigError, InputError
 
 

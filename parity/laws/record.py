@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from julia_bridge import Worker
-from julia_bridge.model import Source
+from julia_bridge.sharnn.model import Source
 from parity.laws.strategies import Spec
 from parity.sharnn.live import Case, record
 from sharnn_py.weights import to_julia

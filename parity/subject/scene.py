@@ -1,6 +1,6 @@
 """How one tensor of a trace comes from others: what diagnosis recomputes.
 
-An `Operation` has a name (a key of `parity.diagnosis.operations.KINDS`, such as "linear", "layer_norm",
+An `Operation` has a name (a key of `parity.diagnosis.operations.OPERATIONS`, such as "linear", "layer_norm",
 "lstm"), the tensors it takes by role, and its settings. It says nothing of the model it is part of.
 """
 
@@ -33,6 +33,6 @@ class Scene:
     reference: Mapping[str, Tensor]
     """What the reference recorded, by key."""
     subject: Mapping[str, Tensor]
-    """What the subject computes from the reference's inputs, by key; and its parameters, which the operations name too."""
+    """What the subject computes from the reference's inputs, and its parameters, by key."""
     rounding: Mapping[str, float]
     """By key, the tolerance within which the reference's tensor is explained by rounding."""

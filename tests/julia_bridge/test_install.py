@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from julia_bridge import JuliaUnavailable, Lane, Worker, debian, debian_archive, install, juliapkg_lane, pinned
-from julia_bridge.doctor import doctor
-from julia_bridge.folder import folder
+from julia_bridge import JuliaUnavailable, Lane, Worker
+from julia_bridge.install import debian, debian_archive, install, juliapkg, pinned
+from julia_bridge.install.doctor import doctor
+from julia_bridge.install.folder import folder
 from sharnn_py.cli import main
 from sharnn_py.errors import ConfigError
 
@@ -83,8 +84,8 @@ def test_the_folder_is_the_cache_unless_given(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_no_address_of_a_registry_is_written_down():
-    package = Path(debian.__file__).parent
-    for file in (*package.glob("*.py"), debian.PINS, package / "juliapkg.json"):
+    package = Path(debian.__file__).parents[1]
+    for file in (*package.rglob("*.py"), debian.PINS, package / "juliapkg.json"):
         if file.name != "upstream.py":  # SHA-RNN.jl's own repository is no registry
             assert "://" not in file.read_text(), file
 
@@ -125,8 +126,8 @@ def test_an_unknown_lane_is_refused(monkeypatch: pytest.MonkeyPatch):
 
 def test_every_way_that_failed_is_told(empty: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("SHARNN_JULIA_LANE")
-    monkeypatch.setattr(juliapkg_lane, "has_juliacall", lambda: True)
-    monkeypatch.setattr(juliapkg_lane, "RESOLVE", "raise SystemExit('juliapkg found no Julia')")
+    monkeypatch.setattr(juliapkg, "has_juliacall", lambda: True)
+    monkeypatch.setattr(juliapkg, "RESOLVE", "raise SystemExit('juliapkg found no Julia')")
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     told: list[str] = []
     with pytest.raises(JuliaUnavailable) as caught:
@@ -190,7 +191,8 @@ def test_the_juliapkg_lane_runs_what_juliapkg_provides(lane: Lane, tmp_path: Pat
         pytest.skip("this machine's lane is juliapkg's: every test of the worker runs it")
     (tmp_path / "juliapkg.py").write_text(JULIAPKG)
     script = """
-from julia_bridge import Worker, ensure, install
+from julia_bridge import Worker, ensure
+from julia_bridge.install import install
 steps = []
 lane = ensure(steps.append)
 assert lane == ensure(lambda step: exit(step)) == install.find()
@@ -202,7 +204,7 @@ with Worker() as julia:
         str(tmp_path),
         *map(str, lane.python_path),
         os.environ.get("PYTHONPATH", ""),
-        str(Path(debian.__file__).parents[1]),
+        str(Path(debian.__file__).parents[2]),
     ]
     done = subprocess.run(
         [sys.executable, "-c", script],

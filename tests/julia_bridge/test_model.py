@@ -26,8 +26,8 @@ from safetensors.numpy import load
 
 import parity
 from julia_bridge.errors import JuliaError
-from julia_bridge.model import JuliaModel, JuliaState, LayerArrays, parameter_shapes
-from julia_bridge.upstream import UpstreamError, model_source
+from julia_bridge.sharnn.model import JuliaModel, JuliaState, LayerArrays, parameter_shapes
+from julia_bridge.sharnn.upstream import UpstreamError, model_source
 from sharnn_py.config import JULIA, PAPER, Config
 from sharnn_py.errors import ConfigError, InputError, WeightsError
 
@@ -381,5 +381,7 @@ def test_a_state_that_does_not_fit_is_refused(state, says):
 
 
 def test_importing_it_starts_nothing():
-    check = "import sys, julia_bridge.model; assert not {'torch', 'juliacall', 'safetensors'} & sys.modules.keys()"
+    check = (
+        "import sys, julia_bridge.sharnn.model; assert not {'torch', 'juliacall', 'safetensors'} & sys.modules.keys()"
+    )
     subprocess.run([sys.executable, "-c", check], check=True)

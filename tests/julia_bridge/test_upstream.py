@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from julia_bridge import upstream
-from julia_bridge.upstream import SHA256, UpstreamError, model_source
+from julia_bridge.sharnn import upstream
+from julia_bridge.sharnn.upstream import SHA256, UpstreamError, model_source
 
 TEXT = b"# stands for SHA-RNN.jl's model.jl in these tests\n"
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from julia_bridge import JuliaModel
-from julia_bridge.weights import FORMAT, SCRIPT, export_parameters, import_parameters
+from julia_bridge.sharnn.weights import FORMAT, SCRIPT, export_parameters, import_parameters
 from sharnn_py import (
     JULIA,
     PAPER,

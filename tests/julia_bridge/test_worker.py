@@ -423,7 +423,7 @@ def test_importing_starts_nothing_and_imports_neither_torch_nor_juliacall():
         import subprocess, sys
         def refuse(*arguments, **keywords): raise AssertionError("a process was started")
         subprocess.Popen = refuse
-        import julia_bridge, julia_bridge.worker, julia_bridge.doctor, julia_bridge.cli
+        import julia_bridge, julia_bridge.worker, julia_bridge.install.doctor, julia_bridge.cli
         print(sorted({"torch", "juliacall", "juliapkg"} & set(sys.modules)))
         """
     )
@@ -440,7 +440,7 @@ def test_one_module_alone_imports_juliacall():
             line.strip().startswith(("import juliacall", "from juliacall")) for line in path.read_text().splitlines()
         )
     ]
-    assert importers == ["julia_bridge/runtime.py"]
+    assert importers == ["julia_bridge/process/runtime.py"]
 
 
 # ---- in the caller's own process

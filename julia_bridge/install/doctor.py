@@ -1,0 +1,87 @@
+"""Does Julia work here? Asked by starting it, and answered in words a person can act on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from julia_bridge.install import debian, pinned
+from julia_bridge.install.install import find
+from julia_bridge.process.child_process import JuliaProcess
+from julia_bridge.process.installation import Lane
+from sharnn_py.errors import SharnnError
+
+ANSWER_LIMIT = 60.0
+"""Seconds for each question that the doctor asks of a Julia that has started."""
+
+
+@dataclass
+class Report:
+    """What was found. True if Julia works.
+
+    `lane` and `place` are None where none is installed. `versions` maps "julia", "juliacall", "PythonCall" and, on the
+    Debian lane, "libunwind" to what actually runs. `problems` are sentences that say what to do.
+    """
+
+    lane: str | None = None
+    place: Path | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return not self.problems
+
+    def __str__(self) -> str:
+        lines = [f"lane        {self.lane or 'none'}"]
+        if self.place is not None:
+            lines.append(f"folder      {self.place}")
+        lines += [f"{name:11s} {version}" for name, version in self.versions.items()]
+        lines += [f"problem: {problem}" for problem in self.problems] or ["Julia works."]
+        return "\n".join(lines)
+
+
+def doctor() -> Report:
+    """Find the lane, start its Julia, and have it calculate and fail: some 4 s. Fetches nothing."""
+    report = Report()
+    try:
+        lane = find()
+        report.lane, report.place = lane.name, lane.place
+        with JuliaProcess(lane) as process:
+            report.versions = process.versions
+            _examine(process, lane, report)
+    except SharnnError as problem:
+        report.problems.append(str(problem))
+    return report
+
+
+def _examine(process: JuliaProcess, lane: Lane, report: Report) -> None:
+    def ask(function: str, *arguments: object) -> tuple[bool, object]:
+        answer: tuple[bool, object] = process.ask(
+            ("call", function, list(arguments)), ANSWER_LIMIT, f"call of {function}"
+        )
+        return answer
+
+    if (answer := ask("+", 40, 2)) != (True, 42):
+        report.problems.append(
+            f"Julia was asked for 40 + 2 and answered {answer!r}. Remove {lane.place} and install again."
+        )
+    if (answer := ask("error", "as asked")) != (False, "as asked"):
+        report.problems.append(
+            f"Julia was asked to fail and answered {answer!r}. Remove {lane.place} and install again."
+        )
+    if lane.name == "debian":
+        _examine_libunwind(process.pid, lane, report)
+
+
+def _examine_libunwind(pid: int, lane: Lane, report: Report) -> None:
+    """Julia 1.5.3 crashes at exceptions with a newer libunwind, so it must be the one in the lane's folder."""
+    mapped = {line.split()[-1] for line in Path(f"/proc/{pid}/maps").read_text().splitlines()}
+    loaded = [path for path in sorted(mapped) if Path(path).name.startswith("libunwind.so")]
+    if loaded and all(Path(path).is_relative_to(lane.place.resolve()) for path in loaded):
+        _, packages, _ = pinned.read_pins(debian.PINS)
+        report.versions["libunwind"] = next(p.version.split("-")[0] for p in packages if p.name == "libunwind8")
+    else:
+        report.problems.append(
+            f"Julia runs with {', '.join(loaded) or 'no libunwind'} in place of the libunwind in {lane.place}, and "
+            "will crash at an exception. Unset LD_PRELOAD, and take libunwind out of the loader's own configuration."
+        )

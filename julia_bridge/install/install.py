@@ -1,0 +1,61 @@
+"""Which Julia to use, and getting one.
+
+`SHARNN_JULIA_LANE` (juliapkg or debian) decides if it is set. Otherwise what is installed is used, juliapkg's first;
+and where nothing is, juliapkg is tried if this environment has juliacall, and Debian's packages after that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import ModuleType
+
+from julia_bridge.errors import JuliaUnavailable
+from julia_bridge.install import debian, juliapkg
+from julia_bridge.process.installation import Lane
+from sharnn_py.errors import ConfigError
+
+LANES: dict[str, ModuleType] = {"juliapkg": juliapkg, "debian": debian}
+
+
+def candidates() -> list[str]:
+    """The lanes that may be used, in the order in which they are tried. Raises `ConfigError` for an unknown one."""
+    forced = os.environ.get("SHARNN_JULIA_LANE")
+    if forced is None:
+        return list(LANES)
+    if forced not in LANES:
+        raise ConfigError(f"SHARNN_JULIA_LANE is {forced!r}: give juliapkg or debian, or leave it unset.")
+    return [forced]
+
+
+def find() -> Lane:
+    """The installed lane; milliseconds, and nothing is started or fetched. Raises `JuliaUnavailable` if none is."""
+    for name in candidates():
+        lane: Lane | None = LANES[name].find()
+        if lane is not None:
+            return lane
+    raise JuliaUnavailable("Julia is not installed for sharnn. `sharnn julia install` does it, without root.")
+
+
+def ensure(say: Callable[[str], None] = lambda _: None) -> Lane:
+    """The installed lane, installed first if need be. `say` is told of each step that takes a while.
+
+    Raises `JuliaUnavailable`, with what stood in the way of each lane, if none can be had.
+    """
+    names = candidates()
+    try:
+        return find()
+    except JuliaUnavailable:
+        pass
+    if len(names) > 1 and not juliapkg.has_juliacall():
+        names.remove("juliapkg")
+    problems = []
+    for name in names:
+        try:
+            lane: Lane = LANES[name].install(say)
+            return lane
+        except (JuliaUnavailable, OSError) as problem:
+            problems.append(f"{name}: {problem}")
+            if name != names[-1]:
+                say(f"{problems[-1]}\ntrying another way")
+    raise JuliaUnavailable("no way to Julia works on this machine.\n" + "\n".join(problems))

@@ -1,0 +1,1 @@
+"""SHA-RNN in Julia: the model, its source and its weights."""

@@ -1,0 +1,294 @@
+"""SHA-RNN as Julia computes it, one interface over two sources: SHA-RNN.jl itself and the bridge's reference statement.
+
+Shapes: T steps, B batch, H = emb, F = hidden, V = vocab, M memory rows. Arrays have Julia's axes reversed, so they are
+torch's: a Julia (H, B, T) is a (T, B, H) here, byte for byte.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from julia_bridge.sharnn.upstream import COMMIT, model_source
+from sharnn_py.config import JULIA, Config
+from sharnn_py.errors import ConfigError, InputError, WeightsError
+
+if TYPE_CHECKING:
+    from julia_bridge.worker import Worker
+
+Array = NDArray[Any]
+Source = Literal["upstream", "reference"]
+
+KNET_PROJECT = "SHARNN_KNET_PROJECT"
+"""Environment variable: a Julia project with the real Knet, for `upstream` to run on."""
+
+
+@dataclass(frozen=True)
+class LayerArrays:
+    """One block's state. A block without attention has a memory of no rows."""
+
+    h: Array  # (B, H) last hidden state of the LSTM
+    c: Array  # (B, H) last cell state of the LSTM
+    memory: Array  # (M, B, H) layer-normed hidden states of past steps, oldest first
+
+
+@dataclass(frozen=True)
+class JuliaState:
+    """The state of every block, as `sharnn_py.state.State` has it but in numpy."""
+
+    layers: tuple[LayerArrays, ...]
+
+
+@dataclass(frozen=True)
+class JuliaOutput:
+    """What Julia computed on one segment."""
+
+    intermediates: dict[str, Array]
+    """Everything recordings hold of a segment, under their names and in their shapes, in the order it was seen."""
+    state: JuliaState
+    """What the next segment starts from."""
+    loss: float
+    """Mean negative log likelihood, nats a token. NaN if every target is left out."""
+    logits: Array
+    """(T, B, V)"""
+    gradients: dict[str, Array] = field(default_factory=dict)
+    """Of the loss by every parameter, under its name and in its shape; empty unless `run` was asked for gradients."""
+    activation_gradients: dict[str, Array] = field(default_factory=dict)
+    """Likewise by every intermediate through which parameters reach the loss, under its name and in its shape."""
+
+
+class JuliaModel:
+    """A SHA-RNN in Julia, run without dropout; the reference also gives gradients.
+
+    `source` is "upstream", SHA-RNN.jl's unmodified `src/model.jl` from `upstream_path` or wherever
+    `julia_bridge.sharnn.upstream.model_source` finds it, or "reference", the bridge's own statement of the same
+    semantics.
+    `parameters` are under SHA-RNN.jl's names (`parameter_shapes`), float32, or for the reference float64.
+    `worker` is the Julia to use; without one the model starts its own, which `close` (or leaving a `with`) ends.
+
+    Raises `ConfigError` for a config that SHA-RNN.jl has no model for, `WeightsError` for parameters that do not fit
+    it, `UpstreamError` if SHA-RNN.jl's source cannot be had, and what `Worker` raises if there is no Julia.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        config: Config,
+        parameters: Mapping[str, Array],
+        worker: Worker | None = None,
+        upstream_path: str | Path | None = None,
+    ) -> None:
+        if source not in get_args(Source):
+            raise ConfigError(f"source is {source!r}; it must be one of {', '.join(get_args(Source))}")
+        _check_config(config)
+        self.source = source
+        self.config = config
+        self.dtype = _check_parameters(parameters, config, source)
+        self._parameters = dict(parameters)
+        self._sizes = {
+            "emb": config.emb,
+            "hidden": config.hidden,
+            "vocab": config.vocab,
+            "layers": config.layers,
+            "heads": config.heads,
+            "max_memory": config.max_memory,
+            "tied": config.tied,
+        }
+        self._knet = _knet_project() if source == "upstream" else ""
+        self._program = [str(model_source(upstream_path)), self._knet] if source == "upstream" else []
+        self._owned = worker is None
+        if worker is None:
+            from julia_bridge.worker import Worker
+
+            worker = Worker()
+        self._worker = worker
+        worker.include(Path(__file__).parents[1] / "julia" / "load.jl")
+
+    def __enter__(self) -> JuliaModel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End Julia, if this model started it."""
+        if self._owned:
+            self._worker.close()
+
+    @property
+    def label(self) -> str:
+        """What it is that runs, for a reader of its results."""
+        if self.source == "reference":
+            return "reference statement of the julia semantics, not SHA-RNN.jl"
+        return f"SHA-RNN.jl@{COMMIT[:7]} on " + (f"the Knet of {self._knet}" if self._knet else "the bridge's Knet")
+
+    @cached_property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The parameters' names by the fields of the Julia structs that hold them."""
+        return tuple(self._worker.call(f"Bridge.{self.source}_names", *self._program, self._sizes))
+
+    def run(
+        self, tokens: Array, targets: Array, state: JuliaState | None = None, *, gradients: bool = False
+    ) -> JuliaOutput:
+        """One segment: `tokens` (T, B) int64 ids from 0, and `targets` of the same shape, -1 where there is none.
+
+        `state` is what an earlier segment of the same B sequences returned, or None to begin. With `gradients` those
+        of the loss are computed, too, the state being a constant; all else stays the same, bit for bit. Raises
+        `ConfigError` if gradients are asked of upstream, `InputError` for input that does not fit, `JuliaError` if
+        Julia stops, and what `Worker.call` raises if it is lost.
+        """
+        if gradients and self.source == "upstream":
+            raise ConfigError(
+                "gradients were asked of SHA-RNN.jl itself, whose AutoGrad is no part of the bridge, so that it runs "
+                'forward only; the source "reference" gives gradients'
+            )
+        _check_ids("tokens", tokens, tokens.shape, 0, self.config.vocab)
+        _check_ids("targets", targets, tokens.shape, -1, self.config.vocab)
+        if state is not None:
+            self._check_state(state, tokens.shape[1])
+        answer = self._worker.call(
+            f"Bridge.{self.source}" + ("_gradients" if gradients else ""),
+            *self._program,
+            self._sizes,
+            self._parameters,
+            tokens + 1,
+            targets + 1,
+            {} if state is None else self._for_julia(state),
+        )
+        found: dict[str, dict[str, Array]] = {"eval": {}, "grad": {}, "agrad": {}}
+        for name, array in self._arrays(answer["portion"]):
+            kind, _, name = name.partition("/")
+            found[kind][name] = array
+        return JuliaOutput(
+            intermediates=found["eval"],
+            state=self._from_julia(answer),
+            loss=answer["loss"],
+            logits=found["eval"]["logits"],
+            gradients=found["grad"],
+            activation_gradients=found["agrad"],
+        )
+
+    def _arrays(self, portion: dict[str, Any]) -> Iterator[tuple[str, Array]]:
+        """All named arrays of an answer, of which Julia hands out a portion at a time."""
+        yield from zip(portion["names"], portion["values"], strict=True)
+        while portion["ticket"] is not None:
+            portion = self._worker.call("Bridge.next_portion", portion["ticket"])
+            yield from zip(portion["names"], portion["values"], strict=True)
+
+    def _for_julia(self, state: JuliaState) -> dict[str, Any]:
+        hidden = [{"h": layer.h, "c": layer.c} for layer in state.layers]
+        memory = {str(i + 1): state.layers[i].memory for i in range(self.config.layers) if self.config.attends(i)}
+        # With hidden states but no memory at all SHA-RNN.jl is given none: it would not take one of no rows.
+        if any(rows.shape[0] == 0 for rows in memory.values()):
+            return {"hidden": hidden}
+        return {"hidden": hidden, "memory": memory}
+
+    def _from_julia(self, answer: dict[str, Any]) -> JuliaState:
+        def layer(i: int, hc: dict[str, Array]) -> LayerArrays:
+            empty = np.zeros((0, *hc["h"].shape), self.dtype)
+            return LayerArrays(hc["h"], hc["c"], answer["memory"].get(str(i + 1), empty))
+
+        return JuliaState(tuple(layer(i, hc) for i, hc in enumerate(answer["hidden"])))
+
+    def _check_state(self, state: JuliaState, batch: int) -> None:
+        config = self.config
+        if len(state.layers) != config.layers:
+            raise InputError(f"the state has {len(state.layers)} layers, the model {config.layers}")
+        for i, layer in enumerate(state.layers):
+            rows = layer.memory.shape[0]
+            for name, array, shape in (
+                ("h", layer.h, (batch, config.emb)),
+                ("c", layer.c, (batch, config.emb)),
+                ("memory", layer.memory, (rows, batch, config.emb)),
+            ):
+                if array.shape != shape or array.dtype != self.dtype:
+                    raise InputError(
+                        f"layer {i}: the state's {name} is {array.dtype} {array.shape}, expected {self.dtype} {shape}; "
+                        "a state continues only the same sequences, with the same batch size, under the same model"
+                    )
+            if rows and not config.attends(i):
+                raise InputError(f"layer {i}: the state has {rows} memory rows, but this block has no attention")
+
+
+def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """SHA-RNN.jl's parameters for `config`: their names and, with Julia's axes reversed, shapes."""
+    H, F, V = config.emb, config.hidden, config.vocab
+
+    def linear(name: str, width: int, out: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+        yield f"{name}.w", (width, out)
+        yield f"{name}.b", (out,)
+
+    def norm(name: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+        yield f"{name}.gamma", (H,)
+        yield f"{name}.beta", (H,)
+
+    def every() -> Iterator[tuple[str, tuple[int, ...]]]:
+        yield "encoder.w", (V, H)
+        for i in range(config.layers):
+            block = f"blocks.{i + 1}"
+            yield from norm(f"{block}.lnstart")
+            yield f"{block}.rnn.w", (8 * H * H + 8 * H, 1, 1)
+            if config.attends(i):
+                yield from norm(f"{block}.lnmem")
+                yield from norm(f"{block}.lnmid")
+                yield from linear(f"{block}.attn.q", H, H)
+                yield from norm(f"{block}.attn.qln")
+                for gain in ("qs", "ks", "vs"):
+                    yield f"{block}.attn.{gain}", (1, H)
+                yield from linear(f"{block}.attn.vq.linear", H, 2 * H)
+            yield from norm(f"{block}.lnff")
+            yield from norm(f"{block}.lnxff")
+            yield from linear(f"{block}.ff.lin1", H, F)
+        if not config.tied:
+            yield from linear("decoder", H, V)
+
+    return dict(every())
+
+
+def _check_config(config: Config) -> None:
+    if config.semantics != JULIA:
+        raise ConfigError("the config's semantics are not julia's in every row; Julia runs no other")
+    usual = (config.layers - 2,) if config.layers > 1 else ()
+    if config.attention_layers != usual:
+        raise ConfigError(f"attention_layers is {config.attention_layers}; SHA-RNN.jl has attention in {usual} alone")
+    if config.collapsed_values:
+        raise ConfigError("collapsed_values is true; SHA-RNN.jl has no such model, give the one before the collapse")
+
+
+def _check_parameters(parameters: Mapping[str, Array], config: Config, source: Source) -> np.dtype[Any]:
+    shapes = parameter_shapes(config)
+    missing, unknown = sorted(shapes.keys() - parameters.keys()), sorted(parameters.keys() - shapes.keys())
+    if missing or unknown:
+        raise WeightsError(f"SHA-RNN.jl's parameters: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}")
+    dtype = parameters["encoder.w"].dtype
+    allowed = ["float32"] if source == "upstream" else ["float32", "float64"]
+    if dtype.name not in allowed:
+        raise WeightsError(f"the parameters are {dtype}; for {source} they must be {' or '.join(allowed)}")
+    for name, shape in shapes.items():
+        found = parameters[name]
+        if found.shape != shape or found.dtype != dtype:
+            raise WeightsError(f"parameter {name} is {found.dtype} {found.shape}, expected {dtype} {shape}")
+    return dtype
+
+
+def _check_ids(name: str, ids: Array, shape: tuple[int, ...], lowest: int, vocab: int) -> None:
+    if ids.dtype != np.int64 or ids.ndim != 2 or not ids.size:
+        raise InputError(f"{name} are {ids.dtype} {ids.shape}; they must be int64 (T, B), with T and B at least 1")
+    if ids.shape != shape:
+        raise InputError(f"{name} have shape {ids.shape}, the tokens {shape}")
+    if ids.min() < lowest or ids.max() >= vocab:
+        raise InputError(f"{name} run from {ids.min()} to {ids.max()}; they must be {lowest} to {vocab - 1}")
+
+
+def _knet_project() -> str:
+    project = os.environ.get(KNET_PROJECT, "")
+    if project and not Path(project, "Project.toml").is_file():
+        raise ConfigError(f"{KNET_PROJECT} is {project!r}, which holds no Project.toml; give a Julia project with Knet")
+    return project and str(Path(project).absolute())
