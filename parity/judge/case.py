@@ -24,12 +24,13 @@ def why_skipped(name: str) -> str:
 
 @one_thread()
 def compare_case(
-    recording: Recording, subject: Subject, reference: str, why: Callable[[str], str] = why_skipped
+    recording: Recording, subject: Subject, reference: str, why: Callable[[str], str] | None = None
 ) -> CaseResult:
     """Compare and diagnose. `reference` says whose recording it is, `why` why a tensor of it was skipped.
 
     Raises `SharnnError` for a recording that cannot be run.
     """
+    why = why or why_skipped
     start = time.perf_counter()
     comparisons = diagnosed(recording, subject, judge(recording, subject))
     compared = frozenset(c.recorded for c in comparisons) & recording.tensors.keys()
