@@ -144,7 +144,7 @@ class SuiteResult:
 
     cases: list[CaseResult]
     environment: dict[str, str]
-    """Versions, settings, providers, the Julia lane."""
+    """Versions, settings, providers, the Julia installation."""
     seconds: float
     notes: list[str] = field(default_factory=list)
     """What a reader should know besides."""

@@ -1,4 +1,4 @@
-"""What a result depends on besides what was compared: versions, settings, seeds, providers, the Julia lane."""
+"""What a result depends on besides what was compared: versions, settings, seeds, providers, the Julia installation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def environment() -> dict[str, str]:
         "rounding runs": f"{ROUNDING_RUNS}: one plain, the others nudged in the last place",
         "seeds of the nudges": f"SHA-256 of the run's number, 1 to {ROUNDING_RUNS - 1}, and the tensor's name",
         "onnxruntime": _providers(),
-        "Julia lane": _julia_lane(),
+        "Julia installation": _julia_installation(),
     }
 
 
@@ -43,7 +43,7 @@ def _providers() -> str:
     return "not installed"
 
 
-def _julia_lane() -> str:
+def _julia_installation() -> str:
     from julia_bridge import JuliaUnavailable
     from julia_bridge.install.install import find
     from sharnn_py.errors import SharnnError
