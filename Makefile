@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses auto --dist loadgroup
 INSTALLED := $(VENV)/.installed
 
-.PHONY: parity test quick bench lint clean
+.PHONY: parity test quick bench lint docs clean
 
 parity: $(INSTALLED)  ## hold the port against every packaged recording and against live Julia; writes report/
-	$(BIN)/sharnn parity run --live --report report
+	$(BIN)/sharnn parity run --live-if-possible --report report
 
 test: $(INSTALLED)  ## all tests, in parallel
 	$(BIN)/python -m pytest $(PARALLEL)
@@ -22,10 +22,11 @@ bench: $(INSTALLED)  ## speed and memory, as ratios measured in one run; takes h
 	$(BIN)/python -m tests.bench.bridge
 	$(BIN)/python -m tests.bench.serving
 
-lint: $(INSTALLED)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+lint: $(INSTALLED)  ## the hooks of .pre-commit-config.yaml on every file
+	$(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+docs: $(INSTALLED)  ## the documentation site; open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 # pip older than 25.1, which a venv may come with, knows no dependency groups.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -35,4 +36,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) report
+	rm -rf $(VENV) report site

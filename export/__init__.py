@@ -3,6 +3,6 @@
 Names load when they are first used: serving (`Session`) loads neither torch nor onnx.
 """
 
-import lazy_loader
+from sharnn_py.lazy_package import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__)

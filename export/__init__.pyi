@@ -1,10 +1,11 @@
-from .check import Found, check_export
+from .check import CheckResult, Found, check_export
 from .errors import ExportError, ProviderError
 from .exporter import export_checkpoint
 from .manifest import Manifest
 from .serving.session import Session
 
 __all__ = [
+    "CheckResult",
     "ExportError",
     "Found",
     "Manifest",

@@ -1,14 +1,14 @@
-"""Whether an export computes what its model does: carried segments and steps, replayed beside PyTorch.
+"""Whether an export computes what its model computes: carried segments and steps are replayed beside PyTorch.
 
 The truth is the PyTorch model in float64. An export passes if it is no further from the truth than `MULTIPLE` times
-PyTorch itself in the export's own precision, over the same replays: for logits, h, c and memory, in the root mean
-square and, so that no single number hides in a mean, in the largest distance, of which `parity.tolerance.FLOOR` units
-in the last place are always allowed. PyTorch's own distance is the largest of
-several runs, one plain and the others with every parameter nudged by at most its last bit: on a small model a single
-run is as far from the truth as chance has it (docs/tolerance.md tells more, docs/onnx.md how far exports were found).
+PyTorch itself in the export's own precision, over the same replays. That is required of logits, h, c and memory, both
+of the root mean square distance and, so that no single wrong number hides in a mean, of the largest distance, where
+`parity.tolerance.FLOOR` units in the last place are always allowed. PyTorch's own distance is the largest of several
+runs, one plain and the others with every parameter nudged by at most its last bit, as the distance of a single run of
+a small model is a matter of chance (docs/tolerance.md; docs/onnx.md tells how far exports were found to be).
 
-The int8 step has no such twin. It passes if its distance is below `INT8_SHARE` of what it computes, both as root mean
-squares: random models were seen at 0.008 in the median, 0.04 at most, and a wrong graph is at 1.
+The int8 step has no PyTorch twin. It passes if its distance is below `INT8_SHARE` of what it computes, both as root
+mean squares: random models were seen at 0.008 in the median and at 0.04 at most, and a wrong graph is at 1.
 """
 
 from __future__ import annotations
@@ -35,33 +35,40 @@ from sharnn_py.model import SHARNN
 from sharnn_py.state import LayerState, State
 
 MULTIPLE = 1.5
+"""How many times PyTorch's own distance from the truth an export is allowed."""
 INT8_SHARE = 0.1
+"""Which share of what an int8 step computes it may be off by."""
 SEED = 0
+"""Of the tokens and states that are replayed."""
 QUANTITIES = ("logits", "h", "c", "memory")
+"""What is compared after every segment and step."""
 Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
 class Replay:
-    """Segments of carried state: B sequences that begin with M rows of memory."""
+    """Successive segments that carry their state, beginning with a random one."""
 
     batch: int
+    """B, number of sequences."""
     rows: int
+    """M, memory rows to begin with."""
     segments: tuple[int, ...]
+    """T of each segment."""
     stepwise: bool
-    """Whether the export feeds them through `step`, one at a time."""
+    """Whether the export computes segments of one step by its `step` graph."""
 
 
 @dataclass
 class Errors:
-    """Distances from the truth, added up over replays."""
+    """Distances of one quantity from the truth, gathered over replays."""
 
     squares: float = 0.0
     largest: float = 0.0
     compared: int = 0
 
     def add(self, given: Array, truth: Array) -> None:
-        if given.shape != truth.shape:  # as wrong as can be, and still a row of the report
+        if given.shape != truth.shape:  # infinitely wrong, so that the report shows it
             self.squares, self.largest, self.compared = np.inf, np.inf, self.compared + truth.size
             return
         distance = np.abs(given.astype(np.float64) - truth)
@@ -75,36 +82,41 @@ class Errors:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One quantity of one graph, over all its replays."""
+class QuantityCheck:
+    """The verdict on one quantity of one graph, over all its replays. Distances are those from the truth."""
 
     graph: str
+    """`segment`, `step` or `step.int8`."""
     what: str
+    """One of `QUANTITIES`."""
     compared: int
+    """How many numbers were compared."""
     rms: float
-    """Root mean square distance from the truth."""
+    """Root mean square distance."""
     largest: float
+    """Largest distance of a single number."""
     allowed_rms: float
     allowed_largest: float
 
     @property
     def passed(self) -> bool:
-        """A comparison that compared nothing has not passed; nor has one with a NaN in it."""
+        """Whether both distances are allowed; not so if nothing was compared, or one of them is NaN."""
         return self.compared > 0 and self.rms <= self.allowed_rms and self.largest <= self.allowed_largest
 
 
 @dataclass
-class Found:
-    """What a check found."""
+class CheckResult:
+    """What `check_export` found: a verdict on every quantity of every graph."""
 
-    rows: list[Compared] = field(default_factory=list)
+    rows: list[QuantityCheck] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
+        """Whether something was compared and every row passed."""
         return bool(self.rows) and all(row.passed for row in self.rows)
 
     def summary(self) -> str:
-        """One sentence."""
+        """The result in one sentence: how many numbers agree, or every quantity that is off and by how much."""
         if not self.rows:
             return "nothing was compared"
         wrong = [row for row in self.rows if not row.passed]
@@ -117,7 +129,7 @@ class Found:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Every figure; one that is not finite is null, as JSON knows no other way."""
+        """Every figure, ready for JSON. Those that are not finite become None, as JSON has no such numbers."""
         rows = [
             {**{name: _finite(value) for name, value in dataclasses.asdict(row).items()}, "passed": row.passed}
             for row in self.rows
@@ -125,8 +137,12 @@ class Found:
         return {"multiple": MULTIPLE, "int8_share": INT8_SHARE, "rows": rows}
 
 
+Found = CheckResult
+"""The former name of `CheckResult`."""
+
+
 def replays(max_memory: int) -> list[Replay]:
-    """Several T, B and M: from nothing, with T = 1, and into and beyond the cap of the memory."""
+    """The replays of a check, of several T, B and M: from no memory, with T = 1, up to the memory's cap and beyond."""
     full = max_memory
     segments = [
         Replay(1, 0, (1, 1, 5, 17), stepwise=False),
@@ -143,8 +159,12 @@ def replays(max_memory: int) -> list[Replay]:
     return segments + steps
 
 
-def check_export(folder: str | Path, provider: Provider = "cpu") -> Found:
-    """Replay an export folder beside its own model. Raises `ExportError` if the folder was changed."""
+def check_export(folder: str | Path, provider: Provider = "cpu") -> CheckResult:
+    """Replay the export in `folder` on `provider` beside the PyTorch model that it was exported from.
+
+    Raises `ExportError` for a folder that is not an export or was changed since, `ProviderError` naming what the
+    provider lacks. An export that computes something else is a result that has not `passed`.
+    """
     folder = Path(folder)
     manifest = Manifest.load(folder)
     manifest.verify(folder, SERVING, CHECKING)
@@ -157,7 +177,7 @@ def check_export(folder: str | Path, provider: Provider = "cpu") -> Found:
     dtype = torch.float32 if manifest.precision == "float32" else torch.float16
     twins = _twins(model, dtype)
     truth = model.double()
-    found = Found()
+    result = CheckResult()
     for stepwise, graph in ((False, "segment"), (True, "step")):
         chosen = [replay for replay in replays(model.config.max_memory) if replay.stepwise == stepwise]
         feeds = {suffix: _Feed(session) for suffix, session in sessions.items() if stepwise or not suffix}
@@ -166,12 +186,12 @@ def check_export(folder: str | Path, provider: Provider = "cpu") -> Found:
         for number, replay in enumerate(chosen):
             _replay(truth, [*feeds.values(), *twin_feeds], scale, replay, np.random.default_rng([SEED, number]))
         for suffix, feed in feeds.items():
-            found.rows += _rows(graph + suffix, feed, twin_feeds, scale, None if suffix else UNIT[dtype])
-    return found
+            result.rows += _rows(graph + suffix, feed, twin_feeds, scale, None if suffix else UNIT[dtype])
+    return result
 
 
 def _twins(model: SHARNN, dtype: torch.dtype) -> list[SHARNN]:
-    """The model in the export's precision: as it is, and nudged."""
+    """The model in the export's precision, once as it is, then with nudged parameters."""
     twins = []
     for run in range(ROUNDING_RUNS):
         twin = copy.deepcopy(model).to(dtype)
@@ -183,7 +203,7 @@ def _twins(model: SHARNN, dtype: torch.dtype) -> list[SHARNN]:
 
 
 class _Feed:
-    """A model or a session that is fed beside the truth, and its distance from it."""
+    """A model or a session that is fed the same as the truth, and its distance from the truth."""
 
     def __init__(self, runs: SHARNN | Session) -> None:
         self.runs = runs
@@ -196,7 +216,7 @@ class _Feed:
             self.state = _state(layers, next(self.runs.parameters()).dtype)
 
     def feed(self, tokens: NDArray[np.int64], stepwise: bool) -> dict[str, list[Array]]:
-        """Logits, and every block's h, c and memory after them."""
+        """Feed `tokens` (T, B); logits, and every block's h, c and memory afterwards."""
         if not isinstance(self.runs, Session):
             with torch.inference_mode():
                 logits, self.state = self.runs(torch.from_numpy(tokens), self.state)
@@ -236,8 +256,8 @@ def _replay(
 
 def _rows(
     graph: str, feed: _Feed, twins: Sequence[_Feed], scale: dict[str, Errors], unit: float | None
-) -> list[Compared]:
-    """The verdict on each quantity, by PyTorch's own distance; without a `unit`, by its share of `scale`."""
+) -> list[QuantityCheck]:
+    """The verdict on each quantity, by the distance of `twins` or, without a `unit`, by a share of `scale`."""
     rows = []
     for what in QUANTITIES:
         error = feed.errors[what]
@@ -249,7 +269,7 @@ def _rows(
             largest = max(largest, FLOOR * unit * scale[what].largest)
         else:
             rms, largest = INT8_SHARE * scale[what].rms, scale[what].largest
-        rows.append(Compared(graph, what, error.compared, error.rms, error.largest, rms, largest))
+        rows.append(QuantityCheck(graph, what, error.compared, error.rms, error.largest, rms, largest))
     return rows
 
 

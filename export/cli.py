@@ -12,12 +12,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from export.serving.providers import PROVIDERS, Provider
 from sharnn_py.files import write_text
 
 if TYPE_CHECKING:
-    from export.check import Found
+    from export.check import CheckResult
     from export.placement import NodePlacement
-    from export.serving.providers import Provider
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -25,13 +25,13 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.command()
 @click.argument("checkpoint", type=FOLDER)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="FOLDER",
-              help="Where to write; an earlier export there is replaced.")  # fmt: skip
+              help="Where to write. An earlier export there is replaced.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["float32", "float16"]), default="float32", show_default=True,
-              help="Of weights and state; float16 is for CUDA.")  # fmt: skip
-@click.option("--int8", is_flag=True, help="Write an int8 step for the CPU too.")
+              help="Precision of weights and state. float16 is for CUDA.")  # fmt: skip
+@click.option("--int8", is_flag=True, help="Also write an int8 step, for the CPU.")
 @click.option("--capacity", type=click.IntRange(min=1), metavar="C",
-              help="Most slots of the ring memory; default: all that the model attends to.")  # fmt: skip
-@click.option("--check", is_flag=True, help="Compare with PyTorch; an export that differs is not written.")
+              help="Most slots of the ring memory. Default: as many as the model attends to.")  # fmt: skip
+@click.option("--check", is_flag=True, help="Compare with PyTorch. An export that differs is not written.")
 def export(
     checkpoint: Path, output: Path, precision: Literal["float32", "float16"], int8: bool, capacity: int | None,
     check: bool,
@@ -50,37 +50,41 @@ def export(
 
 @click.group()
 def onnx() -> None:
-    """Work with export folders."""
+    """Work with export folders, as `sharnn export` writes them."""
 
 
 @onnx.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--provider", type=click.Choice(["cpu", "cuda", "tensorrt"]), default="cpu", show_default=True,
-              help="Where to run the export: what is asked for, or an error.")  # fmt: skip
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure here.")
-@click.option("--nodes", is_flag=True, help="List the provider of every node, not only how many each has.")
+@click.option("--provider", type=click.Choice(list(PROVIDERS)), default="cpu", show_default=True,
+              help="Where to run the export. There is no fallback.")  # fmt: skip
+@click.option(
+    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure to this file."
+)
+@click.option(
+    "--nodes", is_flag=True, help="List every node with its provider, not only how many nodes each provider has."
+)
 def check(folder: Path, provider: Provider, json_path: Path | None, nodes: bool) -> int:
     """Compare the export in FOLDER with its PyTorch model, and say where its nodes run.
 
-    Exits with 0 if it computes the same and every node is where it should be, 1 if not, 3 if it was changed since or
-    cannot be run.
+    Exits with 0 if it computes the same and every node runs where it should, with 1 if not, and with 3 if the export
+    was changed since it was written or cannot be run.
     """
     if json_path is not None and not json_path.parent.is_dir():
         raise click.UsageError(f"{json_path}: there is no folder {json_path.parent}")
     from export.check import check_export
     from export.placement import place_graphs
 
-    found = check_export(folder, provider)  # first, for it refuses files that were changed
+    result = check_export(folder, provider)  # first, as it refuses files that were changed
     placements = place_graphs(folder, provider)
     misplaced = [node for node in placements if node.provider != provider or node.why]
     _print_placements(placements, nodes)
-    _print_found(found)
+    _print_result(result)
     if misplaced:
         click.echo(f"MISPLACED: {len(misplaced)} nodes are not on {provider} or could not be on CUDA; they are listed")
     if json_path is not None:
-        report = {**found.to_json(), "placements": [dataclasses.asdict(node) for node in placements]}
+        report = {**result.to_json(), "placements": [dataclasses.asdict(node) for node in placements]}
         write_text(json_path, json.dumps(report, indent=2) + "\n")
-    return 0 if found.passed and not misplaced else 1
+    return 0 if result.passed and not misplaced else 1
 
 
 def _print_placements(placements: list[NodePlacement], nodes: bool) -> None:
@@ -98,15 +102,15 @@ def _print_placements(placements: list[NodePlacement], nodes: bool) -> None:
             )
 
 
-def _print_found(found: Found) -> None:
+def _print_result(result: CheckResult) -> None:
     table = Table(
         "graph", "what", "numbers", "rms error", "allowed", "largest", "allowed", "", box=None, pad_edge=False
     )
-    for row in found.rows:
+    for row in result.rows:
         figures = (f"{x:.3g}" for x in (row.rms, row.allowed_rms, row.largest, row.allowed_largest))
         table.add_row(row.graph, row.what, f"{row.compared:,}", *figures, "" if row.passed else "WRONG")
     console = Console(soft_wrap=True)
     console.print()
     console.print(table)
     console.print()
-    console.print(f"{'AGREEMENT' if found.passed else 'DIVERGENCE'}: {found.summary()}", highlight=False)
+    console.print(f"{'AGREEMENT' if result.passed else 'DIVERGENCE'}: {result.summary()}", highlight=False)

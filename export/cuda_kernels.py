@@ -1,7 +1,7 @@
 """Which operators onnxruntime's CUDA provider has kernels for, with which element types, and what it reads on the host.
 
-Facts from onnxruntime's docs/OperatorKernels.md (1.31), for the operators that graphs of recurrent models use, from
-ONNX opset 13 on. What is not here is not known to run on CUDA, and is refused like what does not.
+The table follows onnxruntime's OperatorKernels.md (1.31), for the operators that graphs of recurrent models use,
+from ONNX opset 13 on. An operator that is not in it is treated as one that CUDA cannot run.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ ALL = FLOATS | WHOLE | {"int8", "int16", "uint8", "uint16", "bool"}
 
 @dataclass(frozen=True)
 class Kernel:
-    """What one operator takes on CUDA."""
+    """What CUDA's kernels of one operator accept."""
 
     inputs: tuple[frozenset[str], ...]
-    """Element types of each input; the last goes for all that follow."""
+    """Element types of each input; the last entry holds for all further inputs."""
     host: frozenset[int] = frozenset()
-    """Inputs read on the host: constants, or the nodes that compute them are drawn to the CPU."""
+    """Inputs read on the host. They must be constants, or the nodes that compute them run on the CPU."""
     since: int = 13
-    """The first opset of its domain in which these types hold."""
+    """The first opset for which this entry holds."""
 
 
 def _same(types: frozenset[str], since: int = 13) -> Kernel:
@@ -32,7 +32,7 @@ def _same(types: frozenset[str], since: int = 13) -> Kernel:
 
 
 def _with_host(types: frozenset[str], *host: int, since: int = 13) -> Kernel:
-    """`types` for the data; int64 for what is read on the host."""
+    """A kernel of data in `types`, with indices for the inputs `host`, which are read on the host."""
     return Kernel((types, INDICES), frozenset(host), since)
 
 

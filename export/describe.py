@@ -1,4 +1,4 @@
-"""The manifest's words: what every input and output of the graphs means, and the rules a host follows."""
+"""The words of the manifest: what every input and output of the graphs means, and the rules that a host follows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NEXT = {
 
 
 def describe_graph(file: str, model: ModelProto) -> dict[str, Any]:
-    """The `graphs` entry of a graph: every input and output with its meaning, and where its weights lie."""
+    """The manifest's `graphs` entry of a graph: what its inputs and outputs mean, and where its weights lie."""
     meanings = _SEGMENT if model.graph.name == "segment" else _STEP
 
     def ports(values: Any) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ def _state_meaning(name: str) -> str:
 
 
 def rules(config: Config) -> dict[str, Any]:
-    """How a host makes masks and slots, and turns a memory into a ring."""
+    """The manifest's `rules`: how a host makes masks and slots, and turns a memory into a ring and back."""
     if not config.attention_layers:
         return {}
     N = config.max_memory

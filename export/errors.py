@@ -8,4 +8,4 @@ class ExportError(SharnnError):
 
 
 class ProviderError(ExportError):
-    """An execution provider that was asked for and is not there. The message says what is missing."""
+    """An execution provider that was asked for and cannot be had. The message says what is missing."""

@@ -1,4 +1,4 @@
-"""From a checkpoint folder to an export folder: the checkpoint's files, the graphs, their weights, the manifest."""
+"""From a checkpoint folder to an export folder: ONNX graphs, their weights, a manifest, and the checkpoint's files."""
 
 from __future__ import annotations
 
@@ -42,14 +42,15 @@ def export_checkpoint(
     capacity: int | None = None,
     check: bool = False,
 ) -> Manifest:
-    """Write the export of `checkpoint`, whole or not at all, to `folder`; an earlier export there is replaced.
+    """Export the model in folder `checkpoint` to `folder`, whole or not at all; an earlier export there is replaced.
 
-    `precision` is that of the weights, of both graphs and of the state. `int8` adds `step.int8.onnx`, for the CPU.
-    `capacity` is the most slots a ring may have: by default all that the model can attend to. `check` compares the
-    export with the PyTorch model and keeps what it found in the manifest.
+    `precision` is that of weights, both graphs and state. `int8` adds `step.int8.onnx`, for the CPU. `capacity` is the
+    most slots a ring may have, by default as many as the model can attend to. With `check` the export is compared with
+    the PyTorch model, and the figures are kept in the manifest.
 
-    Raises `ExportError` for a folder that holds anything else, a model that cannot be exported, or a check that
-    failed; and what `load_checkpoint` raises.
+    Returns the manifest that was written. Raises `ExportError` for a folder that holds anything but an export, a model
+    that cannot be exported, or a check that fails; `ConfigError` for options that do not go together; and what
+    `sharnn_py.load_checkpoint` raises.
     """
     checkpoint, folder = Path(checkpoint), Path(folder)
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / NAME).exists())):
@@ -97,7 +98,7 @@ def _write_graphs(
     config = model.config
     parameters = {name: tensor.detach().cpu().double().numpy() for name, tensor in model.state_dict().items()}
     folded = fold(parameters, config)
-    with np.errstate(over="ignore"):  # what float16 cannot hold becomes inf, and is refused below by name
+    with np.errstate(over="ignore"):  # what float16 cannot hold becomes inf, which is refused below by name
         rounded = {name: weight.astype(precision) for name, weight in folded.items()}
     weights = _write_weights(folder, "weights.safetensors", rounded, files)
     graphs = {"segment": segment(config, precision, weights), "step": step(config, precision, weights)}
@@ -133,20 +134,20 @@ def _refuse_unplaceable(graph: ModelProto) -> None:
 
 
 def _checked(folder: Path, manifest: Manifest) -> Manifest:
-    """The manifest with what the check found. Raises `ExportError` if the export does not pass."""
-    found = check_export(folder)
-    if not found.passed:
-        raise ExportError(f"the export does not compute what the model does, and was not written: {found.summary()}")
-    manifest = replace(manifest, check=found.to_json())
+    """Check the export in `folder` and add the figures to its manifest. Raises `ExportError` if it does not pass."""
+    result = check_export(folder)
+    if not result.passed:
+        raise ExportError(f"the export does not compute what the model does, and was not written: {result.summary()}")
+    manifest = replace(manifest, check=result.to_json())
     write_text(folder / NAME, manifest.to_json())
     return manifest
 
 
 def _replace(folder: Path, beside: Path) -> None:
-    """Put the folder `beside` in the place of `folder`, which may hold an earlier export."""
+    """Move the folder `beside` to `folder`, replacing an earlier export there."""
     if folder.exists():
         old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        os.replace(folder, old)  # onto an empty folder: no moment at which half a folder is there
+        os.replace(folder, old)  # onto an empty folder, so that no half-written folder can ever be seen
         os.replace(beside, folder)
         shutil.rmtree(old)
     else:

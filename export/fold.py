@@ -1,6 +1,6 @@
-"""What of a SHA-RNN does not depend on its input, computed once: the weights that the graphs hold.
+"""The weights that the graphs hold: everything in a SHA-RNN that does not depend on its input, computed once.
 
-The folding is done in float64 and rounded once, at the end, by whoever stores the result. Names:
+Folding is done in float64; whoever stores the result rounds it, once. Names:
 
 | folded | shape | from |
 | --- | --- | --- |
@@ -14,11 +14,11 @@ The folding is done in float64 and rounded once, at the end, by whoever stores t
 | `blocks.*.boom.weight`, `.bias` | (H, F'), (F',) | transposed; under paper cut to F', the last whole multiple of H |
 | `decoder.weight`, `decoder.bias` | (V, H), (V,) | where the model has them |
 
-The gain of the keys can move to the queries, for q . (ks * k) = (q * ks) . k, and the gain of the values behind the
-mix, for it is the same for every key. So one tensor, the memory, serves as keys and as values.
+The gain of the keys can move to the queries, as q . (ks * k) = (q * ks) . k, and the gain of the values can be applied
+after the mix, as it is the same for every key. So one tensor, the memory, serves as keys and as values.
 
-Weights of products are stored (in, out), as a row times such a matrix reads it from end to end; ONNX's LSTM wants its
-own the other way round, which runtimes do once, when they load `segment`.
+Weights of products are stored (in, out), so that a row times such a matrix reads it from end to end. ONNX's LSTM takes
+its weights transposed; runtimes transpose them once, when they load `segment`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from sharnn_py.config import Config, Program
 
 Array = NDArray[np.float64]
 
-LAYER_NORM_EPS = 1e-12  # of both programs; `sharnn_py.layers.EPS`, which loads torch
+LAYER_NORM_EPS = 1e-12  # equal to `sharnn_py.layers.EPS`, whose module loads torch
 
 
 def fold(parameters: Mapping[str, Array], config: Config) -> dict[str, Array]:
-    """The graphs' weights from a model's parameters (`SHARNN.state_dict` names), in float64."""
+    """The graphs' weights, float64, from a model's parameters under the names of `SHARNN.state_dict`."""
     folded = {"encoder.weight": parameters["encoder.weight"]}
     for i in range(config.layers):
         prefix = f"blocks.{i}."
@@ -50,7 +50,7 @@ def fold(parameters: Mapping[str, Array], config: Config) -> dict[str, Array]:
 
 
 def norm_eps(program: Program, width: int) -> float:
-    """The eps inside the root that stands for either program's.
+    """The eps inside the root with which LayerNormalization over `width` numbers stands for `program`'s LayerNorm.
 
     julia adds eps to the root: with s the deviation over n and r = sqrt((n-1)/n), the divisor is (s + r eps) / r.
     The r goes into the weight. No ONNX operator has its eps outside the root; sqrt(s^2 + (r eps)^2) differs from
@@ -101,5 +101,5 @@ def _value_gain(block: Mapping[str, Array], config: Config) -> Array:
 
 
 def _sigmoid(x: Array) -> Array:
-    half: Array = 0.5 * (1.0 + np.tanh(0.5 * x))  # does not overflow, as exp(-x) would
+    half: Array = 0.5 * (1.0 + np.tanh(0.5 * x))  # unlike exp(-x), it does not overflow
     return half

@@ -1,4 +1,4 @@
-"""`manifest.json`: all that a program in any language needs to know to serve an export folder."""
+"""`manifest.json`: all that a program in any language has to know to serve an export folder."""
 
 from __future__ import annotations
 
@@ -19,29 +19,34 @@ SERVING, CHECKING = "serving", "checking"
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an export folder holds and how to use it."""
+    """What an export folder holds and how to use it, as `manifest.json` says it."""
 
     config: dict[str, Any]
     """Sizes and semantics, as in `config.json`."""
     precision: str
-    """Of weights, h, c, memory and ring: float32 or float16. Logits, mask, scale and bias are always float32."""
+    """"float32" or "float16", of weights, h, c, memory and ring. Logits, mask, scale and bias are always float32."""
     opset: int
+    """Version of the ONNX operators."""
     capacity: int
-    """The most slots a ring needs, or fewer if the export was told so. 0 without attention."""
+    """Most slots of a ring: as many as the model can attend to, or fewer if the export was given less. 0 without
+    attention."""
     rules: dict[str, Any]
+    """How a host makes masks and slots, and turns a memory into a ring and back."""
     graphs: dict[str, dict[str, Any]]
+    """Of every graph its file, inputs, outputs and weights."""
     files: dict[str, dict[str, Any]]
-    """sha256 and bytes of every file, and whether serving needs it or only checking."""
+    """Of every file its sha256, its size in bytes, and whether it is for serving or only for checking."""
     check: dict[str, Any] | None
-    """What `--check` measured, or null: this export was not checked when it was written."""
+    """The figures of `--check`, or None if the export was written without a check."""
     format: str = FORMAT
 
     def to_json(self) -> str:
+        """The text of `manifest.json`."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
-        """Raises `ExportError` if `folder` has no manifest that this program understands."""
+        """Read the manifest of the export in `folder`. Raises `ExportError` if it has none that this program reads."""
         path = folder / NAME
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
@@ -59,7 +64,7 @@ class Manifest:
         return cls(**values)
 
     def verify(self, folder: Path, *purposes: str) -> None:
-        """Raise `ExportError` unless every file of these purposes is the one that was exported, by its hash."""
+        """Raise `ExportError` unless every file for these purposes has the sha256 that it was exported with."""
         wrong = []
         for name, entry in self.files.items():
             if entry["for"] not in purposes:
@@ -78,7 +83,7 @@ class Manifest:
 
 
 def sha256(path: Path) -> str:
-    """Of a file, in hexadecimal."""
+    """The SHA-256 digest of the file at `path`, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(2**20):
@@ -87,7 +92,7 @@ def sha256(path: Path) -> str:
 
 
 def describe_files(folder: Path, purposes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """The `files` entry for the named files of `folder`."""
+    """The manifest's `files` entry: for each file of `folder` named in `purposes`, its hash, size and purpose."""
     return {
         name: {"sha256": sha256(folder / name), "bytes": (folder / name).stat().st_size, "for": purpose}
         for name, purpose in purposes.items()

@@ -1,4 +1,4 @@
-"""Where the nodes of a graph run: by a table where there is no GPU, by onnxruntime's own word where there is one."""
+"""Where the nodes of a graph run: as onnxruntime reports it, and whether CUDA could run them, by a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from export.serving.providers import NAMES, Provider, open_session
 
 @dataclass(frozen=True)
 class Fault:
-    """A node that CUDA could not take."""
+    """A node that CUDA could not run, and why."""
 
     node: str
     op: str
@@ -28,7 +28,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class NodePlacement:
-    """A node, the provider that runs it, and why CUDA could not, if the table says so."""
+    """A node, the provider that runs it, and, if the table says so, why CUDA could not run it."""
 
     graph: str
     node: str
@@ -40,7 +40,7 @@ class NodePlacement:
 def unplaceable(model: ModelProto) -> list[Fault]:
     """Every node of a graph that CUDA has no kernel for, by the table of `export.cuda_kernels`.
 
-    Raises `onnx.shape_inference.InferenceError` for a graph whose types do not work out.
+    Raises `onnx.shape_inference.InferenceError` for a graph whose types are inconsistent.
     """
     graph = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True).graph
     types = {
@@ -79,10 +79,10 @@ def _why_not(node: NodeProto, types: dict[str, str], constants: set[str], opset:
 
 
 def place_graphs(folder: Path, provider: Provider) -> list[NodePlacement]:
-    """The provider of every node of every graph in an export folder.
+    """The provider of every node of every graph in an export folder that is opened on `provider`.
 
-    By onnxruntime's own account of `provider`; and for the cpu provider also whether CUDA could take the node, in
-    `why`, except for int8 steps, which are for the CPU. Raises `ExportError` or `ProviderError`.
+    The provider is what onnxruntime reports. `why` says why CUDA could not run the node, except for int8 steps, which
+    are for the CPU and are skipped on any other provider. Raises `ExportError` or `ProviderError`.
     """
     manifest = Manifest.load(folder)
     placements = []
@@ -102,7 +102,7 @@ def place_graphs(folder: Path, provider: Provider) -> list[NodePlacement]:
 
 
 def assigned_providers(session: InferenceSession) -> list[tuple[str, str, str]]:
-    """(node, operator, provider) of every node, of a session opened to record it."""
+    """(node, operator, provider) of every node of a session opened with `record_placement`."""
     return [
         (node.name, node.op_type, NAMES.get(part.ep_name, part.ep_name))
         for part in session.get_provider_graph_assignment_info()

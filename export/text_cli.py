@@ -1,36 +1,36 @@
-"""`sharnn generate` and `sharnn score`: text out of a model, and how likely a text is, on any back end."""
+"""`sharnn generate` and `sharnn score`: text from a model, and how likely a text is to it, on either back end."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from export.serving.providers import PROVIDERS, Provider
 from sharnn_py.errors import InputError
 from sharnn_py.files import write_text
 
 if TYPE_CHECKING:
-    from sharnn_py.session import Session
+    from sharnn_py.session import SequenceSession
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 READABLE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 STATE = click.Path(dir_okay=False, path_type=Path)
 
-Provider = Literal["cpu", "cuda", "tensorrt"]
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def back_end_options(command: Command) -> Command:
-    """Which program computes, and where; shared by both commands."""
+    """Add the options, common to both commands, that say which program computes, and where."""
     for option in (
         click.option("--segment", type=click.IntRange(min=1), default=1024, show_default=True, metavar="T",
-                     help="Steps a segment. Under julia's semantics the numbers depend on it."),
-        click.option("--int8", is_flag=True, help="Take the export's int8 steps (onnx, cpu)."),
-        click.option("--provider", type=click.Choice(["cpu", "cuda", "tensorrt"]), default="cpu", show_default=True,
-                     help="Where to compute: what is asked for, or an error."),
+                     help="Steps per segment. Under julia's semantics the numbers depend on it."),
+        click.option("--int8", is_flag=True, help="Use the export's int8 step (onnx, cpu)."),
+        click.option("--provider", type=click.Choice(list(PROVIDERS)), default="cpu", show_default=True,
+                     help="Where to compute. There is no fallback."),
         click.option("--backend", type=click.Choice(["torch", "onnx"]),
                      help="Default: onnx if MODEL is an export, else torch."),
     ):  # fmt: skip
@@ -40,14 +40,14 @@ def back_end_options(command: Command) -> Command:
 
 @click.command()
 @click.argument("model", type=FOLDER)
-@click.option("--prompt", help="The text to go on from.")
-@click.option("--prompt-file", type=READABLE, help="The same, from a file; - is standard input.")
+@click.option("--prompt", help="The text to continue.")
+@click.option("--prompt-file", type=READABLE, help="The text to continue, from a file; - is standard input.")
 @click.option("-n", "count", type=click.IntRange(min=0), default=256, show_default=True, help="Tokens to draw.")
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="0 takes the most likely token.")
 @click.option("--top-k", type=int, help="Draw from the K most likely tokens.")
 @click.option("--top-p", type=float, help="Draw from the most likely tokens that add up to probability P.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same text.")
-@click.option("--state", type=STATE, help="Go on from a saved state, of either back end.")
+@click.option("--state", type=STATE, help="Continue from a saved state, of either back end.")
 @click.option("--save-state", type=STATE, help="Write the state after the last token to this file.")
 @back_end_options
 def generate(
@@ -71,7 +71,7 @@ def generate(
     The text is written as it comes, without the prompt.
     """
     if (prompt is None) == (prompt_file is None):
-        raise click.UsageError("give the text to go on from: either --prompt or --prompt-file")
+        raise click.UsageError("give the text to continue: either --prompt or --prompt-file")
     if save_state is not None and not save_state.parent.is_dir():
         raise click.UsageError(f"{save_state}: there is no folder {save_state.parent}")
     text = prompt if prompt_file is None else _read(prompt_file)
@@ -100,7 +100,7 @@ def score(
     int8: bool,
     segment: int,
 ) -> None:
-    """Say how likely the file TEXT (- is standard input) is to MODEL, a checkpoint folder or an export folder."""
+    """Say how likely the text in file TEXT (- is standard input) is to MODEL, a checkpoint or export folder."""
     if json_path is not None and not json_path.parent.is_dir():
         raise click.UsageError(f"{json_path}: there is no folder {json_path.parent}")
     if int8 and segment != 1:
@@ -129,7 +129,7 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _open(model: Path, backend: str | None, provider: Provider, int8: bool) -> Session:
+def _open(model: Path, backend: str | None, provider: Provider, int8: bool) -> SequenceSession:
     backend = backend or ("onnx" if (model / "manifest.json").exists() else "torch")
     if backend == "onnx":
         from export.serving.session import Session as OnnxSession

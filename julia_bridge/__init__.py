@@ -3,6 +3,6 @@
 Importing this starts no Julia and imports neither torch nor juliacall.
 """
 
-import lazy_loader
+from sharnn_py.lazy_package import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__)

@@ -1,5 +1,5 @@
 """The parity suite: recordings of the public programs against the port, tensor by tensor."""
 
-import lazy_loader
+from sharnn_py.lazy_package import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__)

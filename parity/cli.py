@@ -18,4 +18,4 @@ SUBCOMMANDS = {
 
 @click.group(cls=LazyGroup, subcommands=SUBCOMMANDS)
 def parity() -> None:
-    """Hold the PyTorch port against what the public programs computed."""
+    """Compare the PyTorch port with what the public programs computed, tensor by tensor."""

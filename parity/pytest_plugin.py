@@ -54,8 +54,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     folder, results = session.config.getoption("--parity-report"), session.config.stash.get(RESULTS, [])
     if folder is None or not results:
         return
-    from parity.report.environment import environment
     from parity.report.files import write_report
     from parity.results import of_cases
+    from parity.sharnn.environment import environment
 
     write_report(of_cases(results, environment()), folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from parity.measure import Measure
@@ -33,7 +33,7 @@ class Comparison:
     name: str
     """What was compared; `eval/<segment>/<tensor>` and so on."""
     recorded: str
-    """The recorded tensor it was held against; `name` but for what is held against a tensor of another name."""
+    """The recorded tensor it was compared with: `name`, unless that tensor has another name."""
     where: str
     """Segment and layer in words."""
     layer: str
@@ -44,9 +44,9 @@ class Comparison:
     """Whether equality was asked for, as of integers and parameters."""
     shape: tuple[int, ...]
     end_to_end: Measure
-    """On the subject's own inputs, as they arrive: what was wrong before is in it."""
+    """The error on the subject's own inputs, which includes what was wrong before."""
     isolated: Measure | None
-    """On the reference's inputs: what this layer does wrong by itself. None where it cannot be run by itself."""
+    """The error on the reference's inputs: this layer's own. None where it cannot be isolated."""
     verdict: Verdict
     hints: tuple[Hint, ...] = ()
 
@@ -55,7 +55,7 @@ class Comparison:
 
     @property
     def own(self) -> Measure:
-        """The measure that the verdict is about: a wrong layer's own error, else the error as it arrived."""
+        """The measure that the verdict is about: a wrong layer's isolated error, else the error end to end."""
         return (
             self.isolated
             if self.verdict == "wrong" and self.isolated is not None and not self.isolated
@@ -71,7 +71,7 @@ class CaseResult:
     reference: str
     """Whose recording it is."""
     subject: str
-    """What was held against it."""
+    """What was compared with it."""
     recorded: int
     """Tensors (or entries) in the recording."""
     comparisons: list[Comparison]
@@ -101,7 +101,7 @@ class CaseResult:
 
     @property
     def wrong(self) -> list[Comparison]:
-        """Comparisons that are wrong by themselves, in order of computation."""
+        """Comparisons that are wrong in isolation, in order of computation."""
         return [c for c in self.comparisons if c.verdict == "wrong"]
 
     @property
@@ -121,7 +121,7 @@ class CaseResult:
 
     @property
     def growth(self) -> dict[int, tuple[float, float]]:
-        """Over segments: the largest error of the forward pass as it arrived and by itself, in units of rounding."""
+        """Over segments: the largest error of the forward pass, end to end and isolated, in units of rounding."""
         grown: dict[int, tuple[float, float]] = {}
         for c in self.comparisons:
             if c.segment is not None and not c.exact and c.name.startswith("eval/"):
@@ -148,22 +148,23 @@ class SuiteResult:
     seconds: float
     notes: list[str] = field(default_factory=list)
     """What a reader should know besides."""
+    live_missing: str = ""
+    """Why live Julia, which was asked for, did not run; empty where it ran or was not asked for."""
+    live_required: bool = False
+    """Whether a run without the live Julia it was asked for has failed."""
 
     def __bool__(self) -> bool:
-        return bool(self.cases) and all(self.cases)
+        return bool(self.cases) and all(self.cases) and not self.lacks_live
 
-    def without_live(self, reason: str, is_fault: bool) -> SuiteResult:
-        """This result, saying that live Julia was not available; as a case that could not be run if `is_fault`."""
-        words = f"live Julia was not available: {reason}"
-        if not is_fault:
-            return replace(self, notes=[*self.notes, words])
-        missing = CaseResult("live", "julia", "julia", 0, [], {}, 0.0, problem=words)
-        return replace(self, cases=[*self.cases, missing])
+    @property
+    def lacks_live(self) -> bool:
+        """Whether live Julia was required and did not run."""
+        return self.live_required and bool(self.live_missing)
 
     @property
     def exit_code(self) -> int:
-        """0 agreement, 1 divergence, 3 a case that could not be run."""
-        if any(case.problem for case in self.cases):
+        """0 agreement, 1 divergence, 3 a case that could not be run or required live Julia that did not run."""
+        if self.lacks_live or any(case.problem for case in self.cases):
             return 3
         return 0 if self else 1
 
@@ -181,7 +182,7 @@ class SuiteResult:
 
     @property
     def skipped(self) -> Counter[str]:
-        """How many tensors were left out for each reason."""
+        """How many tensors were skipped for each reason."""
         return Counter(reason for case in self.cases for reason in case.skipped.values())
 
     def every(self) -> Iterator[tuple[CaseResult, Comparison]]:

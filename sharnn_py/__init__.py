@@ -4,6 +4,6 @@ Names load when they are first used, so that importing this package, or one ligh
 torch.
 """
 
-import lazy_loader
+from sharnn_py.lazy_package import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__)

@@ -5,12 +5,13 @@ from .config import JULIA, PAPER, Config, Semantics
 from .errors import CheckpointError, ConfigError, InputError, SharnnError, WeightsError
 from .lamb import MinTrustLAMB, julia_lamb, paper_lamb
 from .model import SHARNN, nll
-from .session import Score, Session
+from .session import Score, SequenceSession, Session
 from .state import LayerState, State
 from .torch_session import TorchSession
-from .training import evaluate, train
+from .training import Progress, Trained, evaluate, train
 from .vocabulary import Vocabulary
-from .weights import from_julia, from_smerity, to_julia, to_smerity
+from .weights.julia import from_julia, to_julia
+from .weights.smerity import from_smerity, to_smerity
 
 __all__ = [
     "JULIA",
@@ -25,12 +26,15 @@ __all__ = [
     "InputError",
     "LayerState",
     "MinTrustLAMB",
+    "Progress",
     "Score",
     "Semantics",
+    "SequenceSession",
     "Session",
     "SharnnError",
     "State",
     "TorchSession",
+    "Trained",
     "Vocabulary",
     "WeightsError",
     "evaluate",

@@ -1,4 +1,4 @@
-"""The baseline of SHA-RNN.jl: an LSTM language model (`examples/baseline.jl`, `src/baseline.jl`).
+"""The baseline that SHA-RNN.jl comes with: an LSTM language model (`examples/baseline.jl`, `src/baseline.jl`).
 
     logits = projection(dropout(LSTM(embed(tokens), (h, c))))
 
@@ -17,35 +17,40 @@ from sharnn_py.config import build, require_fractions, require_positive
 from sharnn_py.errors import InputError
 from sharnn_py.initialisation import initialise
 from sharnn_py.model import check_tokens
-from sharnn_py.trace import Note, passing, silent
+from sharnn_py.trace import Note, passing
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineConfig:
-    """Sizes of a baseline. Raises `ConfigError`."""
+    """Sizes and dropout rate of a `Baseline`. Raises `ConfigError` for sizes below 1 or a rate outside [0, 1)."""
 
     vocab: int
+    """V, number of token ids."""
     emb: int
+    """E, width of the embeddings."""
     hidden: int
+    """H, width of the LSTM."""
     layers: int = 1
+    """L, number of LSTM layers."""
     dropout: float = 0.0
-    """Between LSTM layers and before the projection."""
+    """Dropout rate between LSTM layers and before the projection."""
 
     def __post_init__(self) -> None:
         require_positive(self, "vocab", "emb", "hidden", "layers")
         require_fractions(self, "dropout")
 
     def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dict; `from_json` reads it back."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> BaselineConfig:
-        """Raises `ConfigError` naming a missing or unknown entry."""
+        """The config written by `to_json`. Raises `ConfigError` naming missing and unknown entries."""
         return build(cls, values, "config")
 
 
 class Baseline(nn.Module):
-    """The LSTM language model. A fresh one is drawn as SHA-RNN.jl draws it."""
+    """The LSTM language model of SHA-RNN.jl's baseline, initialised as there, from `generator` or torch's own."""
 
     def __init__(self, config: BaselineConfig, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -58,11 +63,13 @@ class Baseline(nn.Module):
         initialise(self, "julia", config.emb, generator)
 
     def forward(
-        self, tokens: Tensor, state: tuple[Tensor, Tensor] | None = None, note: Note = silent
+        self, tokens: Tensor, state: tuple[Tensor, Tensor] | None = None, note: Note | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Logits (T, B, V) for `tokens` (T, B), and the detached (h, c), each (L, B, H), to continue from.
+        """Logits (T, B, V) of the next token after each of `tokens` (T, B), and the state to continue from.
 
-        Raises `InputError` for tokens or a state that do not fit.
+        The state is a detached (h, c), each (L, B, H); None begins new sequences. `note` is called with `embed`, `rnn`,
+        `h`, `c` and `logits`; a tensor that it returns replaces the intermediate. Raises `InputError` for tokens or a
+        state that do not fit.
         """
         check_tokens(tokens, self.config.vocab)
         shape = (self.config.layers, tokens.shape[1], self.config.hidden)

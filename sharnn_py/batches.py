@@ -1,4 +1,4 @@
-"""From a stream of token ids to batches of segments, as SHA-RNN.jl's `TextData` and Smerity's `get_batch` cut them.
+"""From a stream of token ids to batches of segments, cut as by SHA-RNN.jl's `TextData` and Smerity's `get_batch`.
 
 Faults of SHA-RNN.jl that are not copied (docs/semantics.md, "Data"): `maxsize` keeping one token too many,
 `batchmajor` slicing the batch axis, a BoundsError when bptt reaches past the data, segments of no steps.
@@ -16,10 +16,10 @@ from sharnn_py.errors import ConfigError, InputError
 
 
 def lay_out(stream: Iterable[int], batch: int, *, max_size: int | None = None) -> Tensor:
-    """The stream as `batch` contiguous pieces, one a column, the remainder dropped. int64, (steps, B).
+    """`stream` cut into B = `batch` contiguous pieces, one per column, int64 (steps, B); the remainder is dropped.
 
-    Reads at most `max_size` tokens. Raises `InputError` if that leaves fewer than two steps, the least that has
-    an input and a target.
+    Reads at most `max_size` tokens. Raises `InputError` if that leaves fewer than two steps, the least that give an
+    input and a target; `ConfigError` for a batch below 1.
     """
     if batch < 1:
         raise ConfigError(f"batch is {batch}; it must be at least 1")
@@ -31,7 +31,7 @@ def lay_out(stream: Iterable[int], batch: int, *, max_size: int | None = None) -
 
 
 def segments(data: Tensor, lengths: int | Iterable[int]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs and targets, each (T, B), of successive segments of `data` (steps, B); targets are one step ahead.
+    """Successive segments of `data` (steps, B): inputs and targets, each (T, B), the targets one step ahead.
 
     `lengths` is every segment's T, or an iterable of them (`random_lengths`). The last segment is as long as the
     data allows. Raises `ConfigError` for a length below 1.
@@ -48,11 +48,11 @@ def segments(data: Tensor, lengths: int | Iterable[int]) -> Iterator[tuple[Tenso
 
 
 def random_lengths(bptt: int, program: str, generator: torch.Generator) -> Iterator[int]:
-    """Endless random segment lengths, by the rule of either program (row 10 of docs/semantics.md).
+    """An endless stream of random segment lengths, by the rule of `program` (row 10 of docs/semantics.md).
 
-    julia: `bptt` first, then floor(Normal(bptt, or 1 time in 10 bptt div 2; 5)); where that is below 1, at which
-    SHA-RNN.jl would make a segment of no steps, 1. paper: int(Normal(bptt, or 1 time in 20 bptt / 2; 5)), at
-    least 5 and at most bptt.
+    "julia": first `bptt`, then floor(Normal(mean, 5)) with mean bptt or, one time in 10, bptt div 2, but at least 1,
+    where SHA-RNN.jl may make a segment of no steps. "paper": int(Normal(mean, 5)) with mean bptt or, one time in 20,
+    bptt / 2, at least 5 and at most bptt. Raises `ConfigError` for another program or a bptt below 1.
     """
     if bptt < 1:
         raise ConfigError(f"bptt is {bptt}; it must be at least 1")

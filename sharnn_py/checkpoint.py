@@ -23,17 +23,19 @@ CONFIGS: dict[str, type[Config] | type[BaselineConfig]] = {"sharnn": Config, "ba
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint folder holds."""
+    """What a checkpoint folder holds: a model, and the vocabulary of its ids."""
 
     model: SHARNN | Baseline
+    """On the CPU, in evaluation mode."""
     vocabulary: Vocabulary | None
+    """None if it was saved without one."""
 
 
 def save_checkpoint(model: SHARNN | Baseline, folder: str | Path, vocabulary: Vocabulary | None = None) -> None:
-    """Write a model, and the vocabulary its ids mean, to `folder`, made if need be.
+    """Write a model, and the vocabulary of its ids, to `folder`, which is created if need be.
 
-    Every file is replaced whole; the weights' dtype is kept. Raises `CheckpointError` if the vocabulary's size is
-    not the model's, `OSError` if the disk says no.
+    Every file is replaced as a whole; the weights keep their dtype. Raises `CheckpointError` if the vocabulary's size
+    is not the model's, `OSError` if a file cannot be written.
     """
     if vocabulary is not None and len(vocabulary) != model.config.vocab:
         raise CheckpointError(f"the vocabulary has {len(vocabulary)} tokens, the model {model.config.vocab}")
@@ -50,7 +52,7 @@ def save_checkpoint(model: SHARNN | Baseline, folder: str | Path, vocabulary: Vo
 
 
 def load_checkpoint(folder: str | Path) -> Checkpoint:
-    """Read what `save_checkpoint` wrote; the model comes on the CPU, in the weights' dtype, in evaluation mode.
+    """The model and vocabulary that `save_checkpoint` wrote, on the CPU, in the weights' dtype, in evaluation mode.
 
     Raises `CheckpointError` for a missing or damaged file, `ConfigError` for a config no model can have,
     `WeightsError` naming every missing, surplus or wrongly shaped tensor.

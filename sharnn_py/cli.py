@@ -1,4 +1,8 @@
-"""The command `sharnn`. Subcommands load when they are called for, so `sharnn --help` imports no torch."""
+"""The command `sharnn`: the entry point of all four packages.
+
+Subcommands are named here by module and load when they are called, so that this package imports none of the others and
+`sharnn --help` imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +36,7 @@ def sharnn() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit. Errors are one sentence on stderr, never a traceback."""
+    """Run the command line and exit. An error is one sentence on stderr, never a traceback."""
     sys.exit(_run(arguments))
 
 
@@ -49,7 +53,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         click.echo(f"error: {error}", err=True)
         return error.exit_code
     except BrokenPipeError:
-        sys.stdout = None  # the reader is gone; nothing is left to flush to
+        sys.stdout = None  # the reader is gone, so flushing at exit would fail
         return ENVIRONMENT
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

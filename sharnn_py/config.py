@@ -41,7 +41,7 @@ class Semantics:
                 raise ConfigError(f"semantics.{field.name} is {value!r}; it must be 'julia' or 'paper'")
 
     def flipped(self, *switches: str) -> Semantics:
-        """The same semantics with the named switches following the other program."""
+        """These semantics with the named switches set to the other program. Raises `ConfigError` for another name."""
         names = [field.name for field in dataclasses.fields(self)]
         for switch in switches:
             if switch not in names:
@@ -55,13 +55,15 @@ def _preset(program: Program) -> Semantics:
 
 
 JULIA = _preset("julia")
+"""The `Semantics` of SHA-RNN.jl."""
 PAPER = _preset("paper")
+"""The `Semantics` of Smerity's program, the paper's."""
 PRESETS: dict[str, Semantics] = {"julia": JULIA, "paper": PAPER}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Sizes and options of one SHA-RNN.
+    """Sizes, dropout rates and semantics of one SHA-RNN.
 
     Raises `ConfigError` for sizes neither program could run; under `julia` that includes the sizes at which
     SHA-RNN.jl stops with a BoundsError while building its Boom layer.
@@ -82,7 +84,7 @@ class Config:
     tied: bool = True
     """Whether the decoder's weight is the embedding."""
     attention_layers: tuple[int, ...] | None = None
-    """0-based blocks that attend. None stands for the last but one, as in both programs (none if L = 1)."""
+    """0-based blocks that attend. None stands for the second to last, as in both programs (no block if L = 1)."""
     dropout_embedding: float = 0.0
     """On the embeddings (`dropouti` in both programs)."""
     dropout_hidden: float = 0.0
@@ -90,8 +92,9 @@ class Config:
     dropout_output: float = 0.0
     """On the last block's output (`dropout`)."""
     collapsed_values: bool = False
-    """Whether `attn.vs` already is the value gain, as after Smerity's `vq_collapse`."""
+    """Whether `attn.vs` is the value gain itself, as after Smerity's `vq_collapse`."""
     semantics: Semantics = JULIA
+    """Whose semantics the model computes, row by row."""
 
     def __post_init__(self) -> None:
         require_positive(self, "vocab", "emb", "hidden", "layers", "heads", "max_memory")
@@ -159,7 +162,7 @@ T = TypeVar("T")
 
 
 def build(cls: type[T], values: dict[str, Any], what: str) -> T:
-    """`cls(**values)` for a dataclass, with a missing or unknown entry named."""
+    """`cls(**values)` for a dataclass. Raises `ConfigError` that names missing and unknown entries."""
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))
     required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]

@@ -2,10 +2,10 @@
 
 
 class SharnnError(Exception):
-    """Base of every error this project raises on purpose."""
+    """Base class of every error that this project raises on purpose."""
 
     exit_code = 3
-    """Of the command line: 2 for wrong usage, 3 for the environment or an input file."""
+    """The command line's exit code for it: 2 for wrong usage, 3 for the environment or an input file."""
 
 
 class ConfigError(SharnnError, ValueError):

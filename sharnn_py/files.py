@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing files atomically: whole, or not at all."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 @contextmanager
 def beside(path: str | Path) -> Iterator[BinaryIO]:
-    """A file to write to, renamed to `path` at the end: a reader sees the old file or the new one, never half of one.
+    """A new file to write to, renamed to `path` at the end: readers see the old file or the new one, never half a file.
 
-    Raises `OSError` (no space, no permission) with `path` left as it was, as does whatever is raised meanwhile.
+    Raises `OSError` (no space, no permission). After any exception `path` is as it was before.
     """
     path = Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -31,7 +31,7 @@ def beside(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write `data` by way of `beside`. A device or a pipe is written in place."""
+    """Write `data` to `path` atomically; to a device or a pipe, in place. Raises `OSError`."""
     path = Path(path)
     if path.exists() and not path.is_file():
         path.write_bytes(data)
@@ -41,7 +41,7 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """`write_bytes` for text, in UTF-8."""
+    """Write `text` to `path` in UTF-8, as `write_bytes` does."""
     write_bytes(path, text.encode())
 
 

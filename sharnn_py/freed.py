@@ -1,11 +1,11 @@
-"""Memory that was freed, given back to the system."""
+"""Returning freed memory to the operating system."""
 
 import ctypes
 import sys
 
 
 def return_freed_memory() -> None:
-    """Do so: after large blocks were freed once, glibc keeps the next ones for this process."""
+    """Return freed memory to the operating system; glibc would keep much of it for later use. A no-op elsewhere."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # not in every C library
         if trim is not None:

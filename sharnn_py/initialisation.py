@@ -1,4 +1,4 @@
-"""How each program draws a fresh model (row 7 of docs/semantics.md)."""
+"""How each program initialises a new model (row 7 of docs/semantics.md)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sharnn_py.layers import LayerNorm
 
 @torch.no_grad()
 def initialise(model: nn.Module, program: Program, emb: int, generator: torch.Generator | None) -> None:
-    """Draw every weight in place and zero every bias.
+    """Draw every weight in place and zero every bias. `emb` is H.
 
-    `qs`, `ks` and `vs` are zero in both programs, and are so from their construction.
+    `qs`, `ks` and `vs` are zero in both programs, as constructed.
     """
     for module in model.modules():
         if isinstance(module, nn.LSTM):
@@ -31,7 +31,7 @@ def initialise(model: nn.Module, program: Program, emb: int, generator: torch.Ge
 
 
 def _lstm_julia(lstm: nn.LSTM, generator: torch.Generator | None) -> None:
-    """Knet's RNN: Xavier uniform for every gate's matrix by itself, biases 0 but both forget biases 1."""
+    """As Knet's RNN: every gate's matrix Xavier uniform on its own, both forget biases 1, all other biases 0."""
     for name, parameter in lstm.named_parameters():
         gates = parameter.chunk(4)  # i f g o, each (H, X), (H, H) or (H,)
         if name.startswith("weight"):
@@ -44,7 +44,7 @@ def _lstm_julia(lstm: nn.LSTM, generator: torch.Generator | None) -> None:
 
 
 def _lstm_torch(lstm: nn.LSTM, generator: torch.Generator | None) -> None:
-    """torch's own default: everything uniform within 1 / sqrt(hidden)."""
+    """As torch by default: everything uniform within 1 / sqrt(hidden)."""
     bound = 1 / math.sqrt(lstm.hidden_size)
     for parameter in lstm.parameters():
         parameter.uniform_(-bound, bound, generator=generator)

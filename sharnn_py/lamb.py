@@ -1,4 +1,4 @@
-"""MinTrustLAMB, the optimiser of both programs, as each one really runs it.
+"""MinTrustLAMB, the optimiser of both programs, as each of them runs it.
 
 Lamb is You et al., arXiv 1904.00962; the floor under its trust ratio is Smerity/pytorch-lamb's. One update of one
 parameter w with gradient g:
@@ -9,9 +9,8 @@ parameter w with gradient g:
     trust = max(min_trust, 1 if |w| = 0 or |step| = 0 else min(|w|, 10) / |step|)
     w = w - lr schedule(t / total_steps) trust step
 
-A norm is taken over one parameter *of the program*: what is one flat vector in SHA-RNN.jl (the LSTM's `rnn.w`) is
-four tensors in torch, and these share one parameter group and so one norm. `julia_lamb` and `paper_lamb` build the
-groups.
+Norms are taken over one parameter *of the program*. SHA-RNN.jl's LSTM has one flat vector, `rnn.w`, where torch has
+four tensors; these share one parameter group and so one norm. `julia_lamb` and `paper_lamb` build the groups.
 """
 
 from __future__ import annotations
@@ -39,9 +38,10 @@ MAX_WEIGHT_NORM = 10.0
 
 
 def schedule(name: str, x: float, warmup: float) -> float:
-    """Factor on the learning rate after a fraction `x` of all updates: x/warmup, and from `warmup` on the schedule.
+    """The learning rate's factor after a fraction `x` of all updates: x / warmup, then from `warmup` on the schedule.
 
-    There is no jump-free hand-over: `warmup_linear` falls from 1 to 1 - warmup at once, as in SHA-RNN.jl.
+    The factor may jump at `warmup`, as in SHA-RNN.jl: that of `warmup_linear` falls from 1 to 1 - warmup. Raises
+    `ConfigError` for a name that is not in `SCHEDULES`.
     """
     if name not in SCHEDULES:
         raise ConfigError(f"there is no schedule {name!r}; the schedules are {', '.join(SCHEDULES)}")
@@ -49,11 +49,12 @@ def schedule(name: str, x: float, warmup: float) -> float:
 
 
 class MinTrustLAMB(Optimizer):
-    """Lamb with a floor under the trust ratio; every parameter group is one parameter of the program.
+    """Lamb with a floor under the trust ratio. Every parameter group is one parameter of the program.
 
-    Group options: `lr`, `betas`, `eps`, `weight_decay`, `min_trust`, and `clip`, the norm that the group's gradient
-    is scaled down to if it is larger (None: never). `global_clip` does so to the gradient of all groups together
-    first. With `total_steps` the learning rate follows `schedule_name`.
+    Options of a group are `lr`, `betas`, `eps`, `weight_decay`, `min_trust` and `clip`, the norm to which a larger
+    gradient of the group is scaled down (None: never). `global_clip` first does so to the gradient of all groups
+    together. With `total_steps` the learning rate follows the schedule `schedule_name` (`sharnn_py.lamb.schedule`).
+    Raises `ConfigError` for an unknown schedule or `total_steps` below 1.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class MinTrustLAMB(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One update of every parameter that has a gradient; gradients are clipped in place."""
+        """Update every parameter that has a gradient; gradients are clipped in place. Returns the loss of `closure`."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -125,7 +126,7 @@ class MinTrustLAMB(Optimizer):
 
 
 def joint_norm(tensors: Iterable[Tensor]) -> Tensor:
-    """Euclidean norm of all the numbers of `tensors` together, a scalar tensor."""
+    """The Euclidean norm of all numbers in `tensors` together, a scalar tensor."""
     norms = torch.stack([torch.linalg.vector_norm(t) for t in tensors])
     joint: Tensor = torch.linalg.vector_norm(norms)
     return joint
@@ -140,9 +141,9 @@ def clip_to(gradients: list[Tensor], limit: float) -> None:
 
 
 def unclipped_by_julia(config: Config) -> set[str]:
-    """SHA-RNN.jl's parameters whose gradients its clip misses on the CPU, by its own names.
+    """The parameters, by SHA-RNN.jl's names, whose gradients its clip misses on the CPU.
 
-    AutoGrad gives these as sparse arrays, and Knet's `gclip!` scales a copy of a sparse array that nobody keeps.
+    AutoGrad gives these gradients as sparse arrays, of which Knet's `gclip!` scales a copy that is thrown away.
     """
     names = {f"blocks.{i + 1}.rnn.w" for i in range(config.layers)}
     return names if config.tied else names | {"encoder.w"}
@@ -156,11 +157,12 @@ def julia_lamb(
     warmup: float = 0.1,
     schedule_name: str = "warmup_constant",
 ) -> MinTrustLAMB:
-    """MinTrustLAMB as SHA-RNN.jl's `initlamb!` sets it up and its CPU runs it (`src/lamb.jl`).
+    """MinTrustLAMB as SHA-RNN.jl's `initlamb!` sets it up and runs it on the CPU (`src/lamb.jl`).
 
-    Every parameter's gradient is clipped by itself, to 0.25, but for the sparse ones; one-dimensional parameters
-    alone decay, by 1.2e-6. Parameters that Julia has and `model` has are the same, so its groups follow the
-    table of `sharnn_py.weights.julia`.
+    Each parameter's gradient is clipped on its own, to norm 0.25, except for sparse ones; only one-dimensional
+    parameters decay, by 1.2e-6. The groups follow the table of `sharnn_py.weights.julia`. With `total_steps` the
+    learning rate follows the schedule `schedule_name`. Raises `ConfigError` for an unknown schedule or `total_steps`
+    below 1.
     """
     ours = dict(model.named_parameters())
     unclipped = unclipped_by_julia(model.config)
@@ -177,7 +179,7 @@ def julia_lamb(
                 "weight_decay": 1.2e-6 if one_dimensional else 0.0,
             }
         )
-    # A tied decoder's bias (row 5) is no parameter of SHA-RNN.jl; it is treated as any other bias.
+    # SHA-RNN.jl has no bias in a tied decoder (row 5); it is treated as any other bias.
     groups += [
         {"name": name, "params": [p], "clip": 0.25, "weight_decay": 1.2e-6}
         for name, p in ours.items()
@@ -196,7 +198,10 @@ def paper_lamb(
     min_trust: float = 0.25,
     clip: float = 0.25,
 ) -> MinTrustLAMB:
-    """Smerity/pytorch-lamb's Lamb after one `clip_grad_norm_` over all parameters, as Smerity's `main.py` runs it."""
+    """MinTrustLAMB as Smerity's `main.py` sets it up: pytorch-lamb's Lamb after one `clip_grad_norm_`.
+
+    The gradient of all parameters together is clipped to norm `clip`; every parameter decays; there is no schedule.
+    """
     groups = [{"name": name, "params": [p]} for name, p in model.named_parameters()]
     return MinTrustLAMB(
         groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, min_trust=min_trust, global_clip=clip

@@ -1,7 +1,7 @@
 """The layers of a SHA-RNN block: LayerNorm, Boom, attention.
 
-The two public programs compute different things under these names; every place where they part is a comparison
-with a switch of `Semantics`, and docs/semantics.md describes the rows.
+The two public programs compute different things under these names. Every place where they differ is a comparison with
+a switch of `Semantics`, and docs/semantics.md describes the rows.
 
 Shapes: T steps, B batch, H = emb, F = hidden, A heads, d = H/A, K = M + T keys.
 """
@@ -26,18 +26,18 @@ def gelu(x: Tensor) -> Tensor:
 
 
 def dropout(rate: float) -> nn.Module:
-    """Dropout; with rate 0 a layer that costs half as much to call and does the same."""
+    """A dropout layer; for rate 0 an identity, which costs half as much to call."""
     return nn.Dropout(rate) if rate else nn.Identity()
 
 
 def causal_mask(memory: int, steps: int, like: Tensor) -> Tensor:
-    """Additive mask, (T, M+T): 0 over all memory rows and the past, -inf above the diagonal of the new rows."""
+    """Additive mask (T, M + T): 0 for all memory rows and for the past, -inf for the future; of `like`'s dtype."""
     mask = torch.full((steps, memory + steps), float("-inf"), dtype=like.dtype, device=like.device)
     return mask.triu_(diagonal=memory + 1)
 
 
 class LayerNorm(nn.Module):
-    """Normalisation over the last axis (row 1). On a constant row both give `bias`; julia's gradient there is NaN."""
+    """LayerNorm over the last axis (row 1). On a constant row both programs give `bias`; julia's gradient is NaN."""
 
     def __init__(self, width: int, program: Program) -> None:
         super().__init__()
@@ -49,13 +49,13 @@ class LayerNorm(nn.Module):
         if self.program == "paper":
             return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, EPS)
         centred = x - x.mean(-1, keepdim=True)
-        # Not Tensor.std, whose gradient on a constant row is 0 by decree; Julia's is 0/0, NaN, and so is this one's.
+        # Not Tensor.std, whose gradient on a constant row is defined as 0. Julia's is 0/0, NaN, and so is this one's.
         std = (centred.square().sum(-1, keepdim=True) / (x.shape[-1] - 1)).sqrt()
         return self.weight * (centred / (std + EPS)) + self.bias
 
 
 class Boom(nn.Module):
-    """H -> F -> H, where the way back has no weights (row 2): chunks of H features are summed up."""
+    """H -> F -> H, where F -> H has no weights: it sums chunks of H features (row 2)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Boom(nn.Module):
         return note("boom", self.fold(self.dropout(x)))  # (T, B, H)
 
     def fold(self, x: Tensor) -> Tensor:
-        """Sum the chunks of the last axis, F -> H."""
+        """Sum the chunks of H features of the last axis, (..., F) -> (..., H)."""
         count = x.shape[-1] // self.emb
         chunks = x[..., : count * self.emb].reshape(*x.shape[:-1], count, self.emb)  # (..., F/H, H)
         if self.program == "paper":
@@ -79,7 +79,7 @@ class Boom(nn.Module):
 
 
 class Attention(nn.Module):
-    """A query from the hidden state against keys and values that are memory rows times a learned gain each."""
+    """Attention of the hidden states over the memory: keys and values are memory rows, each times a learned gain."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Attention(nn.Module):
         self.dropout = dropout(config.dropout_hidden if self.semantics.attention_dropout == "paper" else 0.0)
 
     def value_gain(self, note: Pass = silent) -> Tensor:
-        """sigmoid(f) * tanh(c) with (c, f) = W sigmoid(vs) + b; it depends on parameters alone. (H,)"""
+        """The gain of the values, (H,): sigmoid(f) * tanh(c) with (c, f) = W sigmoid(vs) + b, from parameters alone."""
         if self.overparam is None:
             return self.vs
         gate = note("vs", torch.sigmoid(self.vs))
@@ -103,7 +103,7 @@ class Attention(nn.Module):
         return note("overparam", torch.sigmoid(f) * torch.tanh(c))
 
     def split(self, x: Tensor) -> Tensor:
-        """(T, B, H) -> (B, A, T, d)"""
+        """Split the features into heads, (T, B, H) -> (B, A, T, d)."""
         steps, batch, width = x.shape
         return x.reshape(steps, batch, self.heads, width // self.heads).permute(1, 2, 0, 3)
 

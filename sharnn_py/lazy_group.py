@@ -1,4 +1,4 @@
-"""A group of commands whose modules load when one of them is called, so that `--help` imports nothing heavy."""
+"""A command group whose modules load when one of its commands is called, so that `--help` imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 class LazyGroup(click.Group):
-    """A group of the commands in `subcommands`: a name, the module and the attribute that hold it."""
+    """A group of the commands in `subcommands`: by name, the module and the attribute that hold each."""
 
     def __init__(self, *args: Any, subcommands: dict[str, tuple[str, str]], **named: Any) -> None:
         super().__init__(*args, **named)

@@ -73,9 +73,9 @@ class TiedDecoder(nn.Module):
 
 
 class SHARNN(nn.Module):
-    """The language model: embedding, blocks, decoder.
+    """The SHA-RNN language model: embedding, blocks, decoder.
 
-    A fresh model is drawn by row 7 of docs/semantics.md, from `generator` or else torch's global generator.
+    A new model is initialised by row 7 of docs/semantics.md, from `generator` or else torch's global generator.
     """
 
     def __init__(self, config: Config, generator: torch.Generator | None = None) -> None:
@@ -92,14 +92,13 @@ class SHARNN(nn.Module):
         self.dropout_output = dropout(config.dropout_output)
         initialise(self, config.semantics.initialisation, config.emb, generator)
 
-    def forward(self, tokens: Tensor, state: State | None = None, note: Note = silent) -> tuple[Tensor, State]:
+    def forward(self, tokens: Tensor, state: State | None = None, note: Note | None = None) -> tuple[Tensor, State]:
         """Logits of the next token after each of `tokens`, and the state to continue from.
 
         `tokens` is an integer tensor (T, B) of ids from 0, T and B at least 1; `state` is what an earlier call
         returned for the same B sequences, or None to begin. Returns logits (T, B, V) and a detached state:
-        gradients stop at segment borders. `note` is called with every intermediate (docs/tensors.md), and what it
-        returns, unless None, goes on in its place.
-        Raises `InputError` for tokens or a state that do not fit.
+        gradients stop at segment borders. `note` is called with every intermediate (docs/tensors.md); a tensor that it
+        returns replaces the intermediate. Raises `InputError` for tokens or a state that do not fit.
         """
         weight = self.encoder.weight
         check_tokens(tokens, self.config.vocab)
@@ -133,7 +132,7 @@ def check_tokens(tokens: Tensor, vocab: int) -> None:
         raise InputError(f"tokens have shape {tuple(tokens.shape)}; they must be (T, B)")
     if not tokens.numel():
         raise InputError(f"tokens have shape {tuple(tokens.shape)}; a segment needs at least one step and sequence")
-    # On an accelerator the test would wait for the device; there the embedding's own assertion stops a bad id.
+    # On an accelerator this would wait for the device, where the embedding itself asserts that ids are in range.
     if tokens.device.type == "cpu":
         low, high = (int(end) for end in tokens.aminmax())
         if low < 0 or high >= vocab:
@@ -143,8 +142,29 @@ def check_tokens(tokens: Tensor, vocab: int) -> None:
 
 
 def nll(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean negative log likelihood, nats a token, of `targets` (T, B) under `logits` (T, B, V).
+    """Mean negative log likelihood, nats a token, of `targets` (T, B) under `logits` (T, B, V); a scalar.
 
-    Target -1 is left out of the mean: SHA-RNN.jl's label 0, its ids being 1-based.
+    `targets` are whole numbers: ids 0 to V - 1, or -1 for a target that is left out of the mean. -1 is SHA-RNN.jl's
+    label 0, its ids being 1-based; torch's own -100 is refused. Where every target is left out the mean is NaN.
+    Raises `InputError` for targets of another shape or type, and on the CPU for any other number.
     """
+    check_targets(logits, targets)
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten().long(), ignore_index=-1)
+
+
+def check_targets(logits: Tensor, targets: Tensor) -> None:
+    """Raise `InputError` unless `targets` (T, B) are ids below V, or -1, for `logits` (T, B, V)."""
+    if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool:
+        raise InputError(f"targets are {targets.dtype}; they must be whole numbers")
+    if logits.ndim != 3 or targets.shape != logits.shape[:2]:
+        raise InputError(
+            f"targets have shape {tuple(targets.shape)} and logits {tuple(logits.shape)}; they must be (T, B) and "
+            "(T, B, V)"
+        )
+    if targets.device.type == "cpu" and targets.numel():  # not on an accelerator, as in `check_tokens`
+        low, high, vocab = int(targets.min()), int(targets.max()), logits.shape[-1]
+        if low < -1 or high >= vocab:
+            raise InputError(
+                f"targets run from {low} to {high}; with a vocabulary of {vocab} they must be 0 to {vocab - 1}, or -1 "
+                "for a target to leave out of the mean (torch's own loss leaves out -100)"
+            )

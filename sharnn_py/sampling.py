@@ -1,5 +1,5 @@
-"""Drawing the next token from logits, on the host: the same seed draws the same tokens, whatever computed the logits
-to the same bits."""
+"""Drawing the next token from logits, on the host, so that equal logits and an equal seed give equal tokens on any
+back end."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sharnn_py.errors import ConfigError, InputError
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to draw. Raises `ConfigError` for settings that no distribution has."""
+    """How to draw a token from logits. Raises `ConfigError` for settings out of range."""
 
     temperature: float = 1.0
-    """Logits are divided by it; 0 takes the most likely token, of equals the one with the lowest id."""
+    """Logits are divided by it. 0 takes the most likely token, among equals the one with the lowest id."""
     top_k: int | None = None
-    """Draw from the k most likely tokens; of equals at the border the lower ids stay."""
+    """Draw from the k most likely tokens; among equals the lower ids stay."""
     top_p: float | None = None
-    """Draw from the fewest most likely tokens whose probabilities, at this temperature, add up to p at least."""
+    """Draw from the fewest most likely tokens whose probabilities, at this temperature, add up to at least p."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
@@ -32,11 +32,11 @@ class Sampling:
             raise ConfigError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
 
     def draw(self, logits: NDArray[np.float32], generator: np.random.Generator) -> int:
-        """An id, drawn from logits (V,). Raises `InputError` if they are not numbers."""
+        """An id drawn from `logits` (V,). Raises `InputError` if they contain NaN or have no finite maximum."""
         scores = logits.astype(np.float64)
         if np.isnan(scores).any() or not np.isfinite(scores.max()):
             raise InputError("the model gives logits that are not numbers; nothing can be drawn from them")
-        order = np.argsort(-scores, kind="stable")  # most likely first, of equals the lowest id
+        order = np.argsort(-scores, kind="stable")  # most likely first, among equals the lowest id
         if self.temperature == 0:
             return int(order[0])
         order = order[: self.top_k]
@@ -47,4 +47,4 @@ class Sampling:
             kept = int(np.searchsorted(total, self.top_p * total[-1])) + 1
             total = total[:kept]
         drawn = int(np.searchsorted(total, generator.random() * total[-1], side="right"))
-        return int(order[min(drawn, len(total) - 1)])  # rounding may reach the very end
+        return int(order[min(drawn, len(total) - 1)])  # rounding may draw past the end

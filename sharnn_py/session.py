@@ -1,4 +1,4 @@
-"""Sequences with carried state, on any back end: feeding, scoring and generating text. No torch is loaded here."""
+"""Sequences with carried state on any back end: feeding them, scoring and generating text. No torch is loaded here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sharnn_py.text import Decoder, encode
 from sharnn_py.vocabulary import Vocabulary
 
 SEGMENT = 1024
-"""Steps a segment of scoring and of prompts, as in both programs' evaluation of enwik8."""
+"""Steps per segment when scoring and feeding prompts, as in both programs' evaluation of enwik8."""
 
 Tokens = NDArray[np.integer[Any]]
 Logits = NDArray[np.float32]
@@ -27,32 +27,36 @@ Logits = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Score:
-    """How likely a text is."""
+    """How likely a text is to a model."""
 
     nats: float
-    """-log p of all tokens together."""
+    """Negative log likelihood of all tokens together, in nats."""
     tokens: int
+    """How many tokens the text has."""
     bytes: int
+    """How many bytes the text has."""
 
     @property
     def bits_per_byte(self) -> float:
+        """Negative log likelihood per byte of the text, in bits."""
         return self.nats / math.log(2) / self.bytes
 
     @property
     def bits_per_token(self) -> float:
+        """Negative log likelihood per token, in bits."""
         return self.nats / math.log(2) / self.tokens
 
     @property
     def perplexity(self) -> float:
-        """Of a token."""
+        """The perplexity of a token, exp(nats / tokens)."""
         return math.exp(self.nats / self.tokens)
 
 
-class Session(ABC):
-    """B sequences of one model that are fed token by token or segment by segment, their state carried along.
+class SequenceSession(ABC):
+    """B sequences of one model, fed token by token or segment by segment with carried state, on some back end.
 
-    Under julia's semantics attention is scaled by 1 / sqrt(T): there the same tokens in segments of another length,
-    or one by one, give other logits.
+    The back ends are `sharnn_py.TorchSession` and `export.Session`. Under julia's semantics attention is scaled by
+    1 / sqrt(T), so the same tokens fed in segments of another length, or one by one, give other logits.
     """
 
     def __init__(self, config: Config, vocabulary: Vocabulary | None) -> None:
@@ -66,36 +70,43 @@ class Session(ABC):
 
     @abstractmethod
     def prefill(self, tokens: Tokens) -> Logits:
-        """Feed one segment of ids (T, B); float32 logits (T, B, V) of the next token after each."""
+        """Feed one segment of ids (T, B); float32 logits (T, B, V) of the next token after each.
+
+        Raises `InputError` for tokens that are not ids of this model or not for B sequences.
+        """
 
     @abstractmethod
     def step(self, tokens: Tokens) -> Logits:
-        """Feed one id to each sequence (B,), a segment of one step; float32 logits (B, V)."""
+        """Feed one id to each sequence, (B,), as a segment of one step; float32 logits (B, V) of the next token.
+
+        Raises `InputError` for tokens that are not ids of this model or not for B sequences.
+        """
 
     @abstractmethod
     def reset(self, batch: int = 1) -> None:
-        """Forget everything fed, and go on with `batch` sequences."""
+        """Forget everything and begin `batch` new sequences. Raises `ConfigError` for a batch below 1."""
 
     @abstractmethod
-    def fork(self) -> Session:
-        """A session that goes on from the same state on its own, with the same weights."""
+    def fork(self) -> SequenceSession:
+        """A session that continues independently from the same state. Weights are shared."""
 
     @abstractmethod
     def save_state(self, path: str | Path) -> None:
-        """Write the state to a safetensors file (`sharnn_py.state_file`), in float32 at least."""
+        """Write the state to a safetensors file (`sharnn_py.state_file`), in float32 or float64. Raises `OSError`."""
 
     @abstractmethod
     def load_state(self, path: str | Path) -> None:
-        """Carry on from a state that any back end has saved; B becomes its own.
+        """Continue from a state that any back end has saved; B becomes the number of its sequences.
 
-        Raises `CheckpointError` or `InputError`, with the session as it was, if it is not a state of this model.
+        Raises `CheckpointError` for a file that is not a saved state, `InputError` for a state of another model; the
+        session is then as it was.
         """
 
     def score(self, text: str | bytes, segment: int = SEGMENT) -> Score:
-        """How likely `text` is after a line break, fed in segments of `segment` steps with carried state.
+        """How likely `text` is after a line break, computed in segments of `segment` steps with carried state.
 
-        Segments of one step are fed by `step`. The session itself stays as it is. Raises `InputError` for an empty text
-        or one that cannot be encoded.
+        Segments of one step are computed by `step`. The session's own state is neither used nor changed. Raises
+        `InputError` for a text that is empty or cannot be encoded, `ConfigError` for a segment below 1.
         """
         segment = at_least(1, "segment", segment)
         data = text.encode() if isinstance(text, str) else text
@@ -107,7 +118,7 @@ class Session(ABC):
         for start in range(0, len(inputs), segment):
             ids = inputs[start : start + segment]
             logits = session.step(ids) if segment == 1 else session.prefill(ids[:, None])[:, 0]  # (T, V)
-            nats += nll(logits, targets[start : start + segment])
+            nats += _nats(logits, targets[start : start + segment])
         return Score(nats, len(targets), len(data))
 
     def generate(
@@ -120,12 +131,13 @@ class Session(ABC):
         seed: int = 0,
         segment: int = SEGMENT,
     ) -> Iterator[str]:
-        """Feed `prompt`, then draw and feed `n` tokens; yields their text in pieces as it comes.
+        """Feed `prompt`, then draw and feed `n` tokens one by one; an iterator of their text, in pieces as it comes.
 
-        Goes on from the session's state, which must be of one sequence, and leaves it holding all that was fed: the
-        prompt, and every token whose text was yielded. The prompt is fed in segments of at most `segment` steps, the
-        rest one by one. `seed` fixes what is drawn; see `Sampling` for the others. Raises `InputError` or
-        `ConfigError` at once, not at the first piece.
+        Continues from the session's state, which must be of one sequence. The prompt is fed, in segments of at most
+        `segment` steps, when the first piece is asked for; after any piece the state includes the prompt and every
+        token whose text was yielded. `temperature`, `top_k` and `top_p` are those of
+        `sharnn_py.sampling.Sampling`; an equal `seed` draws equal tokens. `InputError` or `ConfigError` is raised by
+        the call itself, not by the first piece.
         """
         sampling, generator = Sampling(temperature, top_k, top_p), np.random.default_rng(at_least(0, "seed", seed))
         count, segment = at_least(0, "n", n), at_least(1, "segment", segment)
@@ -147,7 +159,7 @@ class Session(ABC):
         return (piece for piece in pieces() if piece)
 
     def check_tokens(self, tokens: Tokens, axes: int) -> NDArray[np.int64]:
-        """`tokens` as int64. Raises `InputError` unless they are ids of this model, (T, B) or (B,) by `axes`."""
+        """`tokens` as int64. Raises `InputError` unless they are ids of this model, (B,) for 1 axis, (T, B) for 2."""
         tokens, shape = np.asarray(tokens), ("(B,)", "(T, B)")[axes - 1]
         if not np.issubdtype(tokens.dtype, np.integer):
             raise InputError(f"tokens are {tokens.dtype}; they must be whole numbers")
@@ -174,8 +186,12 @@ class Session(ABC):
         return ids
 
 
-def nll(logits: Logits, targets: NDArray[np.int64]) -> float:
-    """-log p of `targets` (T,) under logits (T, V), in nats, summed in float64."""
+Session = SequenceSession
+"""The former name of `SequenceSession`."""
+
+
+def _nats(logits: Logits, targets: NDArray[np.int64]) -> float:
+    """-log p of `targets` (T,) under `logits` (T, V), in nats, summed over T in float64."""
     scores = logits.astype(np.float64)
     top = scores.max(axis=-1)
     total = top + np.log(np.exp(scores - top[:, None]).sum(axis=-1))
@@ -183,7 +199,7 @@ def nll(logits: Logits, targets: NDArray[np.int64]) -> float:
 
 
 def at_least(least: int, name: str, value: int) -> int:
-    """`value`. Raises `ConfigError`, naming it `name`, if it is less than `least`."""
+    """`value`, if it is at least `least`. Raises `ConfigError`, calling it `name`, if not."""
     if value < least:
         raise ConfigError(f"{name} is {value}; it must be at least {least}")
     return value

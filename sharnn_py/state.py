@@ -19,19 +19,20 @@ from sharnn_py.state_file import METADATA, name_tensors, read_layers
 
 @dataclass(frozen=True)
 class LayerState:
-    """One block's state. A block without attention has a memory of no rows."""
+    """The state of one block. A block without attention has a memory of no rows."""
 
     h: Tensor  # (B, H) last hidden state of the LSTM
     c: Tensor  # (B, H) last cell state of the LSTM
     memory: Tensor  # (M, B, H) layer-normed hidden states of past steps, oldest first
 
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """h, c and memory, in this order."""
         return self.h, self.c, self.memory
 
 
 @dataclass(frozen=True)
 class State:
-    """The state of every block. A value: forward passes return new states and change none."""
+    """The state of B sequences in every block. States are values: a forward pass returns a new one and changes none."""
 
     layers: tuple[LayerState, ...]
 
@@ -39,7 +40,7 @@ class State:
     def zeros(
         cls, config: Config, batch: int, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> State:
-        """The state that no state stands for: h and c zero, memories of no rows."""
+        """The state in which `batch` sequences begin, as without a state: h and c zero, memories of no rows."""
         h = torch.zeros(batch, config.emb, dtype=dtype, device=device)
         empty = torch.zeros(0, batch, config.emb, dtype=dtype, device=device)
         return cls(tuple(LayerState(h, h, empty) for _ in range(config.layers)))
@@ -51,15 +52,15 @@ class State:
 
     @property
     def memory_lengths(self) -> tuple[int, ...]:
-        """Memory rows held by each block."""
+        """Number of memory rows, M, of each block."""
         return tuple(layer.memory.shape[0] for layer in self.layers)
 
     def detach(self) -> State:
-        """The same numbers without their autograd graph. States that a forward pass returns already are."""
+        """The same state without its autograd graph. States that a forward pass returns are detached already."""
         return State(tuple(LayerState(*(t.detach() for t in layer.tensors())) for layer in self.layers))
 
     def to(self, *args: Any, **kwargs: Any) -> State:
-        """Moved as `torch.Tensor.to` moves, and with its arguments: to a device, a dtype, or both."""
+        """The state on another device, in another dtype, or both, with the arguments of `torch.Tensor.to`."""
         return State(tuple(LayerState(*(t.to(*args, **kwargs) for t in layer.tensors())) for layer in self.layers))
 
     def __getitem__(self, rows: int | slice | Sequence[int] | Tensor) -> State:
@@ -78,18 +79,21 @@ class State:
         return State(tuple(pick(layer) for layer in self.layers))
 
     def save(self, path: str | Path) -> None:
-        """Write `layers.i.h`, `layers.i.c` and `layers.i.memory` (i from 0) to one safetensors file."""
+        """Write the state to the safetensors file `path`, in its dtype (`sharnn_py.state_file`). Raises `OSError`."""
         tensors = name_tensors(layer.tensors() for layer in self.layers)
         copies = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
         write_bytes(path, save(copies, metadata=METADATA))
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> State:
-        """Read what `save` wrote. Raises `CheckpointError` if the file is anything else."""
+        """The state that `save` wrote to `path`. Raises `CheckpointError` if the file is not a saved state."""
         return cls(tuple(LayerState(*layer) for layer in read_layers(path, "pt", str(device))))
 
     def check(self, config: Config, batch: int, like: Tensor) -> None:
-        """Raise `InputError` unless a model of `config` with parameters like `like` can continue from this state."""
+        """Raise `InputError` unless a model of `config` can continue `batch` sequences from this state.
+
+        `like` is one of the model's parameters: the state must have its dtype and device.
+        """
         if len(self.layers) != config.layers:
             raise InputError(f"the state has {len(self.layers)} layers, the model {config.layers}")
         for i, layer in enumerate(self.layers):

@@ -1,6 +1,6 @@
-"""The file a state is kept in: safetensors, `layers.i.h`, `layers.i.c` and `layers.i.memory`, i from 0.
+"""The format of saved states: a safetensors file of `layers.i.h`, `layers.i.c` and `layers.i.memory`, i from 0.
 
-Every back end reads and writes it, so a sequence can move from one to another half way. No torch is loaded here.
+Every back end reads and writes it, so a sequence can move from one to another. No torch is loaded here.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from sharnn_py.errors import CheckpointError
+from sharnn_py.files import write_bytes
 
 METADATA = {"format": "sharnn state 1"}
 PARTS = ("h", "c", "memory")
@@ -26,8 +29,17 @@ def name_tensors(layers: Iterable[tuple[Any, Any, Any]]) -> dict[str, Any]:
     }
 
 
+def write_layers(path: str | Path, layers: Iterable[tuple[Any, Any, Any]]) -> None:
+    """Write (h, c, memory) of every layer, NumPy arrays, to `path` in float32. Raises `OSError`."""
+    arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in name_tensors(layers).items()}
+    write_bytes(path, save(arrays, metadata=METADATA))
+
+
 def layers_of(tensors: Mapping[str, Any], what: object) -> list[tuple[Any, Any, Any]]:
-    """(h, c, memory) of every layer, from `name_tensors`' names. Raises `CheckpointError` for other names."""
+    """(h, c, memory) of every layer, from tensors under `name_tensors`' names.
+
+    Raises `CheckpointError`, which calls the tensors `what`, if a name is missing or unknown.
+    """
     left = dict(tensors)
     try:
         layers = [
@@ -42,9 +54,9 @@ def layers_of(tensors: Mapping[str, Any], what: object) -> list[tuple[Any, Any, 
 
 
 def read_layers(path: str | Path, framework: str, device: str = "cpu") -> list[tuple[Any, Any, Any]]:
-    """(h, c, memory) of every layer in the file, as `framework`'s ("pt" or "np") tensors.
+    """(h, c, memory) of every layer in the file at `path`, as tensors of `framework`, "pt" or "np".
 
-    Raises `CheckpointError` if the file is anything else.
+    Raises `CheckpointError` if the file cannot be read or is not a saved state.
     """
     try:
         with safe_open(path, framework, device=device) as file:

@@ -1,4 +1,4 @@
-"""From raw text to the ids of a vocabulary, and from ids back to text as they come.
+"""From raw text to the ids of a vocabulary, and from a stream of ids back to text.
 
 A *byte vocabulary*, enwik8's, names bytes by their decimal numbers (`sharnn_py.vocabulary.bytes_to_text`): there an id
 is a byte of the text in UTF-8. Any other vocabulary is one of words, split on white space. In both, a line break is
@@ -27,10 +27,10 @@ def of_bytes(vocabulary: Vocabulary) -> bool:
 
 
 def encode(vocabulary: Vocabulary, text: str | bytes) -> NDArray[np.int64]:
-    """Ids of a text, int64 (tokens,); nothing is added at its end.
+    """The ids of `text`, int64 (tokens,), without an end-of-sentence id after the last line.
 
     A word that is not in the vocabulary is `<unk>`. Raises `InputError` for a byte that is not in a byte vocabulary,
-    and for bytes that are no UTF-8 where the vocabulary is of words.
+    and for bytes that are not UTF-8 where the vocabulary is one of words.
     """
     if of_bytes(vocabulary):
         return _encode_bytes(vocabulary, text.encode() if isinstance(text, str) else text)
@@ -60,16 +60,16 @@ def _encode_bytes(vocabulary: Vocabulary, data: bytes) -> NDArray[np.int64]:
 
 
 class Decoder:
-    """Text from ids one by one. The pieces, joined, are what the ids say, wherever the stream is cut."""
+    """Text from ids that come one by one. The pieces, joined, are the text of all ids, wherever the stream is cut."""
 
     def __init__(self, vocabulary: Vocabulary, after: int = _NEWLINE) -> None:
-        """For what follows the id `after`: after a word, the next one needs a space."""
+        """Begin with what follows the id `after`: after a word, the next word needs a space."""
         self._tokens = vocabulary.tokens
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace") if of_bytes(vocabulary) else None
         self._in_line = after != _NEWLINE
 
     def feed(self, token: int) -> str:
-        """The text that is certain once `token` is known; `<unk>` among bytes is U+FFFD."""
+        """The text that is complete once `token` is known, possibly none; `<unk>` among bytes is U+FFFD."""
         if self._utf8 is not None:
             if token == _UNKNOWN:
                 return self._utf8.decode(b"", final=True) + "\N{REPLACEMENT CHARACTER}"
@@ -79,5 +79,5 @@ class Decoder:
         return "\n" if token == _NEWLINE else space + self._tokens[token]
 
     def finish(self) -> str:
-        """What is left: U+FFFD for a character whose bytes did not all come."""
+        """The rest of the text: U+FFFD for a character of which only some bytes came."""
         return self._utf8.decode(b"", final=True) if self._utf8 is not None else ""

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from sharnn_py.checkpoint import load_checkpoint
 from sharnn_py.errors import CheckpointError, InputError
 from sharnn_py.model import SHARNN
-from sharnn_py.session import Logits, Session, Tokens, at_least
+from sharnn_py.session import Logits, SequenceSession, Tokens, at_least
 from sharnn_py.state import State
 from sharnn_py.vocabulary import Vocabulary
 
 
-class TorchSession(Session):
-    """B sequences of a `SHARNN`, which is put into evaluation mode, in its own dtype and on its own device."""
+class TorchSession(SequenceSession):
+    """B sequences with carried state on a `SHARNN` in PyTorch, in the model's own dtype and on its own device.
+
+    The model is put into evaluation mode. `vocabulary` is needed for scoring and generating text.
+    """
 
     def __init__(self, model: SHARNN, vocabulary: Vocabulary | None = None, batch: int = 1) -> None:
         super().__init__(model.config, vocabulary)
@@ -27,7 +30,10 @@ class TorchSession(Session):
 
     @classmethod
     def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> TorchSession:
-        """A session of one sequence on a checkpoint folder. Raises `CheckpointError`; see `load_checkpoint`."""
+        """A new session of one sequence on the checkpoint in `folder`, on `device`.
+
+        Raises `CheckpointError` for a baseline, and what `sharnn_py.load_checkpoint` raises.
+        """
         checkpoint = load_checkpoint(folder)
         if not isinstance(checkpoint.model, SHARNN):
             raise CheckpointError(f"{folder} holds a baseline; sessions are of SHA-RNN models")
@@ -58,7 +64,7 @@ class TorchSession(Session):
 
     def fork(self) -> TorchSession:
         other = type(self)(self.model, self.vocabulary)
-        other.state = self.state  # a value: no forward pass changes one
+        other.state = self.state  # states are values: no forward pass changes one
         return other
 
     def save_state(self, path: str | Path) -> None:

@@ -1,9 +1,9 @@
 """Handing out intermediates by name, and taking others in their place.
 
 A forward pass takes a `Note`, a function of (name, tensor) that it calls with every intermediate in order of
-computation; docs/tensors.md lists the names. What a note returns goes on through the model in the tensor's place, and
-None changes nothing, as with torch's own hooks. The default, `silent`, does nothing, so nothing is kept alive and
-nothing is computed that the result does not need.
+computation; docs/tensors.md lists the names. A tensor that a note returns replaces the intermediate in the computation;
+None changes nothing, as with torch's own hooks. Without a note nothing is kept alive, and nothing is computed that the
+result does not need.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from collections.abc import Callable
 from torch import Tensor
 
 Note = Callable[[str, Tensor], Tensor | None]
-"""What a caller gives."""
+"""What a caller gives: a function of a name and a tensor, which returns a replacement or None."""
 Pass = Callable[[str, Tensor], Tensor]
-"""What the model calls: a note that always returns what to go on with."""
+"""What the model calls: a note that always returns the tensor to continue with."""
 
 
 def silent(name: str, tensor: Tensor) -> Tensor:
-    """Note nothing."""
+    """The note that does nothing."""
     return tensor
 
 
-def passing(note: Note) -> Pass:
-    """`note`, returning the tensor itself where `note` returns None."""
-    if note is silent:
+def passing(note: Note | None) -> Pass:
+    """`note`, returning the tensor itself where `note` returns None; `silent` where there is no note."""
+    if note is None:
         return silent
 
     def noted(name: str, tensor: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def passing(note: Note) -> Pass:
 
 
 def within(note: Pass, prefix: str) -> Pass:
-    """`note`, with `prefix` before every name."""
+    """`note` with `prefix` put before every name."""
     if note is silent:
         return silent
     return lambda name, tensor: note(prefix + name, tensor)

@@ -1,7 +1,7 @@
-"""From text to token ids and back, as SHA-RNN.jl's `src/data.jl` reads it, with ids from 0.
+"""From text to token ids and back, as SHA-RNN.jl's `src/data.jl` reads text, with ids from 0.
 
-One line of text is its tokens, split on white space, and an end-of-sentence token. enwik8 is prepared as one
-decimal number a byte (`bytes_to_text`), so its tokens are bytes.
+A line of text is its tokens, split on white space, followed by an end-of-sentence token. enwik8 is prepared with each
+byte as a decimal number (`bytes_to_text`), so its tokens are bytes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ EOS, UNK = "<s>", "<unk>"
 
 
 class Vocabulary:
-    """Tokens in the order of their ids: `<s>` is 0, `<unk>` 1. Ids in SHA-RNN.jl are one higher.
+    """A text's tokens in the order of their ids: `<s>` is 0, `<unk>` is 1. Ids in SHA-RNN.jl are one higher.
 
-    The order among equally frequent tokens is arbitrary in SHA-RNN.jl (its Dict's), so the vocabulary travels
-    with the weights.
+    Among equally frequent tokens SHA-RNN.jl's order is that of a Dict, which is arbitrary, so the vocabulary is saved
+    with the weights. Raises `ConfigError` unless the tokens begin with these two and are all different.
     """
 
     def __init__(self, tokens: Sequence[str]) -> None:
@@ -35,9 +35,10 @@ class Vocabulary:
 
     @classmethod
     def from_lines(cls, lines: Iterable[str], *, min_count: int = 1, max_size: int | None = None) -> Vocabulary:
-        """Tokens by falling count, in order of first appearance among equals.
+        """The vocabulary of a text: tokens by falling count, among equals in order of first appearance.
 
-        Keeps tokens seen at least `min_count` times, and at most `max_size` tokens, `<s>` and `<unk>` included.
+        Keeps tokens seen at least `min_count` times, and at most `max_size` tokens, `<s>` and `<unk>` included. Raises
+        `ConfigError` for a `max_size` below 2.
         """
         counts = Counter(token for line in lines for token in line.split())
         for special in (EOS, UNK):
@@ -51,16 +52,19 @@ class Vocabulary:
         return len(self.tokens)
 
     def encode_line(self, line: str) -> list[int]:
-        """Ids of one line's tokens and the end-of-sentence id; a token not in the vocabulary is `<unk>`."""
+        """Ids of the tokens of `line` and the end-of-sentence id, 0; a token not in the vocabulary is `<unk>`, 1."""
         return [self._ids.get(token, 1) for token in line.split()] + [0]
 
     def encode(self, lines: Iterable[str]) -> Iterator[int]:
-        """Ids of a whole text, as one stream."""
+        """Ids of a whole text as one stream, as `encode_line` gives them line by line."""
         for line in lines:
             yield from self.encode_line(line)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Tokens separated by spaces, a new line at every end of sentence. Raises `InputError` out of range."""
+        """The text of `ids`: tokens separated by spaces, with a line break for every end of sentence.
+
+        Raises `InputError` for an id out of range.
+        """
         words: list[str] = []
         for i in ids:
             if not 0 <= i < len(self.tokens):
@@ -69,12 +73,12 @@ class Vocabulary:
         return " ".join(words).replace(" \n ", "\n").replace(" \n", "\n").replace("\n ", "\n")
 
     def save(self, path: str | Path) -> None:
-        """Write the tokens in order of their ids, as JSON."""
+        """Write the tokens, in the order of their ids, to `path` as a JSON list. Raises `OSError`."""
         write_text(path, json.dumps(self.tokens, ensure_ascii=False, indent=0))
 
     @classmethod
     def load(cls, path: str | Path) -> Vocabulary:
-        """Read what `save` wrote. Raises `CheckpointError`."""
+        """The vocabulary that `save` wrote to `path`. Raises `CheckpointError` if the file is anything else."""
         try:
             tokens = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -85,5 +89,5 @@ class Vocabulary:
 
 
 def bytes_to_text(data: bytes) -> str:
-    """enwik8's preparation: each byte as its decimal number, spaces between, lines broken where they were."""
+    """`data` prepared as enwik8 is: each byte as a decimal number, separated by spaces, with the line breaks kept."""
     return "\n".join(" ".join(str(byte) for byte in line) for line in data.split(b"\n"))

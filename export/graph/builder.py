@@ -1,4 +1,4 @@
-"""Writing one ONNX graph node by node, its weights in a file beside it."""
+"""Building an ONNX graph node by node, with its weights in a file beside it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-OPSET = 17  # the first with LayerNormalization; every runtime of the last years has it
-IR_VERSION = 8  # what opset 17 came with
+OPSET = 17  # the first with LayerNormalization, and old enough for every runtime in use
+IR_VERSION = 8  # the version that introduced opset 17
 
 Precision = Literal["float32", "float16"]
+"""Of an export: of the weights, the state and, with a few exceptions, the activations of its graphs."""
 ELEMENT = {
     "float32": TensorProto.FLOAT,
     "float16": TensorProto.FLOAT16,
@@ -28,7 +29,7 @@ Dim = int | str
 
 @dataclass(frozen=True)
 class Stored:
-    """Where the bytes of one tensor lie."""
+    """Where in a file the bytes of one tensor lie."""
 
     file: str
     dtype: str
@@ -37,10 +38,11 @@ class Stored:
 
 
 Weights = dict[str, Stored]
+"""Every stored weight, by its name."""
 
 
 def stored(file: str, data: bytes) -> Weights:
-    """Every tensor of safetensors `data`, which will lie beside the graph as `file`."""
+    """Where every tensor of the safetensors `data` lies, once it is written beside the graph as `file`."""
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     header.pop("__metadata__", None)
@@ -51,7 +53,10 @@ def stored(file: str, data: bytes) -> Weights:
 
 
 class Graph:
-    """An ONNX graph in the making. Every value is named by its maker; a node is named after its first output."""
+    """An ONNX graph under construction. Callers name every value; a node is named after its first output.
+
+    Every method that adds something returns the names of its results.
+    """
 
     def __init__(self, name: str, precision: Precision, weights: Weights) -> None:
         self.name = name
@@ -63,28 +68,30 @@ class Graph:
         self._initializers: dict[str, TensorProto] = {}
 
     def input(self, name: str, dtype: str, shape: Sequence[Dim]) -> str:
+        """Declare an input of the graph; names in `shape` are dimensions that vary."""
         self._inputs.append(helper.make_tensor_value_info(name, ELEMENT[dtype], list(shape)))
         return name
 
     def output(self, name: str, dtype: str, shape: Sequence[Dim]) -> None:
+        """Declare the value `name` an output of the graph."""
         self._outputs.append(helper.make_tensor_value_info(name, ELEMENT[dtype], list(shape)))
 
     def add(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """A node of one output, which is also the node's name."""
+        """Add a node with one output."""
         return self.split(op, inputs, [output], **attributes)[0]
 
     def split(self, op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> list[str]:
-        """A node of several outputs, named after the first that is named."""
+        """Add a node with several outputs; an output that is not needed is named ""."""
         name = next(output for output in outputs if output)
         self._nodes.append(helper.make_node(op, list(inputs), list(outputs), name=name, **attributes))
         return list(outputs)
 
     def cast(self, value: str, to: str, output: str) -> str:
-        """`value`, which has this graph's precision or is to have it, as `to`; nothing if both are float32."""
+        """Convert `value` between float32 and this graph's precision, to `to`; nothing to do in a float32 graph."""
         return value if self.precision == "float32" else self.add("Cast", [value], output, to=ELEMENT[to])
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
-        """A small tensor kept in the graph itself; asked for again, it is the same one."""
+        """A small tensor that is kept in the graph itself, once for each name."""
         self._initializers[name] = numpy_helper.from_array(value, name)
         return name
 
@@ -93,7 +100,7 @@ class Graph:
         return self.constant("int64_" + "_".join(str(v) for v in values), np.array(values, np.int64))
 
     def weight(self, name: str, shape: Sequence[int] | None = None) -> str:
-        """The stored tensor of that name; with `shape`, its first bytes read as that shape."""
+        """The stored weight of that name; with `shape`, as many of its first numbers as fill that shape."""
         at = self.weights[name]
         shape = at.shape if shape is None else tuple(shape)
         size = int(np.prod(shape)) * np.dtype(at.dtype).itemsize
@@ -105,7 +112,7 @@ class Graph:
         return name
 
     def model(self) -> ModelProto:
-        """The finished graph."""
+        """The finished ONNX model."""
         graph = helper.make_graph(
             self._nodes, self.name, self._inputs, self._outputs, list(self._initializers.values())
         )

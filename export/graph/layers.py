@@ -1,4 +1,4 @@
-"""What both graphs have in common: LayerNorm, Boom, decoder. Shapes: ... is (T, B) in `segment`, (B) in `step`."""
+"""The parts that both graphs share: embedding, LayerNorm, Boom, decoder. ... is (T, B) in `segment`, (B) in `step`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from export.graph.int8 import int8_product, is_int8
 from sharnn_py.config import Config
 
 Layer = Callable[[Graph, Config, str, int], str]
-"""Adds block i's LSTM or attention, (..., H) -> (..., H)."""
+"""A function of (graph, config, input, i) that adds block i's LSTM or attention, (..., H) -> (..., H)."""
 
 
 def model(g: Graph, config: Config, tokens: str, lstm: Layer, attend: Layer) -> None:
-    """From ids to logits, with the LSTM and the attention of the graph's own kind."""
+    """Add the whole model, from ids to logits, with the LSTM and the attention of `segment` or of `step`."""
     x = embed(g, tokens)  # (..., H)
     for i in range(config.layers):
         x = lstm(g, config, layer_norm(g, config, x, f"blocks.{i}.lnstart"), i)
@@ -27,7 +27,7 @@ def model(g: Graph, config: Config, tokens: str, lstm: Layer, attend: Layer) -> 
 
 
 def layer_norm(g: Graph, config: Config, x: str, name: str) -> str:
-    """Over the last axis, (..., H); computed in float32 whatever the graph's precision."""
+    """Add a LayerNorm over the last axis, (..., H), computed in float32 whatever the graph's precision."""
     return g.add(
         "LayerNormalization",
         [x, g.weight(f"{name}.weight"), g.weight(f"{name}.bias")],
@@ -39,7 +39,7 @@ def layer_norm(g: Graph, config: Config, x: str, name: str) -> str:
 
 
 def boom(g: Graph, config: Config, x: str, block: str) -> str:
-    """lnff(x) + Boom(lnxff(x)), (..., H)."""
+    """Add lnff(x) + Boom(lnxff(x)), (..., H)."""
     H, chunks = config.emb, config.hidden // config.emb
     lead = [0] * (len(LEADING[g.name]))
     residual = layer_norm(g, config, x, f"{block}.lnff")
@@ -63,7 +63,7 @@ def boom(g: Graph, config: Config, x: str, block: str) -> str:
 
 
 def linear(g: Graph, x: str, weights: str, output: str) -> str:
-    """x W + b with W stored (in, out): a MatMul takes any number of leading axes, so none need to be folded."""
+    """Add x W + b, (..., in) -> (..., out), with W stored (in, out)."""
     if is_int8(g, f"{weights}.weight"):
         product = int8_product(g, x, f"{weights}.weight", f"{output}_product")
     else:
@@ -72,16 +72,16 @@ def linear(g: Graph, x: str, weights: str, output: str) -> str:
 
 
 def embed(g: Graph, tokens: str) -> str:
-    """Embedded tokens."""
+    """Add the embedding of ids, (...) -> (..., H)."""
     return g.add("Gather", [g.weight("encoder.weight"), tokens], "embed")  # (..., H)
 
 
 def decode(g: Graph, config: Config, h: str) -> None:
-    """Logits, always float32, (..., V)."""
+    """Add the decoder, (..., H) -> the output `logits` (..., V), always float32."""
     weight = "encoder.weight" if config.tied else "decoder.weight"
     last = "logits" if g.precision == "float32" else "logits_float16"
     product = "logits_product" if config.decoder_bias else last
-    # Runtimes fold this into the product or do it once; stored both ways, a tied weight would be there twice.
+    # Runtimes fold this into the product, or do it once. Stored transposed as well, a tied weight would be there twice.
     columns = g.add("Transpose", [g.weight(weight)], "decoder.weight.T", perm=[1, 0])  # (H, V)
     x = g.add("MatMul", [h, columns], product)
     if config.decoder_bias:

@@ -1,7 +1,7 @@
 """The `segment` graph: any number of steps T, of sequences B, of memory rows M, M = 0 and T = 1 included.
 
-Inputs and outputs are described in docs/onnx.md. The mask is an input: it alone depends on T, M and on which memory
-rows row 4 of docs/semantics.md drops, and computing it here would bring shape arithmetic, which runs on the CPU.
+Inputs and outputs are described in docs/onnx.md. The mask is an input: it depends on T, on M and on which memory rows
+row 4 of docs/semantics.md drops, and to compute it in the graph would need shape arithmetic, which runs on the CPU.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _END = 2**31 - 1
 
 
 def segment(config: Config, precision: Precision, weights: Weights) -> ModelProto:
-    """The graph of a model whose folded weights (`export.fold`) lie in `weights`."""
+    """The `segment` graph of a model whose folded weights (`export.fold`) are stored as `weights` says."""
     g = Graph("segment", precision, weights)
     H = config.emb
     tokens = g.input("tokens", "int64", ["T", "B"])

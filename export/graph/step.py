@@ -1,8 +1,8 @@
 """The `step` graph: one token for each of B sequences, on a memory that is a ring written in place.
 
-Attention has no positions, so the order of the ring's rows does not matter; `bias` holds -inf for the slots that were
-never written. The LSTM is written out: at T = 1 ONNX's LSTM operator costs more than its four products. Inputs and
-outputs are described in docs/onnx.md.
+Attention has no positions, so the order of the ring's rows does not matter; `bias` holds -inf for slots that were never
+written. The LSTM is written out, as at T = 1 ONNX's LSTM operator costs more than its products. Inputs and outputs are
+described in docs/onnx.md.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from sharnn_py.config import Config
 
 
 def step(config: Config, precision: Precision, weights: Weights) -> ModelProto:
-    """The graph of a model whose folded weights (`export.fold`) lie in `weights`.
+    """The `step` graph of a model whose folded weights (`export.fold`) are stored as `weights` says.
 
-    Products whose weight is there in int8 too (`export.int8`) are computed in int8.
+    Products whose weight is stored in int8 as well (`export.graph.int8`) are computed in int8.
     """
     g = Graph("step", precision, weights)
     H, d = config.emb, config.emb // config.heads
@@ -38,7 +38,7 @@ def step(config: Config, precision: Precision, weights: Weights) -> ModelProto:
 
 
 def _ring(g: Graph, config: Config) -> None:
-    """Mark the slot that this step writes as one that may be attended to."""
+    """Add the inputs of the ring, and mark the slot that this step writes as one that may be attended to."""
     g.input("slots", "int64", ["B_heads", 2])
     bias = g.input("bias", "float32", ["C"])
     slot = g.add("Slice", ["slots", g.integers(0, 1), g.integers(1, 2), g.integers(0, 1)], "slot")  # (1, 1)

@@ -1,4 +1,4 @@
-"""Recording a step as a CUDA graph, and seeing that its replay computes the same before it is used."""
+"""Recording a step as a CUDA graph, which is used only once its replay was seen to compute the same."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _NO_GRAPH = -1  # onnxruntime's number for a run outside every graph
 
 
 def capture(run: Callable[[RunOptions], None], state: Sequence[OrtValue], logits: OrtValue, graph: int) -> RunOptions:
-    """The options under which `run` replays the graph numbered `graph`; `state`, written in place, is as before.
+    """Record `run` as the CUDA graph numbered `graph` and return the options under which `run` replays it.
 
-    Recording runs the step several times, each of which would move the state on, so it is put back in between.
-    Raises `ProviderError` unless replaying gives, bit for bit, the logits and state of a plain run.
+    Recording runs the step several times, and each run overwrites `state`, so it is restored after each. Raises
+    `ProviderError` unless a replay gives, bit for bit, the logits and state of a plain run.
     """
     before = [np.array(value.numpy()) for value in state]
 

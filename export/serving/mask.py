@@ -1,4 +1,4 @@
-"""The `segment` graph's mask, which holds row 4 of docs/semantics.md: the memory rows that are not attended to."""
+"""The `segment` graph's mask. It leaves out the memory rows that row 4 of docs/semantics.md drops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sharnn_py.memory import rows_dropped
 
 
 def segment_mask(config: Config, rows: int, steps: int) -> NDArray[np.float32]:
-    """Additive mask (T, M+T) for M memory `rows` in every block that attends, and T `steps`."""
+    """Additive mask (T, M + T), 0 and -inf, for T = `steps` on M = `rows` memory rows of every block that attends."""
     attending = config.attention_layers or ()
     held = [rows if config.attends(i) else 0 for i in range(config.layers)]
     dropped = min(rows, max(rows_dropped(config, held, steps, i) for i in attending))

@@ -1,4 +1,4 @@
-"""The onnxruntime sessions of one export folder: opened when first needed, shared by every fork, weights held once."""
+"""The onnxruntime sessions of one export folder: opened when first needed, shared by forks, weights held once."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from export.serving.providers import Provider, open_session
 from sharnn_py.config import Config
 from sharnn_py.freed import return_freed_memory
 
-Precision = Literal["exported", "int8"]
+StepPrecision = Literal["exported", "int8"]
+"""Which step graph is used: that of the export's own precision, or the int8 one. Segments have the export's own."""
 
 
-class Graphs:
-    """An export folder, verified, for one provider.
+class OnnxSessions:
+    """The sessions of one export folder, whose files are verified, on one provider.
 
-    On the CPU onnxruntime packs a copy of the weights, which makes products of many rows up to twice as fast. A step of
-    one sequence has products of one row, which read each weight once: its weights are the pages of the file itself, of
-    which there is no copy. So that a process never holds more than one copy, only the graph in use is open; opening the
-    other one takes as long as some steps.
+    On the CPU onnxruntime packs a copy of the weights, which makes products of many rows up to twice as fast. The
+    products of a step of one sequence have one row and read each weight once, so there the weights are used where they
+    lie, in the pages of their file, without a copy. Only the graph in use is open, so that a process never holds more
+    than one copy; opening the other graph takes as long as about ten steps.
     """
 
     def __init__(
-        self, folder: Path, provider: Provider, precision: Precision, threads: int | None, cuda_graph: bool
+        self, folder: Path, provider: Provider, precision: StepPrecision, threads: int | None, cuda_graph: bool
     ) -> None:
         self.manifest = Manifest.load(folder)
         self.manifest.verify(folder, SERVING)
@@ -45,15 +46,15 @@ class Graphs:
         self._open: dict[tuple[str, bool], InferenceSession] = {}
 
     def segment(self) -> InferenceSession:
-        """For segments."""
+        """The session of the `segment` graph."""
         return self._session("segment", mapped=False)
 
     def step(self, batch: int) -> InferenceSession:
-        """For steps of that many sequences."""
+        """The session of the step graph for steps of `batch` sequences."""
         return self._session(self._step, mapped=batch == 1 and self._step == "step" and self.provider == "cpu")
 
     def number(self) -> int | None:
-        """A fresh number for a CUDA graph; None if there are to be none."""
+        """A number that no CUDA graph has yet; None if steps are not to be CUDA graphs."""
         return next(self._numbers) if self._cuda_graph else None
 
     def _session(self, graph: str, mapped: bool) -> InferenceSession:
@@ -72,7 +73,7 @@ class Graphs:
         return self._open[key]
 
     def _mapped(self, graph: str) -> dict[str, OrtValue]:
-        """The graph's weights where they lie in their file."""
+        """The graph's weights by name, mapped from their file."""
         entries = self.manifest.graphs[graph]["weights"]
         return {entry["name"]: OrtValue.ortvalue_from_numpy(self._view(entry)) for entry in entries}
 

@@ -38,8 +38,8 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "libcudnn.so.9": ("cuDNN 9", _CUDA_WHEELS),
     "libnvinfer.so.10": ("TensorRT 10", "pip install tensorrt-cu13"),
 }
-"""What the providers load: (what it is, how to get it), by file."""
-_SILENT, _WARNING = 4, 2  # onnxruntime's log severities: fatal only, for what it says is in the error; its default
+"""Libraries that the providers load, by file: what each is, and how to get it."""
+_SILENT, _WARNING = 4, 2  # onnxruntime's log severities: fatal alone, as errors are raised anyway; its default
 
 
 def open_session(
@@ -51,11 +51,11 @@ def open_session(
     cuda_graph: bool = False,
     record_placement: bool = False,
 ) -> InferenceSession:
-    """A session whose every node runs on `provider`.
+    """An onnxruntime session of the graph in file `model`, every node of which runs on `provider`.
 
     `threads` is the number of threads within an operator, by default onnxruntime's choice. `weights`, by name, are used
-    where they lie, and not copied in another order. `cuda_graph` makes runs replayable; `record_placement` keeps every
-    node's provider (`export.placement.assigned_providers`).
+    where they lie instead of being packed into a copy. `cuda_graph` lets runs be replayed as CUDA graphs;
+    `record_placement` records every node's provider for `export.placement.assigned_providers`.
 
     Raises `ProviderError` if the provider cannot be had or cannot take every node, saying what is missing and how to
     get it; `ExportError` for a file that is not a graph.
@@ -86,8 +86,8 @@ def open_session(
         raise ExportError(f"{model} is not a graph that onnxruntime can run: {_first_line(error)}") from error
     finally:
         onnxruntime.set_default_logger_severity(_WARNING)
-    session.weights = weights  # which it does not own, and which have to live as long as it
-    session.disable_fallback()  # nor may a failed run go on elsewhere
+    session.weights = weights  # they must live as long as the session, which does not own them
+    session.disable_fallback()  # a run that fails must not be repeated on another provider
     used = NAMES.get(session.get_providers()[0], session.get_providers()[0])
     if used != provider:
         raise ProviderError(
@@ -99,13 +99,13 @@ def open_session(
 
 def _provider_settings(provider: Provider, cuda_graph: bool) -> dict[str, str]:
     if provider == "cuda":
-        # float32 means float32: by default products would be of TF32, whose numbers have 10 bits.
+        # By default products of float32 would be computed in TF32, whose mantissa has 10 bits.
         return {"use_tf32": "0", "enable_cuda_graph": str(int(cuda_graph))}
     return {"trt_cuda_graph_enable": str(int(cuda_graph))} if provider == "tensorrt" else {}
 
 
 def installed_wheels() -> list[str]:
-    """The installed wheels that provide the module `onnxruntime`."""
+    """Names of the installed wheels that provide the module `onnxruntime`."""
     return [wheel for wheel in WHEELS if _is_installed(wheel)]
 
 
@@ -118,20 +118,20 @@ def _is_installed(wheel: str) -> bool:
 
 
 def check_wheels() -> None:
-    """Raise `ProviderError` unless just one wheel provides onnxruntime."""
+    """Raise `ProviderError` unless exactly one installed wheel provides onnxruntime."""
     wheels = installed_wheels()
     if not wheels:
         raise ProviderError('onnxruntime is not installed: pip install "sharnn[cpu]", or "sharnn[gpu]" for CUDA')
     if len(wheels) > 1:
         raise ProviderError(
             f"{' and '.join(wheels)} are both installed; they overwrite each other's files, so that either may be "
-            f'broken without a word. Keep one: pip uninstall -y {" ".join(wheels)}, then pip install "sharnn[gpu]" '
+            f'broken without any error. Keep one: pip uninstall -y {" ".join(wheels)}, then pip install "sharnn[gpu]" '
             'or "sharnn[cpu]"'
         )
 
 
 def check_libraries(provider: Provider) -> None:
-    """Raise `ProviderError` naming everything that `provider` needs and that is not there."""
+    """Raise `ProviderError` naming everything that `provider` needs and this machine lacks."""
     import onnxruntime
 
     if PROVIDERS[provider] not in onnxruntime.get_available_providers():
@@ -150,7 +150,7 @@ def check_libraries(provider: Provider) -> None:
 
 
 def _preload() -> None:
-    """Let onnxruntime load the CUDA libraries of installed wheels, which lie where the loader does not look."""
+    """Let onnxruntime load the CUDA libraries of installed wheels, which the system's loader would not find."""
     import onnxruntime
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find

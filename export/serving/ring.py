@@ -1,8 +1,8 @@
-"""The memory of generation: rows in slots that are written over in turn, and which slot comes next.
+"""The ring memory of steps: rows in slots that are overwritten in turn, and which slot is next.
 
-No rows move while a sequence grows. A ring starts small and doubles, so that a short memory does not pay for reading
-the slots of a long one; only at its full size, the most keys a step ever attends to, does it start over at slot 0,
-over the row that the model has just forgotten.
+No row moves while a sequence grows. A ring starts small and grows by doubling, so that a short memory does not pay for
+reading the slots of a long one. Its full size is the most keys that a step ever attends to; only there does it wrap
+around to slot 0, whose row the model has just forgotten.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from export.errors import ExportError
 
 BUCKETS = (512, 1024, 2048)
-"""Sizes below the full one. Measured: reading 512 rows of 1024 features is a twentieth of a step's time."""
+"""Slots of a ring below its full size. Reading 512 rows of 1024 features was measured as a twentieth of a step."""
 
 Rows = NDArray[np.floating]
 
 
 def bucket(rows: int, most_keys: int, capacity: int) -> int:
-    """Slots of the smallest ring for `rows` rows. Raises `ExportError` if that is more than `capacity`."""
+    """Slots of the smallest ring that holds `rows` rows. Raises `ExportError` if `rows` exceeds `capacity`."""
     slots = next((size for size in BUCKETS if rows <= size), most_keys)
     slots = min(slots, most_keys)
     if rows > capacity:
@@ -37,28 +37,29 @@ class Slots:
     """Which of a ring's slots hold rows. Slots fill in order, so the oldest row is at `next` once all are full."""
 
     capacity: int
+    """How many slots there are."""
     held: int
-    """Slots that hold a row."""
+    """How many slots hold a row."""
     next: int
-    """The slot to write."""
+    """The slot that is written next."""
 
     @classmethod
     def after(cls, rows: int, capacity: int) -> Slots:
-        """For rows 0, 1, ... just put into slots 0, 1, ..."""
+        """The slots of a ring whose first `rows` slots were filled in order."""
         return cls(capacity, rows, rows % capacity)
 
     def advance(self) -> None:
-        """The next slot was written."""
+        """Count the slot `next` as written."""
         self.held = min(self.held + 1, self.capacity)
         self.next = (self.next + 1) % self.capacity
 
     def oldest_first(self) -> NDArray[np.int64]:
-        """The slots that hold rows, in order of age."""
+        """The slots that hold rows, oldest row first."""
         return np.arange(self.next - self.held, self.next) % self.capacity
 
 
 def ring_of(memory: Rows, heads: int, capacity: int) -> Rows:
-    """(M, B, H) rows in the first M slots of a ring, (B * heads, capacity, H / heads); the other slots 0."""
+    """A ring (B * heads, capacity, H / heads) with the rows of `memory` (M, B, H) in its first M slots, then zeros."""
     M, B, H = memory.shape
     ring = np.zeros((B * heads, capacity, H // heads), memory.dtype)
     ring[:, :M] = memory.reshape(M, B * heads, H // heads).transpose(1, 0, 2)

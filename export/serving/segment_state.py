@@ -1,4 +1,4 @@
-"""The state between segments, where the `segment` graph leaves it: on the device it runs on, never written again."""
+"""The state between segments, as the `segment` graph leaves it: on the device that runs the graph, never written to."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ Layers = Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
 
 
 @dataclass(frozen=True)
-class Carried:
-    """Forks may share it."""
+class SegmentState:
+    """The state of B sequences between segments. It is never changed, so forks of a session share it."""
 
     batch: int
+    """B, number of sequences."""
     rows: int
     """M, memory rows of every block that attends."""
     values: dict[str, OrtValue]
-    """By the name of the segment graph's input."""
+    """h (B, H), c (B, H) and memory (M, B, H) on the device, by the name of the segment graph's input."""
 
     @classmethod
-    def place(cls, layers: Layers, config: Config, dtype: str, device: str) -> Carried:
-        """Put `layers`, which `check_layers` has seen, on the device."""
+    def place(cls, layers: Layers, config: Config, dtype: str, device: str) -> SegmentState:
+        """Copy `layers`, which `check_layers` has accepted, to `device` in `dtype` ("float32" or "float16")."""
         values = {
             f"layers.{i}.{part}": OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array.astype(dtype)), device, 0)
             for i, layer in enumerate(layers)
@@ -41,7 +42,7 @@ class Carried:
         return cls(layers[0][0].shape[0], rows, values)
 
     def layers(self, config: Config) -> Layers:
-        """Copies on the host."""
+        """The state copied to the host."""
         none = np.zeros((0, self.batch, config.emb), self.values["layers.0.h"].numpy().dtype)
 
         def of(i: int, part: str) -> NDArray[Any]:
@@ -52,7 +53,7 @@ class Carried:
 
 
 def zeros(config: Config, batch: int) -> Layers:
-    """The state that no state stands for."""
+    """The state in which B = `batch` sequences begin: h and c zero, memories of no rows, float32."""
     h = np.zeros((batch, config.emb), np.float32)
     return [(h, h, np.zeros((0, batch, config.emb), np.float32))] * config.layers
 

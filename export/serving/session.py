@@ -1,4 +1,4 @@
-"""Serving an export folder: sequences with carried state on onnxruntime. No torch is loaded here."""
+"""Sequences with carried state on an export folder, by onnxruntime. No torch is loaded here."""
 
 from __future__ import annotations
 
@@ -7,35 +7,32 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from export.serving.mask import segment_mask
-from export.serving.onnx_sessions import Graphs, Precision
+from export.serving.onnx_sessions import OnnxSessions, StepPrecision
 from export.serving.providers import Provider
 from export.serving.ring import Slots, bucket
-from export.serving.segment_state import Carried, Layers, check_layers, zeros
-from export.serving.step_state import Stepping
-from sharnn_py.files import write_bytes
+from export.serving.segment_state import Layers, SegmentState, check_layers, zeros
+from export.serving.step_state import StepState
 from sharnn_py.freed import return_freed_memory
 from sharnn_py.memory import most_keys_of_a_step
-from sharnn_py.session import Session as BaseSession
-from sharnn_py.session import at_least
-from sharnn_py.state_file import METADATA, name_tensors, read_layers
+from sharnn_py.session import SequenceSession, at_least
+from sharnn_py.state_file import read_layers, write_layers
 from sharnn_py.vocabulary import Vocabulary
 
 
-class Session(BaseSession):
-    """Sequences with carried state on an export folder.
+class Session(SequenceSession):
+    """B sequences with carried state on an export folder, by onnxruntime.
 
-    A segment and a step need their memory in different forms. Each keeps it on the device; going from one to the
-    other, which generation does once, after the prompt, takes it over the host.
+    Segments and steps keep the memory in different forms, both on the device. Changing from one to the other, as
+    generation does once, after the prompt, copies the memory to the host and back.
     """
 
-    def __init__(self, graphs: Graphs, vocabulary: Vocabulary | None, batch: int = 1) -> None:
-        """Use `load`."""
+    def __init__(self, graphs: OnnxSessions, vocabulary: Vocabulary | None, batch: int = 1) -> None:
+        """Begin B = `batch` sequences; users call `load`."""
         super().__init__(graphs.config, vocabulary)
         self._graphs = graphs
-        self._state: Carried | Stepping
+        self._state: SegmentState | StepState
         self.reset(batch)
 
     @classmethod
@@ -43,23 +40,24 @@ class Session(BaseSession):
         cls,
         folder: str | Path,
         provider: Provider = "cpu",
-        precision: Precision = "exported",
+        precision: StepPrecision = "exported",
         *,
         threads: int | None = None,
         cuda_graph: bool = False,
     ) -> Session:
-        """A session of one sequence, nothing fed yet, on what `sharnn export` wrote.
+        """A new session of one sequence on the export in `folder`, as `sharnn export` wrote it.
 
-        The provider asked for is the one used. `precision` "int8" takes int8 steps (the cpu provider; the export
-        must hold them); segments stay in the export's own. `threads` is onnxruntime's, by default its choice.
-        `cuda_graph` replays steps as a CUDA graph, once that was seen to give the same numbers.
+        The provider asked for is the one used. With `precision` "int8" steps are computed in int8, which needs the cpu
+        provider and an export with `--int8`; segments are computed in the export's own precision. `threads` is the
+        number of threads within an operator, by default onnxruntime's choice. With `cuda_graph` steps are replayed as a
+        CUDA graph, after a replay was seen to give the same numbers.
 
-        Raises `ExportError` for a folder that is not an export or was changed since, `ProviderError` naming what a
-        provider lacks.
+        Raises `ExportError` for a folder that is not an export, was changed since, or has no int8 step;
+        `ProviderError` naming what the provider lacks.
         """
         folder = Path(folder)
-        graphs = Graphs(folder, provider, precision, threads, cuda_graph)
-        graphs.segment()  # a provider that cannot be had is an error here, not at the first token
+        graphs = OnnxSessions(folder, provider, precision, threads, cuda_graph)
+        graphs.segment()  # so that a provider which is missing is an error here, not at the first token
         listed = folder / "vocabulary.json"
         return cls(graphs, Vocabulary.load(listed) if listed.name in graphs.manifest.files else None)
 
@@ -70,10 +68,14 @@ class Session(BaseSession):
 
     @property
     def provider(self) -> Provider:
+        """Where every node runs: "cpu", "cuda" or "tensorrt"."""
         return self._graphs.provider
 
     def prefill(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-        """Feed one segment, (T, B) ids; logits (T, B, V)."""
+        """Feed one segment of ids (T, B); float32 logits (T, B, V) of the next token after each.
+
+        Raises `InputError` for tokens that are not ids of this model or not for B sequences.
+        """
         tokens = self.check_tokens(tokens, 2)
         state, session = self._carried(), self._graphs.segment()
         steps, batch = tokens.shape
@@ -94,13 +96,14 @@ class Session(BaseSession):
         session.run_with_iobinding(binding)
         logits, *values = binding.get_outputs()
         rows = min(self.config.max_memory, state.rows + steps) if self.config.attention_layers else 0
-        self._state = Carried(batch, rows, dict(zip(state.values, values, strict=True)))
+        self._state = SegmentState(batch, rows, dict(zip(state.values, values, strict=True)))
         return np.array(logits.numpy())
 
     def step(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-        """Feed one id to each sequence, (B,); logits (B, V).
+        """Feed one id to each sequence, (B,); float32 logits (B, V) of the next token.
 
-        Raises `ExportError`, with nothing fed, if the export's ring is smaller than the memory this needs.
+        Raises `InputError` for tokens that are not ids of this model or not for B sequences, and `ExportError`, with
+        nothing fed, if the export was given a ring (`--capacity`) too small for the memory that this step needs.
         """
         tokens = self.check_tokens(tokens, 1)
         return self._stepping().step(tokens)
@@ -111,56 +114,56 @@ class Session(BaseSession):
     def fork(self) -> Session:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        if isinstance(self._state, Stepping):
+        if isinstance(self._state, StepState):
             other._state = self._ring(self._state.layers())
         return other
 
     def save_state(self, path: str | Path) -> None:
-        layers = [
-            (h.astype(np.float32), c.astype(np.float32), memory.astype(np.float32)) for h, c, memory in self.state()
-        ]
-        write_bytes(path, save(name_tensors(layers), metadata=METADATA))
+        write_layers(path, self.state())
 
     def load_state(self, path: str | Path) -> None:
         self.set_state(read_layers(path, "np"))
 
     def state(self) -> Layers:
-        """h (B, H), c (B, H) and memory (M, B, H) of every block, copied to the host, in the export's precision."""
-        return self._state.layers() if isinstance(self._state, Stepping) else self._state.layers(self.config)
+        """Every block's h (B, H), c (B, H) and memory (M, B, H), copied to the host in the export's precision."""
+        return self._state.layers() if isinstance(self._state, StepState) else self._state.layers(self.config)
 
     def set_state(self, layers: Layers) -> None:
-        """Carry on from this state, of any floating point. Raises `InputError` if it is not one of this model."""
+        """Continue from `layers`, as `state` returns them, in any floating-point type; B becomes theirs.
+
+        Raises `InputError`, with the session as it was, if it is not a state of this model.
+        """
         check_layers(layers, self.config)
         self._place(layers)
 
     def _place(self, layers: Layers) -> None:
-        self._state = Carried.place(layers, self.config, self._graphs.manifest.precision, self._graphs.device)
+        self._state = SegmentState.place(layers, self.config, self._graphs.manifest.precision, self._graphs.device)
 
-    def _carried(self) -> Carried:
-        """The state as segments take it."""
-        if isinstance(self._state, Stepping):
+    def _carried(self) -> SegmentState:
+        """The state in the form that segments take, converted if need be."""
+        if isinstance(self._state, StepState):
             self._place(self._state.layers())
-        assert isinstance(self._state, Carried)
+        assert isinstance(self._state, SegmentState)
         return self._state
 
-    def _stepping(self) -> Stepping:
-        """The state as steps take it, with a slot to write."""
-        if isinstance(self._state, Stepping) and not self._must_grow(self._state.slots):
+    def _stepping(self) -> StepState:
+        """The state in the form that steps take, with a slot free to write, converted or grown if need be."""
+        if isinstance(self._state, StepState) and not self._must_grow(self._state.slots):
             return self._state
         stepping = self._ring(self.state())
         self._state = stepping
-        return_freed_memory()  # of a segment graph, which the state before kept alive
+        return_freed_memory()  # of a segment graph, which the previous state kept alive
         return stepping
 
     def _must_grow(self, slots: Slots) -> bool:
         most_keys = most_keys_of_a_step(self.config)
         return slots.held == slots.capacity < most_keys
 
-    def _ring(self, layers: Layers) -> Stepping:
+    def _ring(self, layers: Layers) -> StepState:
         most_keys, rows = most_keys_of_a_step(self.config), max(layer[2].shape[0] for layer in layers)
-        # At its full size a ring needs no free slot: the next row goes over the one that the model forgets.
+        # A ring of the full size needs no free slot: the next row overwrites the one that the model forgets.
         needed = min(rows + 1, most_keys)
         capacity = bucket(needed, most_keys, self._graphs.manifest.capacity) if most_keys else 0
         slots = Slots.after(rows, capacity) if capacity else Slots(0, 0, 0)
         graphs = self._graphs
-        return Stepping(graphs.step(layers[0][0].shape[0]), self.config, layers, slots, graphs.device, graphs.number())
+        return StepState(graphs.step(layers[0][0].shape[0]), self.config, layers, slots, graphs.device, graphs.number())

@@ -1,4 +1,4 @@
-"""A state that steps write in place: h, c and the ring at fixed addresses, bound to the `step` graph once."""
+"""The state between steps, which each step writes in place: h, c and ring at fixed addresses, bound to `step` once."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from export.serving.segment_state import Layers
 from sharnn_py.config import Config
 
 
-class Stepping:
-    """Sequences that are fed one token at a time."""
+class StepState:
+    """The state of B sequences that are fed one token at a time. Every step changes it, so forks need a copy each."""
 
     def __init__(
         self, session: InferenceSession, config: Config, layers: Layers, slots: Slots, device: str, graph: int | None
     ) -> None:
-        """Place `layers` (host, in the session's precision), whose memory goes into the first of `slots`.
+        """Copy `layers` (on the host, in the session's precision) to `device`, the memory into the first of `slots`.
 
-        `graph` is a number that no other stepping of this session has, if its steps are to be replayed as a CUDA
-        graph.
+        With `graph`, steps are replayed as the CUDA graph of that number, which no other state of this session may
+        have.
         """
         self.batch = layers[0][0].shape[0]
         self.slots = slots
@@ -67,7 +67,7 @@ class Stepping:
         return np.array(self._logits.numpy())
 
     def layers(self) -> Layers:
-        """Copies on the host, the memory's rows oldest first."""
+        """The state copied to the host, memory rows oldest first."""
         kept = self.slots.oldest_first()[-self._config.max_memory :]
 
         def memory(i: int, like: NDArray[Any]) -> NDArray[Any]:

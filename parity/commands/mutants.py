@@ -6,25 +6,25 @@ from pathlib import Path
 
 import click
 
-from parity.commands.options import FILE, say
+from parity.commands.options import FILE, progress
 
 PROCESSES = 2
 
 
 @click.command()
-@click.option("--only", multiple=True, metavar="NAME", help="Plant this mutant only; may be repeated.")
+@click.option("--only", multiple=True, metavar="NAME", help="Plant this fault only; may be repeated.")
 @click.option(
-    "--cases", type=click.IntRange(min=0), default=40, show_default=True, help="Random cases without a fault."
+    "--cases", type=click.IntRange(min=0), default=40, show_default=True, help="Controls: random cases without a fault."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="What the first random case is drawn from.")
+@click.option("--seed", type=int, default=0, show_default=True, help="What the first control is drawn from.")
 @click.option("--json", "json_path", type=FILE, help="Write everything to this file.")
-@click.option("--markdown", "markdown_path", type=FILE, help="Write the table of docs/mutants.md to this file.")
+@click.option("--markdown", "markdown_path", type=FILE, help="Write the table, as Markdown, to this file.")
 def mutants(only: tuple[str, ...], cases: int, seed: int, json_path: Path | None, markdown_path: Path | None) -> int:
     """Plant known faults in the port, and see what the suite says of each.
 
-    A mutant is caught if any tensor is wrong, localised if the first wrong one is that of the fault, and diagnosed if
-    the suite explains it rightly. Random cases without a fault follow, which must raise no alarm. Exits with 0 if all
-    mutants are caught and localised, 80% diagnosed, and there was no alarm; else with 1.
+    A fault is caught if any tensor is wrong, localised if the first wrong one is that of the fault, and diagnosed if
+    the suite explains it rightly. Controls follow, random cases without a fault, which must raise no alarm. Exits with
+    0 if all faults are caught and localised, 80% diagnosed, and there was no alarm; else with 1.
     """
     for path in (json_path, markdown_path):
         if path is not None and not path.parent.is_dir():
@@ -32,12 +32,12 @@ def mutants(only: tuple[str, ...], cases: int, seed: int, json_path: Path | None
 
     import json
 
-    from parity.sharnn.faults import MUTANTS, table
+    from parity.sharnn.faults import RECORDED, table
     from parity.sharnn.faults.run import run, select
     from sharnn_py.files import write_text
 
-    chosen = select(MUTANTS, only)
-    result = run(chosen, range(seed, seed + cases), lambda found: say(table.progress_line(found)), PROCESSES)
+    chosen = select(RECORDED, only)
+    result = run(chosen, range(seed, seed + cases), lambda found: progress(table.progress_line(found)), PROCESSES)
     table.show(result)
     if json_path is not None:
         write_text(json_path, json.dumps(table.to_json(result), indent=1, allow_nan=False) + "\n")

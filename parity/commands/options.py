@@ -38,7 +38,7 @@ def check_text(checkpoint: Path | None, text: Path | None) -> None:
 
 
 def live_options(command: Command) -> Command:
-    """What live Julia is given to run; shared by `run --live` and `record`."""
+    """The options that say what live Julia runs; shared by `run --live` and `record`."""
     for option in (
         click.option(
             "--segments", callback=segment_lengths, metavar="LENGTHS", help="Steps of each live segment, as 64,64,1."
@@ -52,7 +52,7 @@ def live_options(command: Command) -> Command:
 
 
 def report_options(command: Command) -> Command:
-    """Where to write what was found."""
+    """The options that say where to write the reports."""
     folder = click.Path(file_okay=False, path_type=Path)
     for option in (
         click.option("--report", type=folder, help="Write the report to this folder: a page, JSON and JUnit XML."),
@@ -83,6 +83,6 @@ def write_reports(result: SuiteResult, json_path: Path | None, junit_path: Path 
         click.echo(f"report: {files.write_report(result, report, load().to_json()['entries'])}")
 
 
-def say(words: str) -> None:
-    """What goes on, for the one who waits."""
-    click.echo(words, err=True)
+def progress(line: str) -> None:
+    """Print a line on what is being done, to stderr."""
+    click.echo(line, err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from parity.commands.options import FILE, check_text, live_options, say
+from parity.commands.options import FILE, check_text, live_options, progress
 
 if TYPE_CHECKING:
     from julia_bridge.sharnn.model import Source
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--output", "-o", type=FILE, required=True, help="The recording to write, named *.safetensors.")
-@click.option("--source", type=click.Choice(["upstream", "reference"]), default="reference", show_default=True)
+@click.option(
+    "--source",
+    type=click.Choice(["upstream", "reference"]),
+    default="reference",
+    show_default=True,
+    help="What Julia runs.",
+)
 @click.option("--seed", type=int, help="Record the random case drawn from this number.")
 @live_options
 def record(
@@ -29,7 +35,7 @@ def record(
 ) -> None:
     """Record a run of SHA-RNN in Julia, for `parity run --references` to read.
 
-    The source is SHA-RNN.jl itself (upstream) or this project's own statement of its semantics (reference).
+    Exits with 3 where Julia does not run.
     """
     if not output.name.endswith(".safetensors"):
         raise click.UsageError(f"{output}: a recording's name ends in .safetensors")
@@ -47,5 +53,5 @@ def record(
         assert checkpoint is not None  # by the check above
         assert text is not None
         case = julia.checkpoint_case(checkpoint, text, segments)
-    recording = julia.record_once(case, source, upstream, output, say)
+    recording = julia.record_once(case, source, upstream, output, progress)
     click.echo(f"{output}: {len(recording.tensors)} tensors of {recording.metadata['implementation']}")

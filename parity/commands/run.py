@@ -1,4 +1,4 @@
-"""`sharnn parity run`: hold the port against recordings and live Julia."""
+"""`sharnn parity run`: compare the port with recordings and live Julia."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from parity.commands.options import (
     check_folders,
     check_text,
     live_options,
+    progress,
     report_options,
-    say,
     write_reports,
 )
 from sharnn_py.config import Semantics
@@ -43,7 +43,18 @@ if TYPE_CHECKING:
     help="Turn one switch of the semantics the other way; may be repeated.",
 )
 @report_options
-@click.option("--live", is_flag=True, help="Run SHA-RNN in Julia too: the recorded cases again, and random ones.")
+@click.option(
+    "--live",
+    flag_value="required",
+    help="Run SHA-RNN in Julia too: the recorded cases again, and random ones. Exits with 3 where Julia does not run.",
+)
+@click.option(
+    "--live-if-possible",
+    "live",
+    flag_value="if possible",
+    help="As --live, but where Julia does not run, what the recordings say decides, unless CI is set; the headline "
+    "says that Julia did not run.",
+)
 @click.option("--seed", "seeds", type=int, multiple=True, help="The random live case to run; may be repeated.")
 @live_options
 def run(
@@ -54,7 +65,7 @@ def run(
     json_path: Path | None,
     junit_path: Path | None,
     report: Path | None,
-    live: bool,
+    live: str | None,
     seeds: tuple[int, ...],
     upstream: Path | None,
     checkpoint: Path | None,
@@ -63,14 +74,17 @@ def run(
 ) -> int:
     """Replay recordings with the port and compare every recorded tensor.
 
-    Exits with 0 if all agree, 1 if any diverges, 3 if a recording could not be run.
+    Exits with 0 if all agree, 1 if any diverges, 3 if a recording, or the live Julia asked for, could not be run.
     """
     check_folders(json_path, junit_path)
     if not live and (seeds or upstream or checkpoint or text or segments):
-        raise click.UsageError("--seed, --upstream, --checkpoint, --text and --segments are for --live")
+        raise click.UsageError(
+            "--seed, --upstream, --checkpoint, --text and --segments are for --live or --live-if-possible"
+        )
     check_text(checkpoint, text)
 
-    from parity.recording.recording import PACKAGED, Recording, discover
+    from parity.recording.library import PACKAGED, discover
+    from parity.recording.recording import Recording
     from parity.report import terminal
     from parity.sharnn import live as julia
     from parity.sharnn.suite import run as run_suite
@@ -87,11 +101,12 @@ def run(
             if not asked:
                 asked = julia.recordable(select(discover(folder), semantics, cases))
                 asked += [] if cases else [julia.random_case(seed, segments) for seed in julia.RANDOM_SEEDS]
-            recordings, unavailable = julia.record_if_available(asked, upstream, Path(made), say)
-        with terminal.progress() as progress:
-            result = run_suite(folder, semantics, cases, flip, progress, os.cpu_count() or 1, recordings)
+            recordings, unavailable = julia.record_if_available(asked, upstream, Path(made), progress)
+        with terminal.progress() as finished:
+            result = run_suite(folder, semantics, cases, flip, finished, os.cpu_count() or 1, recordings)
     if unavailable:
-        result = result.without_live(unavailable, is_fault=bool(os.environ.get("CI")))
+        required = live == "required" or bool(os.environ.get("CI"))
+        result = dataclasses.replace(result, live_missing=unavailable, live_required=required)
     terminal.show(result)
     write_reports(result, json_path, junit_path, report)
     return result.exit_code

@@ -50,8 +50,8 @@ class Interpreter:
 
     def kind(self, key: str) -> Kind | None:
         """The kind of the step that computes `key`; None if it has none that diagnosis knows."""
-        step = self.scene.steps.get(key)
-        return None if step is None else KINDS.get(step.kind)
+        step = self.scene.operations.get(key)
+        return None if step is None else KINDS.get(step.name)
 
     def _sites(self) -> list[str]:
         found: dict[str, None] = {}
@@ -59,7 +59,7 @@ class Interpreter:
         def visit(key: str) -> None:
             if key in found or self.kind(key) is None or (key != self.target and key in self.scene.reference):
                 return
-            for source in self.scene.steps[key].inputs.values():
+            for source in self.scene.operations[key].inputs.values():
                 if source != key:
                     visit(source)
             found[key] = None
@@ -92,7 +92,7 @@ class Interpreter:
 
     def operands(self, key: str, changed: Mapping[str, Tensor] | None = None) -> Operands:
         """What the step of `key` computes from."""
-        step = self.scene.steps[key]
+        step = self.scene.operations[key]
         tensors, shapes = {}, {}
         for role, source in step.inputs.items():
             value = changed[source] if changed and source in changed else self.value(source)
@@ -112,7 +112,7 @@ class Interpreter:
         changed = {site: self.window.cut(site, value)}
         on_the_way = self.sites[self.sites.index(site) + 1 : self.sites.index(to) + 1]
         for key in on_the_way:
-            if any(source in changed for source in self.scene.steps[key].inputs.values()):
+            if any(source in changed for source in self.scene.operations[key].inputs.values()):
                 computed = self.computed(key, changed)
                 if computed is None:
                     return None
@@ -124,7 +124,7 @@ class Interpreter:
         kind = self.kind(site)
         if kind is None or not kind.causal or not self.window.open:
             return False
-        inputs = [self.value(key) for key in self.scene.steps[site].inputs.values()]
+        inputs = [self.value(key) for key in self.scene.operations[site].inputs.values()]
         return any(tensor is not None and tensor.ndim == 3 and tensor.numel() > LARGE for tensor in inputs)
 
     def subject(self, key: str) -> Tensor | None:

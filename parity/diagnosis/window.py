@@ -54,10 +54,10 @@ class Window:
         return max(axes, key=lambda axis: tensor.shape[axis], default=None)
 
     def _follows(self, key: str, axis: int | None) -> Mapping[str, int] | None:
-        step = self.scene.steps.get(key)
-        if axis is None or step is None or step.kind not in KINDS:
+        step = self.scene.operations.get(key)
+        if axis is None or step is None or step.name not in KINDS:
             return None
-        return KINDS[step.kind].follows(step.settings, axis)
+        return KINDS[step.name].follows(step.settings, axis)
 
     def _plan(self, target: str, key: str, axis: int | None) -> bool:
         """Cut `key` along `axis` and all before it accordingly; whether a recurrent step is among them."""
@@ -66,13 +66,13 @@ class Window:
                 return False
             axis = None  # two steps need different rows of it
         self.axes[key] = axis
-        step = self.scene.steps.get(key)
-        if step is None or step.kind not in KINDS or (key != target and key in self.scene.reference):
+        step = self.scene.operations.get(key)
+        if step is None or step.name not in KINDS or (key != target and key in self.scene.reference):
             return False
         follows = self._follows(key, axis) or {}
         inputs = [(role, source) for role, source in step.inputs.items() if source != key]
         below = [self._plan(target, source, follows.get(role)) for role, source in inputs]
-        return any(below) or (KINDS[step.kind].causal and axis is not None)
+        return any(below) or (KINDS[step.name].causal and axis is not None)
 
     def cut(self, key: str, tensor: Tensor) -> Tensor:
         """The rows of `key` that are looked at."""
@@ -85,7 +85,7 @@ class Window:
 
     def whole_shape(self, key: str, role: str, tensor: Tensor) -> tuple[int, ...]:
         """The shape that an input has outside the window."""
-        shape, axis = list(tensor.shape), self.axes.get(self.scene.steps[key].inputs[role])
+        shape, axis = list(tensor.shape), self.axes.get(self.scene.operations[key].inputs[role])
         if axis is not None and len(shape) >= -axis and shape[axis] == self.rows:
             shape[axis] = self.size
         return tuple(shape)

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-import torch
+from collections.abc import Callable
 
 from parity.diagnosis.case import diagnosed
 from parity.judge.verdicts import judge
 from parity.recording.recording import Recording
 from parity.results import CaseResult
 from parity.subject.subject import Subject
+from parity.threads import one_thread
 
 NOT_COMPUTED = "nothing of this name in what was held against it"
 INPUT = "given to the subject as its input"
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Small tensors gain nothing from threads, and on a busy machine lose tenfold by waiting for one another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def why_left_out(name: str) -> str:

@@ -83,7 +83,7 @@ def _measured(recording: Recording, truth: TracedTensor, rounded: list[TracedTen
     recorded = recording.tensors.get(truth.reference)
     if recorded is None:
         if not truth.problem:
-            raise RecordingError(f"{recording.path}: tensor {truth.reference} is missing")
+            raise RecordingError(f"{recording.label}: tensor {truth.reference} is missing")
         return Measured(truth, Measure(False, truth.problem), tuple(truth.tensor.shape))
     if truth.exact:
         measure = measure_exact(recorded, rounded[0].tensor)

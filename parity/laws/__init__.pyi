@@ -1,30 +1,36 @@
-from .again import again, reporting
 from .backend import Backend, Layers
-from .laws import LAWS, Subject
+from .laws import ANY_MODEL, LAWS
 from .machine import sequences_machine
-from .oracle import Oracle
+from .oracle import Broken, Expected, Oracle, check
+from .plain import PlainSHARNN
 from .record import record_case
+from .replay import replay, with_repro
 from .strategies import Spec, configs, parameters, specs, states, token_segments, tokens
-from .truth import Broken, Truth, check
+from .suite import LawSuite
+from .target import LawTarget, SHARNNTarget
 
 __all__ = [
+    "ANY_MODEL",
     "LAWS",
     "Backend",
     "Broken",
+    "Expected",
+    "LawSuite",
+    "LawTarget",
     "Layers",
     "Oracle",
+    "PlainSHARNN",
+    "SHARNNTarget",
     "Spec",
-    "Subject",
-    "Truth",
-    "again",
     "check",
     "configs",
     "parameters",
     "record_case",
-    "reporting",
+    "replay",
     "sequences_machine",
     "specs",
     "states",
     "token_segments",
     "tokens",
+    "with_repro",
 ]

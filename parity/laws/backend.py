@@ -3,62 +3,68 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sharnn_py.config import Config
-
 Array = NDArray[Any]
-Layers = list[tuple[Array, Array, Array]]
-"""h (B, H), c (B, H) and memory (M, B, H), oldest row first, of every block; no rows where it does not attend."""
+Layers = Sequence[tuple[Any, ...]]
+"""A state: the arrays of every layer, in the order of `Backend.parts`. SHA-RNN's are h (B, H), c (B, H) and memory
+(M, B, H), oldest row first, which has no rows in a block that does not attend."""
 
 
 class Backend(ABC):
-    """B sequences of one model on one program. Implement this to hold a model of your own to the laws.
+    """B sequences of one model on one program. Implement this to hold a back end or a model of your own to the laws.
 
-    A back end is made for a config and its parameters (`SHARNN.state_dict` names, float32) and begins with one
-    sequence to which nothing was fed.
+    It begins with one sequence to which nothing was fed. A back end for SHA-RNN is made from a `Spec`: its config, and
+    its parameters (float32, under the names of `SHARNN.state_dict`).
     """
 
-    config: Config
+    parts: ClassVar[Mapping[str, int]] = {"h": 0, "c": 0, "memory": 1}
+    """The arrays of a layer's state, each with its batch axis. One named `memory` has a row for each step on axis 0,
+    oldest first."""
     dtype: Any = np.float32
-    """What it computes in, float32 or float64: by it the laws know how far rounding may take it."""
+    """What it computes in, `np.float32` or `np.float64`; this decides how much rounding is allowed."""
     steps_only: bool = False
     """Whether it feeds every segment step by step, as segments of one."""
 
     @abstractmethod
     def start(self, batch: int) -> None:
-        """Forget everything, and go on with `batch` sequences."""
+        """Drop all sequences, and begin with `batch` new ones."""
 
     @abstractmethod
     def feed(self, tokens: NDArray[np.int64]) -> Array:
-        """One segment, ids (T, B); logits (T, B, V)."""
+        """Feed one segment of ids (T, B); return its logits (T, B, V), in `dtype`."""
 
     @abstractmethod
     def read(self) -> Layers:
-        """The state. Reading it changes nothing, and nothing that is fed later changes what was read."""
+        """The state, as arrays of the caller's own: reading it changes nothing, and feeding does not change them."""
 
     @abstractmethod
     def write(self, layers: Layers) -> None:
-        """Go on from this state; B becomes its own."""
+        """Continue from this state, with its number of sequences."""
 
     @abstractmethod
     def fork(self) -> Backend:
-        """Another one that goes on from the same state."""
+        """An independent back end for the same model that continues from the same state."""
 
     @abstractmethod
     def save(self, path: Path) -> None:
-        """Keep the state in a file (`sharnn_py.state_file`)."""
+        """Save the state to a file. To switch between back ends by a file, all of them need one format; SHA-RNN's is
+        that of `sharnn_py.state_file`."""
 
     @abstractmethod
     def load(self, path: Path) -> None:
-        """Go on from a saved state, of this back end or any other."""
+        """Continue from a saved state."""
 
     def reorder(self, rows: Sequence[int]) -> None:
-        """Go on with these sequences, in this order; some may be left out, some taken twice."""
-        index = list(rows)
-        self.write([(h[index], c[index], memory[:, index]) for h, c, memory in self.read()])
+        """Continue with these sequences, in this order; some may be left out, some taken twice."""
+        self.write(self.pick(self.read(), rows))
+
+    def pick(self, layers: Layers, rows: Sequence[int]) -> Layers:
+        """The state of these sequences alone, in this order."""
+        axes = self.parts.values()
+        return [tuple(a.take(list(rows), axis) for a, axis in zip(layer, axes, strict=True)) for layer in layers]

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from export.exporter import export_checkpoint
 from export.serving.session import Session as OnnxSession
@@ -21,10 +20,9 @@ from julia_bridge.sharnn.model import LayerArrays, Source
 from parity.laws.backend import Array, Backend, Layers
 from sharnn_py.checkpoint import save_checkpoint
 from sharnn_py.config import Config
-from sharnn_py.files import write_bytes
 from sharnn_py.model import SHARNN
 from sharnn_py.state import LayerState, State
-from sharnn_py.state_file import METADATA, name_tensors, read_layers
+from sharnn_py.state_file import read_layers, write_layers
 from sharnn_py.torch_session import TorchSession
 from sharnn_py.weights import to_julia
 
@@ -56,7 +54,7 @@ class TorchBackend(Backend):
         return found
 
     def read(self) -> Layers:
-        return [tuple(t.numpy().copy() for t in layer.tensors()) for layer in self.session.state.layers]  # type: ignore[misc]
+        return [tuple(t.numpy().copy() for t in layer.tensors()) for layer in self.session.state.layers]
 
     def write(self, layers: Layers) -> None:
         made = (LayerState(*(torch.from_numpy(a.astype(self.dtype)) for a in layer)) for layer in layers)
@@ -111,6 +109,12 @@ class OnnxBackend(Backend):
         other.session = self.session.fork()
         return other
 
+    def fed_by(self, by: Literal["segment", "step", "either"]) -> OnnxBackend:
+        """A fork of the same export that is fed by these graphs."""
+        other = self.fork()
+        other.by, other.steps_only = by, by == "step"
+        return other
+
     def save(self, path: Path) -> None:
         self.session.save_state(path)
 
@@ -151,7 +155,7 @@ class JuliaBackend(Backend):
         return other
 
     def save(self, path: Path) -> None:
-        write_bytes(path, save(name_tensors(self.read()), metadata=METADATA))
+        write_layers(path, self.read())
 
     def load(self, path: Path) -> None:
         self.write(read_layers(path, "np"))

@@ -1,120 +1,140 @@
-"""SHA-RNN in plain NumPy, from the equations: the model that every back end's memory and carryover is held against.
+"""What a back end for SHA-RNN should hold and answer, and how far rounding may take it from that.
 
-It shares no code with the model, its state or its export, and is meant to be read: one sequence at a time, one step at
-a time, no masks and no batches, so that there is nothing to get wrong in them. docs/semantics.md has the rows.
+`PlainSHARNN` in float64 is what is right. Beside it run replicas in float32, one with the same parameters, the others
+with each nudged by at most its last bit; the largest distance of any of them from float64 is the rounding. A back end
+agrees if it is within `parity.tolerance.allowed` of float64: no tolerance was guessed or fitted to a back end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from parity.laws.backend import Array, Layers
+from parity.laws.plain import PlainSHARNN
+from parity.laws.strategies import Spec
+from parity.tolerance import ROUNDING_RUNS, UNIT, allowed, nudge
 from sharnn_py.config import Config
 
-Array = NDArray[Any]
-EPS = 1e-12
+UNITS = {np.float32: UNIT[torch.float32], np.float64: UNIT[torch.float64]}
 
 
-def sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(-x)), which does not overflow."""
-    y: Array = (1 + np.tanh(x / 2)) / 2
-    return y
+class Broken(AssertionError):
+    """A law does not hold. The message says what was found and what was expected."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """An array that a back end should give, and the largest error that float32 runs have shown in it."""
+
+    value: Array
+    rounding: float
 
 
 class Oracle:
-    """One sequence: h and c of every block, and of those that attend the memory, a list of rows, oldest first."""
+    """B sequences as they should be: of each, the plain model in float64 and its float32 replicas."""
 
-    def __init__(self, config: Config, parameters: Mapping[str, Array], dtype: Any = np.float64) -> None:
-        self.config, self.dtype = config, dtype
-        self.p = {name: np.asarray(value, dtype) for name, value in parameters.items()}
-        self.h = [np.zeros(config.emb, dtype) for _ in range(config.layers)]
-        self.c = [np.zeros(config.emb, dtype) for _ in range(config.layers)]
-        self.memory: list[list[Array]] = [[] for _ in range(config.layers)]
+    def __init__(self, spec: Spec, batch: int = 1, layers: Layers | None = None) -> None:
+        """`layers` is the state to begin from; None: nothing was fed yet."""
+        self.config: Config = spec.config
+        exact = spec.parameters()
+        runs = [exact, *(_nudged(exact, run) for run in range(ROUNDING_RUNS))]
+        self.sequences = [
+            [
+                PlainSHARNN(self.config, parameters, np.float32 if run else np.float64)
+                for run, parameters in enumerate(runs)
+            ]
+            for _ in range(batch)
+        ]
+        for b, models in enumerate(self.sequences if layers is not None else []):
+            assert layers is not None
+            for model in models:
+                model.h, model.c = ([layer[k][b].astype(model.dtype) for layer in layers] for k in (0, 1))
+                model.memory = [list(layer[2][:, b].astype(model.dtype)) for layer in layers]
 
-    def feed(self, ids: Array) -> Array:
-        """One segment of T ids; logits (T, V)."""
-        config, p = self.config, self.p
-        dropped = [self._dropped(i, len(ids)) for i in range(config.layers)]
-        x = [p["encoder.weight"][i] for i in ids]  # T rows of H
-        for i in range(config.layers):
-            x = [self._lstm(i, self._norm(f"blocks.{i}.lnstart", row)) for row in x]
-            if config.attends(i):
-                x = self._attend(i, x, dropped[i])
-            x = [self._norm(f"blocks.{i}.lnff", row) + self._boom(i, row) for row in x]
-        weight = p["encoder.weight"] if config.tied else p["decoder.weight"]
-        logits = np.stack([weight @ row for row in x])
-        return logits + p["decoder.bias"] if "decoder.bias" in p else logits
+    def feed(self, tokens: NDArray[np.int64], steps_only: bool = False) -> Expected:
+        """Feed a segment of ids (T, B), or each step as a segment; return its logits (T, B, V)."""
+        segments = list(tokens[:, None]) if steps_only else [tokens]
+        fed = [
+            [np.concatenate([model.feed(segment[:, b]) for segment in segments]) for model in models]
+            for b, models in enumerate(self.sequences)
+        ]
+        return _expected([np.stack(logits, axis=1) for logits in zip(*fed, strict=True)])
 
-    def _dropped(self, i: int, T: int) -> int:
-        """Row 4: how many of its oldest rows block i forgets before a segment of T steps."""
-        N = self.config.max_memory
-        if self.config.semantics.memory_cut == "paper":
-            held = len(self.memory[i])
-            kept = held if T == N else min(held, N - T) if T < N else max(0, held - (T - N))
-            return held - kept
-        first = len(self.memory[0]) if self.config.attends(0) else 1
-        return max(0, first + T - N)
+    def fork(self) -> Oracle:
+        """A copy that continues from here."""
+        return self.reordered(range(len(self.sequences)))
 
-    def _lstm(self, i: int, x: Array) -> Array:
-        W, R = (self.p[f"blocks.{i}.rnn.weight_{name}_l0"] for name in ("ih", "hh"))
-        b = self.p[f"blocks.{i}.rnn.bias_ih_l0"] + self.p[f"blocks.{i}.rnn.bias_hh_l0"]
-        entry, forget, new, output = np.split(W @ x + R @ self.h[i] + b, 4)
-        self.c[i] = sigmoid(forget) * self.c[i] + sigmoid(entry) * np.tanh(new)
-        self.h[i] = sigmoid(output) * np.tanh(self.c[i])
-        return self.h[i]
+    def reordered(self, rows: Sequence[int]) -> Oracle:
+        """Copies of these sequences, in this order."""
+        other = object.__new__(Oracle)
+        other.config = self.config
+        other.sequences = [[model.copy() for model in self.sequences[b]] for b in rows]
+        return other
 
-    def _attend(self, i: int, x: list[Array], dropped: int) -> list[Array]:
-        """Each step sees the rows before the segment that are left, the segment's rows before it, and its own."""
-        config, p, name = self.config, self.p, f"blocks.{i}"
-        d, T = config.emb // config.heads, len(x)
-        old = self.memory[i][dropped:]
-        keys = old + [self._norm(f"{name}.lnmem", row) for row in x]
-        queries = [self._norm(f"{name}.lnmid", row) for row in x]
-        scale = np.sqrt(T if config.semantics.attention_scale == "julia" else d).astype(self.dtype)
-        mixed = []
-        for t, row in enumerate(queries):
-            q = self._norm(f"{name}.attn.qln", p[f"{name}.attn.q.weight"] @ row + p[f"{name}.attn.q.bias"])
-            q = q * sigmoid(p[f"{name}.attn.qs"])
-            seen = np.stack(keys[: len(old) + t + 1])  # (keys of this step, H)
-            k, v = seen * sigmoid(p[f"{name}.attn.ks"]), seen * self._gain(i)
-            heads = []
-            for a in range(config.heads):
-                own = slice(a * d, (a + 1) * d)
-                scores = k[:, own] @ q[own] / scale
-                weights = np.exp(scores - scores.max())
-                heads.append(weights / weights.sum() @ v[:, own])
-            mixed.append(row + np.concatenate(heads))
-        self.memory[i] = keys[-config.max_memory :]
-        return mixed
+    def state(self) -> list[list[Expected]]:
+        """Of every block h (B, H), c (B, H) and memory (M, B, H)."""
+        runs = [self._layers(run) for run in range(ROUNDING_RUNS + 1)]
+        return [
+            [_expected([layers[i][part] for layers in runs]) for part in range(3)] for i in range(self.config.layers)
+        ]
 
-    def _gain(self, i: int) -> Array:
-        name = f"blocks.{i}.attn"
-        if self.config.collapsed_values:
-            return self.p[f"{name}.vs"]
-        both = self.p[f"{name}.overparam.weight"] @ sigmoid(self.p[f"{name}.vs"]) + self.p[f"{name}.overparam.bias"]
-        c, f = np.split(both, 2)
-        gain: Array = sigmoid(f) * np.tanh(c)
-        return gain
+    def _layers(self, run: int) -> Layers:
+        models = [runs[run] for runs in self.sequences]
 
-    def _boom(self, i: int, row: Array) -> Array:
-        H, name = self.config.emb, f"blocks.{i}"
-        x = self._norm(f"{name}.lnxff", row)
-        x = self.p[f"{name}.boom.linear.weight"] @ x + self.p[f"{name}.boom.linear.bias"]
-        x = x * sigmoid(self.dtype(1.702) * x)
-        chunks = x[: len(x) // H * H].reshape(-1, H)
-        if self.config.semantics.boom == "julia":
-            return np.concatenate([chunks.sum(1), np.zeros(H - len(chunks), self.dtype)])
-        summed: Array = chunks.sum(0)
-        return summed
+        def memory(i: int) -> Array:
+            rows = np.array([model.memory[i] for model in models])  # (B, M, H)
+            return rows.reshape(len(models), -1, self.config.emb).transpose(1, 0, 2)
 
-    def _norm(self, name: str, x: Array) -> Array:
-        centred, n = x - x.mean(), len(x)
-        if self.config.semantics.layer_norm == "paper":
-            normed = centred / np.sqrt((centred**2).mean() + self.dtype(EPS))
-        else:
-            normed = centred / (np.sqrt((centred**2).sum() / (n - 1)) + self.dtype(EPS))
-        scaled: Array = self.p[f"{name}.weight"] * normed + self.p[f"{name}.bias"]
-        return scaled
+        return [
+            (np.stack([model.h[i] for model in models]), np.stack([model.c[i] for model in models]), memory(i))
+            for i in range(self.config.layers)
+        ]
+
+    def check_state(self, found: Layers, dtype: Any) -> None:
+        """Raise `Broken` unless a back end that computes in `dtype` holds this state."""
+        check_layers(("h", "c", "memory"), found, self.state(), dtype)
+
+
+def check_layers(parts: Sequence[str], found: Layers, expected: list[list[Expected]], dtype: Any) -> None:
+    """Raise `Broken` unless every array of a state, of these names in every layer, is as expected."""
+    if len(found) != len(expected):
+        raise Broken(f"the state has {len(found)} blocks, the model {len(expected)}")
+    for i, layer in enumerate(found):
+        for name, given, right in zip(parts, layer, expected[i], strict=True):
+            check(f"block {i}'s {name}", given, right, dtype)
+
+
+def check(what: str, given: Array, expected: Expected, dtype: Any) -> None:
+    """Raise `Broken` unless `given` has the shape expected, is of `dtype`, and as near as rounding explains."""
+    right = expected.value
+    if given.shape != right.shape:
+        raise Broken(f"{what} has shape {given.shape}; it should be {right.shape}")
+    if not given.size:
+        return
+    if given.dtype != np.dtype(dtype):
+        raise Broken(f"{what} is {given.dtype}; it should be {np.dtype(dtype)}")
+    rounding = expected.rounding * UNITS[dtype] / UNITS[np.float32]
+    bound = allowed(rounding, float(np.abs(right).max()), UNITS[dtype])
+    error = np.abs(given - right)
+    if not error.max() <= bound:
+        at = np.unravel_index(int(np.nanargmax(error)) if not np.isnan(error).all() else 0, error.shape)
+        where = tuple(int(k) for k in at)
+        raise Broken(
+            f"{what} at {list(where)} is {given[where]:.7g}; it should be {right[where]:.7g}: off by "
+            f"{error[where]:.3g}, where rounding explains {bound:.3g}"
+        )
+
+
+def _expected(runs: Sequence[Array]) -> Expected:
+    right, *replicas = runs
+    return Expected(right, max(float(np.abs(replica - right).max()) for replica in replicas) if right.size else 0.0)
+
+
+def _nudged(parameters: dict[str, Array], run: int) -> dict[str, Array]:
+    return {name: nudge(torch.from_numpy(value), run, name).numpy() for name, value in parameters.items()}

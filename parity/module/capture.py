@@ -13,6 +13,7 @@ from parity.errors import UsageError
 from parity.judge.backward import Note
 from parity.module.hooks import NAME, mapped, watched
 from parity.module.segment import Call, Loss, plainly
+from parity.recording.library import open
 from parity.recording.recording import Recording
 from parity.recording.writer import RecordingWriter
 
@@ -75,9 +76,7 @@ def capture(
         "torch": torch.__version__,
         **(metadata or {}),
     }
-    recording = Recording(
-        Path(path).stem if path else type(module).__qualname__, Path(path or "memory"), (tensors, header)
-    )
+    recording = Recording(type(module).__qualname__, contents=(tensors, header))
     return recording if path is None else save(recording, path)
 
 
@@ -97,8 +96,8 @@ def recorded(tensors: Mapping[str, Any], **metadata: str) -> Recording:
 
     `param/<name>`, `input/<segment>/<i>`, `eval/<segment>/<tensor>`, `grad/<segment>/<parameter>`, ...
     """
-    held = {name: torch.as_tensor(value) for name, value in tensors.items()}
-    return Recording(metadata.get("implementation", "memory"), Path("memory"), (held, metadata))
+    contents = {name: torch.as_tensor(value) for name, value in tensors.items()}
+    return Recording(metadata.get("implementation", "memory"), contents=(contents, metadata))
 
 
 def save(recording: Recording, path: str | Path) -> Recording:
@@ -110,4 +109,4 @@ def save(recording: Recording, path: str | Path) -> Recording:
         for name, tensor in recording.tensors.items():
             writer.add(name, tensor)
         writer.finish(recording.metadata)
-    return Recording(path.stem, path)
+    return open(path)

@@ -120,7 +120,7 @@ def segments(recording: Recording) -> int:
     """How many segments of inputs a recording has. Raises `RecordingError` if it has none."""
     count = recording.count("input")
     if not count:
-        raise RecordingError(f"{recording.path}: it holds no inputs (input/1/0, ...), so nothing can be run on them")
+        raise RecordingError(f"{recording.label}: it holds no inputs (input/1/0, ...), so nothing can be run on them")
     return count
 
 

@@ -1,4 +1,4 @@
-"""What the terminal says of a case that diverges: the first wrong layer, why, what follows, what else is wrong."""
+"""What the terminal says of a case that diverges: the first wrong layer, why, its consequences, what else is wrong."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ SHOWN_SEGMENTS = 10
 
 
 def lines(case: CaseResult) -> Iterator[str]:
-    """Markup: the first wrong layer with its errors and diagnosis, and what follows from it."""
+    """Markup: the first wrong layer with its errors and diagnosis, and its consequences."""
     first = case.first
     if first is None:
-        yield "nothing in it could be compared"
+        yield "nothing in this recording could be compared"
         return
     yield f"first: [bold]{safe(first.name)}[/] ({safe(first.where)}), {words.standing(case)}"
     if first.isolated is not None and not first.exact:
-        yield f"by itself: {safe(words.distance(first.isolated, first.exact))}"
-        yield f"as it arrived: {safe(words.distance(first.end_to_end, first.exact))}"
+        yield f"isolated: {safe(words.distance(first.isolated, first.exact))}"
+        yield f"end to end: {safe(words.distance(first.end_to_end, first.exact))}"
     else:
         yield safe(words.distance(first.end_to_end, first.exact))
     for line in (words.worst(first.own, first.exact), words.first_bad_step(first.own)):
@@ -32,11 +32,11 @@ def lines(case: CaseResult) -> Iterator[str]:
     if first.verdict == "wrong":
         for line in words.diagnosis(first):
             yield f"why: {safe(line)}"
-    yield f"what follows: {safe(words.what_follows(case))}"
+    yield f"consequences: {safe(words.consequences(case))}"
 
 
 def tables(case: CaseResult) -> Iterator[Table]:
-    """The other layers that are wrong by themselves, and how the error grows over segments."""
+    """The other layers that are wrong in isolation, and how the error grows over segments."""
     others = words.other_wrong_layers(case)
     if others:
         yield _others(others)
@@ -51,7 +51,7 @@ def safe(text: str) -> str:
 
 def _others(others: list[tuple[Comparison, str]]) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("also wrong by itself", overflow="fold")
+    table.add_column("also wrong in isolation", overflow="fold")
     table.add_column("segments", overflow="fold")
     for name in ("error", "allowed", "times"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -79,6 +79,6 @@ def _growth(growth: dict[int, tuple[float, float]]) -> Table:
     table.add_column("largest error in segment, in units of rounding")
     for segment in segments:
         table.add_column(str(segment), justify="right")
-    table.add_row("as it arrived", *(words.short(growth[segment][0]) for segment in segments))
-    table.add_row("by itself", *(words.short(growth[segment][1]) for segment in segments))
+    table.add_row("end to end", *(words.short(growth[segment][0]) for segment in segments))
+    table.add_row("isolated", *(words.short(growth[segment][1]) for segment in segments))
     return table

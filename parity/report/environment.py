@@ -1,20 +1,17 @@
-"""What a result depends on besides what was compared: versions, settings, seeds, providers, the Julia installation."""
+"""What a result depends on besides what was compared: versions, settings, seeds."""
 
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 
 import torch
 
 from parity.tolerance import ROUNDING_RUNS
 
-SERVING = ("onnxruntime-gpu", "onnxruntime", "onnxruntime-openvino")
-"""The distributions that onnxruntime comes in; one at most is installed."""
-
 
 def environment() -> dict[str, str]:
-    """All of it, in words."""
+    """All of it, in words, by what it is."""
     return {
         "sharnn": version("sharnn"),
         "torch": torch.__version__,
@@ -24,33 +21,6 @@ def environment() -> dict[str, str]:
         "platform": platform.platform(),
         "device of the subject": "cpu, one thread a case",
         "float32 kernels": "MKL" if torch.backends.mkl.is_available() else "no MKL",  # type: ignore[no-untyped-call]
-        "rounding runs": f"{ROUNDING_RUNS}: one plain, the others nudged in the last place",
+        "rounding runs": f"{ROUNDING_RUNS}: one plain, the others with inputs nudged in the last place",
         "seeds of the nudges": f"SHA-256 of the run's number, 1 to {ROUNDING_RUNS - 1}, and the tensor's name",
-        "onnxruntime": _providers(),
-        "Julia installation": _julia_installation(),
     }
-
-
-def _providers() -> str:
-    for name in SERVING:
-        try:
-            found = f"{name} {version(name)}"
-        except PackageNotFoundError:
-            continue
-        import onnxruntime
-
-        return f"{found}; providers: {', '.join(onnxruntime.get_available_providers())}"
-    return "not installed"
-
-
-def _julia_installation() -> str:
-    from julia_bridge import JuliaUnavailable
-    from julia_bridge.install.install import find
-    from sharnn_py.errors import SharnnError
-
-    try:
-        return find().name
-    except JuliaUnavailable:
-        return "none installed"
-    except SharnnError as error:
-        return str(error)

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from parity.report import words
+from parity.report.columns import COLUMNS, Column
 from parity.report.page_data import as_script, page_data
 from parity.results import CaseResult, SuiteResult
 from parity.tolerance import MULTIPLE
@@ -59,6 +60,8 @@ def render(result: SuiteResult, ledger: Sequence[Mapping[str, Any]] = ()) -> str
         standing=_standing(result),
         shown_wrong=SHOWN_WRONG,
         tiles=_tiles(result),
+        case_columns=COLUMNS,
+        column_class=_column_class,
         reasons=_reasons,
     )
     return words.legible(page)
@@ -69,7 +72,10 @@ def _read(name: str) -> str:
 
 
 def _standing(result: SuiteResult) -> str:
-    return "agrees" if result else next((c.verdict for c in result.cases if c.verdict == "diverges"), "error")
+    """The class that colours the headline."""
+    if any(case.verdict == "diverges" for case in result.cases):
+        return "diverges"
+    return "agrees" if result and not result.live_missing else "error"
 
 
 def _tiles(result: SuiteResult) -> list[tuple[str, str, str]]:
@@ -83,18 +89,22 @@ def _tiles(result: SuiteResult) -> list[tuple[str, str, str]]:
         ("tensors recorded", result.recorded, ""),
         ("compared", result.compared, ""),
         ("comparisons", result.comparisons, ""),
-        ("left out", result.recorded - result.compared, ""),
+        ("skipped", result.recorded - result.compared, ""),
     ]
     coloured = [(what, f"{count:,}", kind if count else "") for what, count, kind in counts]
     return [*coloured, ("seconds", f"{result.seconds:,.0f}", "")]
 
 
 def _reasons(case: CaseResult) -> list[tuple[str, list[str]]]:
-    """The tensors that were left out, by reason."""
+    """The skipped tensors, by reason."""
     named: dict[str, list[str]] = {}
     for name, reason in case.skipped.items():
         named.setdefault(reason, []).append(name)
     return sorted(named.items())
+
+
+def _column_class(column: Column) -> str:
+    return " ".join(["n"] * column.is_number + ["wide"] * (not column.on_narrow_pages))
 
 
 def _is_scalar(value: object) -> bool:

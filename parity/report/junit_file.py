@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from parity.report import words
 from parity.report.words import legible
@@ -18,10 +18,13 @@ LISTED = 100
 def write_junit(result: SuiteResult, path: Path) -> None:
     """A test suite for each case, a test for each numbered group of tensors in it (`eval/1`, `grad/2`, ...).
 
-    A test fails with type "wrong" where a tensor of its group is wrong by itself, with type "inherited" where tensors
-    only inherit an error. A test's time is its share of the case's, by the number of comparisons.
+    A test fails with type "wrong" where a tensor of its group is wrong in isolation, with type "inherited" where
+    tensors only inherit an error. A test's time is its share of the case's, by the number of comparisons. Live Julia
+    that was asked for and did not run comes first, in a suite of its own: an error where it was required, else skipped.
     """
     document = JUnitXml("sharnn parity")
+    if result.live_missing:
+        document.add_testsuite(_live_missing(result))
     for case in result.cases:
         suite = TestSuite(legible(case.name))
         for key, value in {"reference": case.reference, "subject": case.subject, **case.provenance}.items():
@@ -30,6 +33,14 @@ def write_junit(result: SuiteResult, path: Path) -> None:
         document.add_testsuite(suite)
     document.update_statistics()  # type: ignore[no-untyped-call]
     write_bytes(path, document.tostring())  # type: ignore[no-untyped-call]
+
+
+def _live_missing(result: SuiteResult) -> TestSuite:
+    suite, test = TestSuite("live"), TestCase("Julia", classname="live", time=0)
+    headline = legible(words.verdict(result))
+    test.result = [Error(headline, "did not run") if result.live_required else Skipped(headline)]
+    suite.add_testcase(test)
+    return suite
 
 
 def _tests(case: CaseResult) -> list[TestCase]:
@@ -42,7 +53,7 @@ def _tests(case: CaseResult) -> list[TestCase]:
         groups.setdefault(_group(comparison), []).append(comparison)
     second = case.seconds / len(case.comparisons)
     return [
-        _test(case, group, second * len(members), _failure(case, [c for c in members if not c]))
+        _test(case, group, second * len(members), _failure(case, [c for c in members if c.verdict != "agrees"]))
         for group, members in groups.items()
     ]
 

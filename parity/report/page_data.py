@@ -2,12 +2,12 @@
 
 `rows` are the heat map's, [group, layer]; `segments` its columns. A cell is
 
-    [row, column or -1, verdict, exact, shape, where, arrived error, arrived tolerance, local error, local tolerance]
+    [row, column or -1, verdict, exact, shape, where, end-to-end error and tolerance, isolated error and tolerance]
 
-with `verdict` an index of `VERDICTS`, `shape` and `where` indices of `texts`, a problem's words in place of an error,
-and null for what is infinite or not a number. A layer that cannot be run by itself has no local pair. `names` has the
+with `verdict` an index of `VERDICTS`, `shape` and `where` indices of `texts`, a problem's words in place of an error.
+Numbers are as `encode` has them. A layer that cannot be run isolated has no isolated pair. `names` has the
 names that are not group/segment/layer or group/layer. `first` is the cell of the first wrong layer, `shown` the one
-that is spoken of before another is pointed at. `profiles` are errors over steps, by cell.
+that is described before another is pointed at. `profiles` are errors over steps, by cell.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 from parity.measure import Measure
 from parity.report import words
+from parity.report.encode import encode
 from parity.results import CaseResult, Comparison
 
 VERDICTS = ("agrees", "wrong", "inherited")
@@ -79,7 +80,7 @@ def _places(case: CaseResult) -> list[Row]:
 
 
 def _in_order(case: CaseResult, places: list[Row]) -> list[Row]:
-    """Rows group by group; one that only a later segment has comes after the one before it there."""
+    """Rows group by group; one that only a later segment has comes after its predecessor in that segment."""
     order: dict[str, list[Row]] = {}
     before: dict[tuple[str, int | None], Row] = {}
     known: set[Row] = set()
@@ -99,15 +100,13 @@ def as_script(data: dict[str, Any]) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _pair(measure: Measure) -> tuple[float | str | None, float | None]:
+def _pair(measure: Measure) -> tuple[float | str, float | str]:
     return (measure.problem or _round(measure.error), _round(measure.tolerance))
 
 
-def _round(value: float) -> float | None:
-    if not math.isfinite(value):
-        return None
-    rounded = float(f"{value:.{DIGITS}g}")
-    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e6 else rounded
+def _round(value: float) -> float | str:
+    rounded: float | str = encode(value, DIGITS)
+    return int(rounded) if isinstance(rounded, float) and rounded.is_integer() and abs(rounded) < 1e6 else rounded
 
 
 def _profiles(case: CaseResult, numbers: int) -> dict[int, dict[str, Any]]:
@@ -132,7 +131,7 @@ def _profiles(case: CaseResult, numbers: int) -> dict[int, dict[str, Any]]:
     return profiles
 
 
-def _binned(steps: Iterable[float]) -> list[float | None]:
+def _binned(steps: Iterable[float]) -> list[float | str]:
     values = list(steps)
     width = max(1, math.ceil(len(values) / PROFILE_POINTS))
     return [_round(max(values[start : start + width])) for start in range(0, len(values), width)]

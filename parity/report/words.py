@@ -67,13 +67,13 @@ def first_bad_step(measure: Measure) -> str:
 
 def bad_step(measure: Measure) -> str:
     """The first step above the tolerance, of all; there must be one."""
-    return f"{measure.first_bad_step:,} of 0 to {len(measure.steps) - 1:,}"
+    return f"{measure.first_bad_step:,} (of {len(measure.steps):,})"
 
 
 def hint(given: Hint) -> str:
     """An explanation and how much of the error it takes away."""
     return (
-        f"{given.description} (recomputing {given.at} so takes the error from {short(given.before)} to "
+        f"{given.description} (recomputing {given.at} this way reduces the error from {short(given.before)} to "
         f"{short(given.after)} units of rounding)"
     )
 
@@ -84,32 +84,32 @@ def diagnosis(comparison: Comparison) -> list[str]:
 
 
 def standing(case: CaseResult) -> str:
-    """What is known of the first divergence of a case that has one."""
+    """What is known of the first divergence. The case must have one."""
     if case.wrong:
-        return "the first layer that is wrong by itself"
-    return "the first that is off; no layer is wrong by itself as far as layers could be run by themselves"
+        return "the first layer that is wrong in isolation"
+    return "the first that is off; no layer is wrong in isolation, as far as layers could be isolated"
 
 
-def what_follows(case: CaseResult) -> str:
-    """What comes of the first divergence, in a sentence. The case must have one."""
+def consequences(case: CaseResult) -> str:
+    """What the first divergence leads to, in a sentence. The case must have one."""
     first = case.first
     assert first is not None
     later = case.comparisons[case.comparisons.index(first) + 1 :]
-    off = [c for c in later if not c]
+    off = [c for c in later if c.verdict != "agrees"]
     if not later:
-        return "nothing: it is the last of the comparisons"
+        return "none: it is the last comparison"
     if not off:
-        return f"nothing: all {len(later):,} comparisons after it agree"
+        return f"none: all {len(later):,} later comparisons agree"
     inherited = sum(c.verdict == "inherited" for c in off)
     parts = [
-        f"{len(off):,} of the {len(later):,} comparisons after it diverge too "
-        f"(inherited: {inherited:,}, wrong by themselves: {len(off) - inherited:,})"
+        f"{len(off):,} of the {len(later):,} later comparisons diverge too "
+        f"(inherited: {inherited:,}, wrong in isolation: {len(off) - inherited:,})"
     ]
     return "; ".join(parts + [_off_by(c) for c in outcomes(off)])
 
 
 def other_wrong_layers(case: CaseResult) -> list[tuple[Comparison, str]]:
-    """What is wrong by itself besides the first: each layer once, where it is first explained, with its segments."""
+    """What else is wrong in isolation: each layer once, where it is first explained, with its segments."""
     layers: dict[tuple[str, str], list[Comparison]] = {}
     for comparison in case.wrong[1:]:
         layers.setdefault((comparison.name.split("/")[0], comparison.layer), []).append(comparison)
@@ -141,7 +141,7 @@ def outcomes(off: list[Comparison]) -> list[Comparison]:
 
 
 def _off_by(comparison: Comparison) -> str:
-    measure = comparison.own if comparison.end_to_end else comparison.end_to_end
+    measure = comparison.own if comparison.end_to_end.agrees else comparison.end_to_end
     assert measure.worst is not None
     if measure.problem or comparison.exact:
         return f"{comparison.name}: {distance(measure, comparison.exact)}"
@@ -153,20 +153,27 @@ def summary(result: SuiteResult) -> list[str]:
     """The counts, a line each."""
     lines = [
         f"{result.recorded:,} tensors recorded, {result.compared:,} compared (in {result.comparisons:,} comparisons), "
-        f"{result.recorded - result.compared:,} left out"
+        f"{result.recorded - result.compared:,} skipped"
     ]
-    lines += [f"  left out: {count:,} {reason}" for reason, count in sorted(result.skipped.items())]
+    lines += [f"  skipped: {count:,} {reason}" for reason, count in sorted(result.skipped.items())]
     return lines + result.notes
 
 
 def verdict(result: SuiteResult) -> str:
-    """The last line of every report."""
+    """The headline of every report. Where live Julia was asked for and did not run, it says so."""
     count = len(result.cases)
     diverging = sum(case.verdict == "diverges" for case in result.cases)
     errors = sum(case.verdict == "error" for case in result.cases)
+    reason = " ".join(result.live_missing.split())  # a headline is one line
+    live = f"; live Julia did not run: {reason}" if reason else ""
     if not count:
-        return "ERROR: no recording was compared"
-    if result:
-        return f"AGREEMENT: all {count} recordings agree, in {result.seconds:.0f} s"
-    parts = ([f"{diverging} diverge"] if diverging else []) + ([f"{errors} could not be run"] if errors else [])
-    return f"{'DIVERGENCE' if diverging else 'ERROR'}: of {count} recordings {' and '.join(parts)}"
+        return f"ERROR: no recording was compared{live}"
+    if not diverging and not errors:
+        if live:
+            return f"INCOMPLETE: the recordings agree{live}"
+        recordings = "the recording agrees" if count == 1 else f"all {count} recordings agree"
+        return f"AGREEMENT: {recordings}, in {result.seconds:.0f} s"
+    parts = [f"{diverging} {'diverges' if diverging == 1 else 'diverge'}"] if diverging else []
+    parts += [f"{errors} could not be run"] if errors else []
+    kind = "DIVERGENCE" if diverging else "ERROR"
+    return f"{kind}: of {count} {'recording' if count == 1 else 'recordings'}, {' and '.join(parts)}{live}"

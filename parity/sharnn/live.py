@@ -22,8 +22,9 @@ from julia_bridge.sharnn.upstream import UpstreamError, model_source
 from parity.errors import RecordingError, UsageError
 from parity.recording.recording import Recording
 from parity.recording.writer import RecordingWriter
-from parity.sharnn.port import model_config
-from sharnn_py.batches import lay_out, segments
+from parity.sharnn.header import header_sizes, model_config, program_of, segment_count
+from parity.sharnn.random_model import random_model, random_segments, segment_lengths
+from sharnn_py import batches
 from sharnn_py.checkpoint import load_checkpoint
 from sharnn_py.config import JULIA, Config
 from sharnn_py.model import SHARNN
@@ -76,19 +77,17 @@ def random_case(seed: int, lengths: Sequence[int] | None = None) -> Case:
         semantics=JULIA,
     )
     batch = draw.randint(1, 5)
-    drawn = [draw.choice([1, 2, 5, 9, max(1, N - 1), N, N + 1, N + 4]) for _ in range(draw.randint(3, 6))]
+    drawn = [draw.choice(segment_lengths(N)) for _ in range(draw.randint(3, 6))]
     generator = torch.Generator().manual_seed(seed)
-    model = SHARNN(config, generator)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
-    ids = [torch.randint(0, config.vocab, (steps + 1, batch), generator=generator) for steps in lengths or drawn]
-    return Case(f"seed {seed}", config, to_julia(model.state_dict(), config), [(x[:-1], x[1:]) for x in ids], seed)
+    parameters = to_julia(random_model(config, generator).state_dict(), config)
+    segments = random_segments(config, lengths or drawn, batch, generator)
+    return Case(f"seed {seed}", config, parameters, segments, seed)
 
 
 def recorded_case(recording: Recording) -> Case:
     """A recorded SHA-RNN.jl run, to be run again: its parameters and ids."""
-    ids = [[recording.tensor(f"eval/{s}/{name}").long() - 1 for name in "xy"] for s in range(1, recording.segments + 1)]
+    segments = range(1, segment_count(recording) + 1)
+    ids = [[recording.tensor(f"eval/{segment}/{name}").long() - 1 for name in "xy"] for segment in segments]
     config = model_config(recording, JULIA)
     return Case(recording.name, config, recording.group("param/"), [(x, y) for x, y in ids])
 
@@ -105,10 +104,10 @@ def checkpoint_case(folder: Path, text: Path, lengths: Sequence[int] | None = No
         raise UsageError(f"{folder} holds a baseline; live cases are of SHA-RNN")
     lengths = lengths or [TEXT_SEGMENT] * TEXT_SEGMENTS
     with text.open(encoding="utf-8") as lines:
-        data = lay_out(checkpoint.vocabulary.encode(lines), 1, max_size=sum(lengths) + 1)
+        data = batches.lay_out(checkpoint.vocabulary.encode(lines), 1, max_size=sum(lengths) + 1)
     config = checkpoint.model.config
     parameters = to_julia(checkpoint.model.float().state_dict(), config)
-    return Case(f"{folder.name} on {text.name}", config, parameters, list(segments(data, lengths)))
+    return Case(f"{folder.name} on {text.name}", config, parameters, list(batches.segments(data, lengths)))
 
 
 def sources(upstream: Path | None, say: Say) -> list[Source]:
@@ -129,12 +128,14 @@ def sources(upstream: Path | None, say: Say) -> list[Source]:
 def record_if_available(
     cases: Sequence[Case], upstream: Path | None, folder: Path, say: Say
 ) -> tuple[list[Recording], str]:
-    """Every case run by every source there is, recorded in `folder`; where there is no Julia, none, and the reason."""
+    """Every case run by every source there is, recorded in `folder`; where Julia does not run, none, and the reason."""
     try:
         ensure(say)
+        if not cases:
+            return [], "none of the recordings asked for is of SHA-RNN.jl's model, which is what Julia runs"
+        return list(record_all(cases, sources(upstream, say), upstream, folder, say)), ""
     except JuliaUnavailable as error:
         return [], str(error)
-    return list(record_all(cases, sources(upstream, say), upstream, folder, say)), ""
 
 
 def record_all(
@@ -200,15 +201,8 @@ def _with_gradients(case: Case, source: Source) -> bool:
 
 
 def _config(case: Case) -> dict[str, object]:
-    config = case.config
     return {
-        "emb": config.emb,
-        "hidden": config.hidden,
-        "vocab": config.vocab,
-        "nlayers": config.layers,
-        "npos": config.max_memory,
-        "heads": config.heads,
-        "tie": config.tied,
+        **header_sizes(case.config),
         "batch": case.segments[0][0].shape[1],
         "segs": [len(tokens) for tokens, _ in case.segments],
         "seed": case.seed,
@@ -220,7 +214,7 @@ def recordable(recordings: Sequence[Recording]) -> list[Case]:
     cases = []
     for recording in recordings:
         try:
-            if not recording.is_data and recording.program == "julia" and "param/encoder.w" in recording.tensors:
+            if not recording.is_data and program_of(recording) == "julia" and "param/encoder.w" in recording.tensors:
                 cases.append(recorded_case(recording))
         except RecordingError:
             continue

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from parity.errors import RecordingError
 from parity.recording.recording import Recording
+from parity.sharnn.header import segment_count
 from parity.sharnn.names import first_block, intermediates, time_axis
 from parity.sharnn.port import Port, build, shaped_like_loss
 from parity.subject.lockstep import lockstep
@@ -45,7 +46,7 @@ def replay_port(port: Port) -> Iterator[TracedTensor]:
     for name, tensor in port.parameters().items():
         yield TracedTensor(f"param/{name}", tensor, "parameters", exact=True)
     state: State | None = None
-    for segment in range(1, port.recording.segments + 1):
+    for segment in range(1, segment_count(port.recording) + 1):
         run = Segment(port, segment, state)
         yield from lockstep(run.produce, lambda item: item.tensor.nbytes)
         state = run.carried
@@ -201,7 +202,7 @@ def _check_length(recording: Recording, segment: int, steps: int) -> None:
     lengths = recording.setting("segs")
     if lengths[segment - 1] != steps:
         raise RecordingError(
-            f"{recording.path}: segment {segment} has {steps} steps, but the header's segs are {lengths}"
+            f"{recording.label}: segment {segment} has {steps} steps, but the header's segs are {lengths}"
         )
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +14,13 @@ import torch
 from parity.errors import UsageError
 from parity.judge.case import compare_case
 from parity.measure import Measure, measure_rounded
-from parity.recording.recording import PACKAGED, Recording, discover
-from parity.report.environment import environment
+from parity.processes import spread
+from parity.recording.library import PACKAGED, discover, named
+from parity.recording.recording import Recording
 from parity.results import CaseResult, Comparison, SuiteResult, Verdict
 from parity.sharnn.data_pipeline import Entry, replay_data
+from parity.sharnn.environment import environment
+from parity.sharnn.header import DATA_PROVENANCE, program_of
 from parity.sharnn.skipped import reason
 from parity.sharnn.subject import PortOf
 from parity.tolerance import UNIT
@@ -38,15 +39,15 @@ def select(recordings: Sequence[Recording], semantics: str, names: Sequence[str]
     """
     chosen = []
     for name in names:
-        named = [r for r in recordings if r.name == name or r.name.endswith("/" + name)]
-        if not named:
+        found = named(recordings, name)
+        if not found:
             known = ", ".join(r.name for r in recordings)
             raise UsageError(f"there is no case {name!r}; the cases are {known}")
-        own = [r for r in named if semantics == "all" or r.program == semantics]
-        chosen += [r for r in own or named if r not in chosen]
+        own = [r for r in found if semantics == "all" or program_of(r) == semantics]
+        chosen += [r for r in own or found if r not in chosen]
     if names:
         return chosen
-    kept = [r for r in recordings if semantics == "all" or r.program == semantics]
+    kept = [r for r in recordings if semantics == "all" or program_of(r) == semantics]
     if not kept:
         raise UsageError(
             f"no recording here is of the program with {semantics} semantics; to run one of the other program under "
@@ -78,22 +79,11 @@ def run(
     start = time.perf_counter()
     chosen = select(discover(references), semantics, cases) + list(live)
     results = []
-    for result in _run_all(chosen, partial(run_case, semantics=semantics, flip=flip), processes):
+    for result in spread(partial(run_case, semantics=semantics, flip=flip), chosen, processes):
         results.append(result)
         if progress is not None:
             progress(result)
     return SuiteResult(results, environment(), time.perf_counter() - start)
-
-
-def _run_all(
-    recordings: Sequence[Recording], case: Callable[[Recording], CaseResult], processes: int
-) -> Iterator[CaseResult]:
-    if processes == 1 or len(recordings) == 1:
-        yield from map(case, recordings)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(recordings)), mp_context=context) as pool:
-        yield from pool.map(case, recordings)
 
 
 def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] = ()) -> CaseResult:
@@ -101,7 +91,7 @@ def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] =
     start = time.perf_counter()
     reference, label = "unknown", semantics
     try:
-        reference = recording.program
+        reference = program_of(recording)
         computed = reference if semantics == "all" else semantics
         label = ", ".join([computed, *(f"{row} flipped" for row in flip)])
         if recording.is_data:
@@ -118,13 +108,13 @@ def _data_case(recording: Recording, label: str) -> CaseResult:
     entries = list(replay_data(recording))
     return CaseResult(
         recording.name,
-        recording.program,
+        program_of(recording),
         label,
         len(entries),
         [_compare_entry(entry) for entry in entries],
         {},
         time.perf_counter() - start,
-        recording.provenance,
+        {**DATA_PROVENANCE, **recording.provenance},
         compared_names=frozenset(entry.name for entry in entries),
     )
 

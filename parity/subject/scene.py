@@ -1,6 +1,6 @@
 """How one tensor of a trace comes from others: what diagnosis recomputes.
 
-A `Step` names an operation by its kind (a key of `parity.diagnosis.operations.KINDS`, such as "linear", "layer_norm",
+An `Operation` has a name (a key of `parity.diagnosis.operations.KINDS`, such as "linear", "layer_norm",
 "lstm"), the tensors it takes by role, and its settings. It says nothing of the model it is part of.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 class Operation:
     """One operation."""
 
-    kind: str
+    name: str
     inputs: Mapping[str, str]
     """The role of every tensor it takes, parameters included, to that tensor's key in the scene. A role whose key the
     scene has nothing for is absent: an LSTM without "h" and "c" starts from zeros, a linear without "bias" has none."""
@@ -28,11 +28,11 @@ class Operation:
 class Scene:
     """One segment (or update) of one case, laid open for diagnosis. Tensors are float64 but for ids, in one layout."""
 
-    steps: Mapping[str, Operation]
+    operations: Mapping[str, Operation]
     """How each key is computed."""
     reference: Mapping[str, Tensor]
     """What the reference recorded, by key."""
     subject: Mapping[str, Tensor]
-    """What the subject computes from the reference's inputs, by key; and its parameters, which the steps name too."""
+    """What the subject computes from the reference's inputs, and its parameters, by key."""
     rounding: Mapping[str, float]
     """By key, the tolerance within which the reference's tensor is explained by rounding."""

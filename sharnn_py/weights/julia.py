@@ -1,4 +1,4 @@
-"""SHA-RNN.jl's parameters, under the names its structs give them, and the port's.
+"""SHA-RNN.jl's parameters, under the names that its structs give them, to the port's and back.
 
 Arrays come with their axes reversed: a Julia (H, B, T) is a row-major (T, B, H), byte for byte. So a Julia Linear's
 `w`, (out, in), is (in, out) here and is transposed; an Embed's `w`, (H, V), is (V, H) and is not. Blocks count from 1.
@@ -20,7 +20,7 @@ PROGRAM = "SHA-RNN.jl's parameters"
 
 
 def _split_knet(flat: Tensor, shapes: list[tuple[int, ...]]) -> list[Tensor]:
-    """Knet's flat vector in order: every layer's input and recurrent matrix, then every layer's two biases."""
+    """Knet's flat vector in pieces: every layer's input and recurrent matrix, then every layer's two biases."""
     sizes = [torch.Size(shape).numel() for shape in shapes]
     return [piece.reshape(shape) for piece, shape in zip(torch.split(flat.flatten(), sizes), shapes, strict=True)]
 
@@ -96,13 +96,17 @@ def baseline_rows(config: BaselineConfig) -> list[Row]:
 def from_julia(parameters: Mapping[str, Tensor], config: Config | BaselineConfig) -> dict[str, Tensor]:
     """A state_dict for `SHARNN(config)` or `Baseline(config)` from SHA-RNN.jl's parameters, bit for bit.
 
-    `parameters` maps names such as `blocks.3.attn.q.w` to tensors with reversed axes. Raises `WeightsError`.
+    `parameters` maps names such as `blocks.3.attn.q.w`, blocks counted from 1, to tensors with reversed axes. Raises
+    `WeightsError` naming every missing, surplus or wrongly shaped tensor.
     """
     return to_ours(parameters, _table(config), parameter_shapes(config), PROGRAM)
 
 
 def to_julia(state_dict: Mapping[str, Tensor], config: Config | BaselineConfig) -> dict[str, Tensor]:
-    """SHA-RNN.jl's parameters from a state_dict of the port; the inverse of `from_julia`, bit for bit."""
+    """SHA-RNN.jl's parameters from a state_dict of the port; the inverse of `from_julia`, bit for bit.
+
+    Names count blocks from 1, and axes are reversed: a tensor written row by row is the Julia array byte for byte.
+    """
     return to_theirs(state_dict, _table(config))
 
 

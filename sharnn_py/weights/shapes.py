@@ -9,7 +9,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def parameter_shapes(config: Config | BaselineConfig) -> Shapes:
-    """Every parameter's name and shape, in the order of the forward pass; a tied weight once, as the encoder's."""
+    """Name and shape of every parameter, in the order of the forward pass; a tied weight once, as the encoder's."""
     return _sharnn(config) if isinstance(config, Config) else _baseline(config)
 
 

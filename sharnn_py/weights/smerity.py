@@ -1,7 +1,7 @@
 """Smerity/sha-rnn's state_dict and the port's. Blocks count from 0 in both; axes are torch's.
 
-The program builds parameters that it never computes with (`UNUSED_*` below). The port has none of them: they are
-handed out beside the parameters, so that a state_dict can be written back bit for bit.
+The program builds parameters that it never computes with (`UNUSED_*` below). The port has none of them: to write a
+state_dict back bit for bit, `to_smerity` takes them from the state_dict that was loaded.
 """
 
 from __future__ import annotations
@@ -85,11 +85,12 @@ def unused_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def from_smerity(state_dict: Mapping[str, Tensor], config: Config) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """A state_dict for `SHARNN(config)`, bit for bit, and the tensors the program never uses.
+def from_smerity(state_dict: Mapping[str, Tensor], config: Config) -> dict[str, Tensor]:
+    """A state_dict for `SHARNN(config)` from Smerity's, bit for bit.
 
-    After `vq_collapse` give a config with `collapsed_values=True`. A tied `decoder.weight`, which torch's
-    state_dict repeats, must equal the encoder's. Raises `WeightsError`.
+    The tensors that Smerity's program holds and never uses are checked and left behind. After `vq_collapse` give a
+    config with `collapsed_values=True`. A tied `decoder.weight`, which torch's state_dict repeats, must equal the
+    encoder's. Raises `WeightsError` naming every missing, surplus or wrongly shaped tensor.
     """
     given = dict(state_dict)
     tied_again = given.pop("decoder.weight", None) if config.tied else None
@@ -99,9 +100,15 @@ def from_smerity(state_dict: Mapping[str, Tensor], config: Config) -> tuple[dict
     unused = {name: given.pop(name) for name in expected_unused if name in given}
     parameters = to_ours(given, rows(config), parameter_shapes(config), PROGRAM)
     check_names_and_shapes({name: tuple(t.shape) for name, t in unused.items()}, expected_unused, PROGRAM)
-    return parameters, unused
+    return parameters
 
 
 def to_smerity(state_dict: Mapping[str, Tensor], config: Config, unused: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Smerity's state_dict from one of the port; the inverse of `from_smerity`, bit for bit."""
-    return {**to_theirs(state_dict, rows(config)), **unused}
+    """Smerity's state_dict from a state_dict of the port; the inverse of `from_smerity`, bit for bit.
+
+    The tensors that Smerity's program holds and never uses are taken from `unused`: the state_dict that the
+    parameters once came from, or anything else that holds them. Those it lacks are left out, and Smerity's program
+    will not load such a state_dict.
+    """
+    kept = {name: unused[name] for name in unused_shapes(config) if name in unused}
+    return {**to_theirs(state_dict, rows(config)), **kept}

@@ -1,7 +1,7 @@
 """Translating tensors between the port and another program by a flat table of names.
 
-A table row is (their name, our names, layout). Rows of a block are templates: `*` stands for the block's number,
-counted from the program's own first index.
+"Ours" is the port's, "theirs" the other program's. A table row is (their name, our names, layout). Rows of a block are
+templates in which `*` stands for the block's number, counted from each program's own first index.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from sharnn_py.errors import WeightsError
 
 @dataclass(frozen=True)
 class Layout:
-    """How one of their tensors becomes ours, and back. Exact: both directions only move numbers."""
+    """How one of their tensors becomes ours, and back. Both directions only move numbers, so they are exact."""
 
     to_ours: Callable[[Tensor, list[tuple[int, ...]]], list[Tensor]]
-    """Their tensor and the shapes of our tensors, to our tensors."""
+    """From their tensor and the shapes of our tensors to our tensors."""
     to_theirs: Callable[[list[Tensor]], Tensor]
+    """From our tensors to their tensor."""
 
 
 Row = tuple[str, tuple[str, ...], Layout]
@@ -31,7 +32,7 @@ TRANSPOSED = Layout(lambda theirs, shapes: [theirs.mT], lambda ours: ours[0].mT)
 
 
 def leading_ones(count: int) -> Layout:
-    """(H,) here, (1, ..., 1, H) there."""
+    """The layout of a tensor that is (H,) in ours and has `count` leading axes of size 1 in theirs."""
     return Layout(
         lambda theirs, shapes: [theirs.reshape(shapes[0])],
         lambda ours: ours[0].reshape((1,) * count + tuple(ours[0].shape)),
@@ -39,7 +40,7 @@ def leading_ones(count: int) -> Layout:
 
 
 def block_rows(rows: Iterable[Row], ours: int, theirs: int) -> list[Row]:
-    """Fill the block numbers into the templates of one block."""
+    """The rows of one block, which is number `ours` in the port and number `theirs` in the other program."""
     return [
         (there.replace("*", str(theirs)), tuple(name.replace("*", str(ours)) for name in here), layout)
         for there, here, layout in rows
@@ -60,7 +61,7 @@ def to_ours(
 
 
 def to_theirs(ours: Mapping[str, Tensor], rows: list[Row]) -> dict[str, Tensor]:
-    """Their tensors from ours."""
+    """Their tensors, by their names, from ours."""
     return {there: layout.to_theirs([ours[name] for name in here]).contiguous() for there, here, layout in rows}
 
 
@@ -71,7 +72,7 @@ def _their_shape(here: tuple[str, ...], layout: Layout, shapes: Mapping[str, tup
 def check_names_and_shapes(
     given: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], what: str
 ) -> None:
-    """Raise `WeightsError` unless both hold the same names with the same shapes; the message lists every fault."""
+    """Raise `WeightsError` naming `what` and every fault, unless both hold the same names with the same shapes."""
     faults = [f"{name} is missing, expected with shape {expected[name]}" for name in expected if name not in given]
     faults += [f"{name} {given[name]} is not a tensor of this model" for name in given if name not in expected]
     faults += [

@@ -10,7 +10,7 @@ import pytest
 import export.exporter
 import export.serving.session
 from export import ExportError
-from export.check import MULTIPLE, QUANTITIES, Compared, Errors, Found, check_export, replays
+from export.check import MULTIPLE, QUANTITIES, CheckResult, Errors, QuantityCheck, check_export, replays
 from export.fold import fold
 from export.manifest import CHECKING, Manifest, describe_files
 from export.serving import ring
@@ -111,14 +111,14 @@ def test_a_number_that_is_none_never_passes():
     errors.add(np.array([0.0, np.nan, 1.0]), np.zeros(3))
     assert math.isnan(errors.rms)
     assert math.isnan(errors.largest)
-    assert not Compared("step", "h", 3, errors.rms, errors.largest, 1.0, 1.0).passed
-    assert not Compared("step", "h", 3, 0.1, math.nan, 1.0, 1.0).passed
+    assert not QuantityCheck("step", "h", 3, errors.rms, errors.largest, 1.0, 1.0).passed
+    assert not QuantityCheck("step", "h", 3, 0.1, math.nan, 1.0, 1.0).passed
 
 
 def test_comparing_nothing_is_a_failure():
-    assert not Found().passed
-    assert Found().summary() == "nothing was compared"
-    assert not Found([Compared("step", "h", 0, 0.0, 0.0, 1.0, 1.0)]).passed
+    assert not CheckResult().passed
+    assert CheckResult().summary() == "nothing was compared"
+    assert not CheckResult([QuantityCheck("step", "h", 0, 0.0, 0.0, 1.0, 1.0)]).passed
 
 
 def test_the_bound_is_the_one_that_is_documented():

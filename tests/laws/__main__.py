@@ -13,7 +13,7 @@ from export.serving import ring
 from julia_bridge import JuliaUnavailable, Worker, ensure
 from tests.laws.faults import FAULTS
 from tests.laws.kill import kill
-from tests.laws.subjects import SMALL_RINGS
+from tests.laws.targets import SMALL_RINGS
 
 
 def main(names: list[str]) -> int:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from export.serving import ring
-from tests.laws.subjects import SMALL_RINGS
+from tests.laws.targets import SMALL_RINGS
 
 # Making a back end takes long the first time, and a law may draw much.
 calm = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

@@ -21,7 +21,7 @@ import parity.laws.backends as backends
 import sharnn_py.model as model
 import sharnn_py.state as state_module
 import sharnn_py.torch_session as torch_session
-from export.serving.segment_state import Carried
+from export.serving.segment_state import SegmentState
 from julia_bridge.sharnn.model import LayerArrays
 from sharnn_py import LayerState, State
 from sharnn_py.model import Block
@@ -334,14 +334,14 @@ def sequences_are_mixed_on_the_way_back(patch):
 
 @fault("onnx step")
 def slots_that_were_never_written_are_attended_to(patch):
-    original = stepping.Stepping.__init__
+    original = stepping.StepState.__init__
 
     def begin(self, session, config, layers, slots, device, graph):
         original(self, session, config, layers, slots, device, graph)
         if config.attention_layers:
             self._state["bias"].update_inplace(np.zeros(slots.capacity, np.float32))
 
-    patch.setattr(stepping.Stepping, "__init__", begin)
+    patch.setattr(stepping.StepState, "__init__", begin)
 
 
 @fault("onnx step")
@@ -376,7 +376,7 @@ def a_ring_that_grows_forgets_its_oldest_row(patch):
     original = onnx_session.Session._ring
 
     def grown(self, layers):
-        if isinstance(self._state, stepping.Stepping):
+        if isinstance(self._state, stepping.StepState):
             layers = [(h, c, memory[1:]) for h, c, memory in layers]
         return original(self, layers)
 
@@ -460,12 +460,12 @@ def the_scale_is_of_one_step_more(patch):
 
 @fault("onnx segment")
 def a_cast_is_lost_where_a_state_is_placed(patch):
-    original = Carried.place.__func__
+    original = SegmentState.place.__func__
 
     def place(cls, layers, config, dtype, device):
         return original(cls, [(h, c.astype(np.float16), m) for h, c, m in layers], config, dtype, device)
 
-    patch.setattr(Carried, "place", classmethod(place))
+    patch.setattr(SegmentState, "place", classmethod(place))
 
 
 @fault("onnx segment")
@@ -492,7 +492,7 @@ def features_come_back_in_reverse(patch):
 
         return [(of(i, "h"), of(i, "c"), of(i, "memory")) for i in range(config.layers)]
 
-    patch.setattr(Carried, "layers", layers)
+    patch.setattr(SegmentState, "layers", layers)
 
 
 # The bridge to Julia

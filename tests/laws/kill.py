@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from julia_bridge import Worker
 from parity.laws.backends import JuliaBackend, OnnxBackend
-from parity.laws.laws import LAWS, Subject
-from tests.laws.subjects import torch_float32
+from parity.laws.laws import LAWS
+from parity.laws.target import SHARNNTarget
+from tests.laws.targets import MAKERS
 from tests.laws.torch_laws import TORCH_LAWS
 
 CASES = 40
@@ -73,15 +74,15 @@ def laws_of(where: str, worker: Callable[[], Worker]) -> Iterator[tuple[str, Cal
         yield from TORCH_LAWS.items()
     for semantics in ("julia", "paper"):
         if where == "torch":
-            subject = Subject(torch_float32, semantics)
+            target = SHARNNTarget(MAKERS["torch float32"], semantics=semantics)
         elif where == "julia":
             if semantics == "paper":
                 return
             make = functools.lru_cache(64)(lambda spec: JuliaBackend(spec.config, spec.parameters(), worker()))
-            subject = Subject(make, "julia", any_attention=False, any_semantics=False)
+            target = SHARNNTarget(make, semantics="julia", any_attention=False, any_semantics=False)
         else:
             by = where.removeprefix("onnx ")
             make = functools.lru_cache(64)(lambda spec, by=by: OnnxBackend(spec.config, spec.parameters(), by))
-            subject = Subject(make, semantics)
+            target = SHARNNTarget(make, semantics=semantics)
         for name, law in LAWS.items():
-            yield f"{name} ({semantics})", functools.partial(law, subject)
+            yield f"{name} ({semantics})", functools.partial(law, target)

@@ -5,19 +5,15 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from parity.laws import LawSuite, SHARNNTarget, Spec, record_case, sequences_machine, specs
 from parity.laws.backends import JuliaBackend
-from parity.laws.laws import LAWS, Subject
-from parity.laws.machine import sequences_machine
-from parity.laws.record import record_case
-from parity.laws.strategies import Spec, specs
-from parity.recording.recording import discover
+from parity.recording.library import discover
 from parity.sharnn.suite import run_case
 from sharnn_py import JULIA, PAPER, Config, ConfigError
-from tests.laws.subjects import MAKERS
+from tests.laws.targets import MAKERS
 
 
 @pytest.fixture(params=["reference", "upstream"])
@@ -27,15 +23,16 @@ def make(request, worker):
     return lambda spec: JuliaBackend(spec.config, spec.parameters(), worker, request.param)
 
 
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
-def test_law(law, make):
-    subject = Subject(make, "julia", any_attention=False, any_semantics=False)
+def julia(request):
+    return SHARNNTarget(request.getfixturevalue("make"), semantics="julia", any_attention=False, any_semantics=False)
 
-    @given(st.data())
-    def holds(data):
-        law(subject, data.draw)
 
-    holds()
+JULIA_TARGETS = {"julia": julia}
+
+
+@pytest.mark.usefixtures("make")
+class TestJulia(LawSuite):
+    targets = JULIA_TARGETS
 
 
 def test_any_sequence_of_operations_with_julia_among_the_back_ends(make):

@@ -6,28 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from parity.laws.again import again, program, reporting
-from parity.laws.laws import LAWS
-from parity.laws.strategies import Spec
-from parity.laws.truth import Broken
+from parity.laws import LAWS, Broken, LawSuite, Spec, replay, with_repro
+from parity.laws.replay import program
 from sharnn_py import PAPER, Config
 from tests.laws.faults import FAULTS
-from tests.laws.subjects import SUBJECTS
-
-WHERE = "from tests.laws.subjects import SUBJECTS; SUBJECTS[{!r}]"
+from tests.laws.targets import TARGETS
 
 
-@pytest.mark.parametrize("name", SUBJECTS)
-@pytest.mark.parametrize("law", LAWS)
-def test_law(law, name):
-    @given(st.data())
-    def holds(data):
-        reporting(law, SUBJECTS[name], WHERE.format(name), data.draw)
-
-    holds()
+class TestLaws(LawSuite):
+    targets = TARGETS
 
 
 def test_every_law_says_why_here_and_in_the_docs():
@@ -38,20 +26,21 @@ def test_every_law_says_why_here_and_in_the_docs():
 
 
 LAW, NAME = "every_segment_is_the_plain_models", "torch float32, paper"
+WHERE = f"from tests.laws.test_laws import TestLaws; TestLaws.targets[{NAME!r}]"
 SMALL = Spec(Config(vocab=7, emb=4, hidden=4, layers=1, max_memory=2, attention_layers=(0,), semantics=PAPER), 0)
 DRAWN = [SMALL, 1, [np.array([[4], [5]]), np.array([[1]])]]
 
 
 def test_a_failure_tells_how_to_run_its_case_again(monkeypatch):
     """The program that is printed needs nothing else: it holds without the fault, and finds the fault with it."""
-    again(LAW, SUBJECTS[NAME], DRAWN)
+    replay(LAW, TARGETS[NAME], DRAWN)
     left = iter(DRAWN)
     monkeypatch.setattr("sharnn_py.model.rows_dropped", lambda *args: 2)
     with pytest.raises(Broken, match="logits at") as raised:
-        reporting(LAW, SUBJECTS[NAME], WHERE.format(NAME), lambda strategy: next(left))
+        with_repro(LAW, TARGETS[NAME], WHERE, lambda strategy: next(left))
     (note,) = raised.value.__notes__
     printed = note.removeprefix("To run this case again:\n\n")
-    assert printed == program(LAW, WHERE.format(NAME), DRAWN)
+    assert printed == program(LAW, WHERE, DRAWN)
     plant = "import sharnn_py.model\nsharnn_py.model.rows_dropped = lambda *args: 2\n"
     sound, faulty = (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -6,7 +6,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from parity.laws.machine import sequences_machine
 from parity.laws.strategies import specs
-from tests.laws.subjects import MAKERS
+from tests.laws.targets import MAKERS
 
 
 @pytest.mark.parametrize("semantics", ["julia", "paper"])

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from parity.laws.backends import TorchBackend, model_of
 from parity.laws.laws import same
+from parity.laws.oracle import UNITS, Broken
 from parity.laws.strategies import specs, states, token_segments, tokens
-from parity.laws.truth import UNITS, Broken
 from sharnn_py import LayerState, State, nll
 
 SPECS = st.sampled_from(["julia", "paper"]).flatmap(specs)

@@ -1,17 +1,16 @@
-"""A small SHA-RNN with faults planted in its source, and the scene that diagnosis is shown of it."""
-
-import inspect
-import textwrap
-from types import SimpleNamespace
+"""The scene that diagnosis is shown of a small SHA-RNN, with a fault planted in the port or without one."""
 
 import torch
 
 from parity.measure import measure_rounded
+from parity.sharnn.faults.plant import planted
 from parity.sharnn.names import SMERITY_BLOCK, SMERITY_OUTSIDE_BLOCKS
 from parity.sharnn.operations import parameter_key, segment_steps
 from parity.subject.scene import Scene
 from sharnn_py import JULIA, PAPER, SHARNN, Config
 from sharnn_py import model as port
+from sharnn_py.weights import from_julia, from_smerity, to_julia, to_smerity
+from sharnn_py.weights.smerity import unused_shapes
 
 LENGTHS, BATCH = (4, 5, 5), 3
 """Of the segments, from the first; no size is another's double."""
@@ -19,19 +18,16 @@ PAPERS = {"semantics": "paper"}
 SMERITY = {"semantics": "paper", "kept": "smerity"}
 """Options of `scene_of`: the paper's semantics, and only what Smerity's recordings hold, which leave out most of the
 attention."""
+SCENES = {
+    "julia": {},
+    "paper": PAPERS,
+    "smerity": SMERITY,
+    "paper, tied": {**PAPERS, "tied": True},
+    "julia, first segment": {"segment": 1},
+    "julia, parameters not recorded": {"recorded_parameters": False},
+}
+"""Options of `scene_of` by the names that faults have them under."""
 PRESET = {"julia": JULIA, "paper": PAPER}
-
-
-def edit(patch, owner, name, *changes):
-    """Replace pieces of the source of a function that `owner`, a class or a module, has."""
-    function = getattr(owner, name)
-    source = textwrap.dedent(inspect.getsource(function))
-    for old, new in changes:
-        assert old in source, f"{name} has no {old!r}"
-        source = source.replace(old, new)
-    namespace = {}
-    exec(compile(source, f"edited {name}", "exec"), function.__globals__, namespace)
-    patch.setattr(owner, name, namespace[name])
 
 
 def config_of(semantics, **options):
@@ -88,18 +84,24 @@ def kept_by_smerity(config):
     return {*ours, "loss"}
 
 
+def loaded(model, config):
+    """The model's parameters as the port loads them from a checkpoint of the program whose semantics it has."""
+    if config.semantics.boom == "julia":
+        return from_julia(to_julia(model.state_dict(), config), config)
+    unused = {name: torch.zeros(shape) for name, shape in unused_shapes(config).items()}
+    return from_smerity(to_smerity(model.state_dict(), config, unused), config)
+
+
 def scene_of(
-    plant=None,
+    *changes,
     semantics="julia",
-    *,
     segment=2,
     kept="all",
     subject_semantics=None,
-    patch=None,
     recorded_parameters=True,
     **options,
 ):
-    """The scene of `segment` with the fault planted in the subject, and the keys that are wrong, in order."""
+    """The scene of `segment` with `changes` planted for the subject, and the keys that are wrong, in order."""
     config = config_of(PRESET[semantics], **options)
     clean, before = fresh(config, torch.float32), None
     for earlier in range(1, segment):
@@ -113,12 +115,10 @@ def scene_of(
     truth, _ = run(clean.double(), config, _double(before), segment, wide)
 
     subject_config = config if subject_semantics is None else config_of(subject_semantics, **options)
-    faulty = fresh(subject_config, torch.float32)
-    faulty.load_state_dict(clean.state_dict(), strict=False)
-    faulty = faulty.double()
-    if plant is not None:
-        plant(patch, SimpleNamespace(model=faulty, config=subject_config))
-    subject, _ = run(faulty, subject_config, _double(before), segment, wide)
+    faulty = fresh(subject_config, torch.float64)
+    with planted(*changes):
+        faulty.load_state_dict(loaded(clean, config), strict=False)
+        subject, _ = run(faulty, subject_config, _double(before), segment, wide)
     tokens, targets = tokens_of(config, segment)
     ids = {"tokens": tokens, "targets": targets}
     parameters = {parameter_key(name): p.detach() for name, p in faulty.named_parameters()}

@@ -32,10 +32,10 @@ def test_divergence_names_the_first_tensor_the_worst_element_and_what_follows():
     assert "worst element [" in done.stdout
     assert "truth (subject in float64)" in done.stdout
     assert "why: the reference gives the total of each chunk" in done.stdout
-    assert "by itself:" in done.stdout
-    assert "as it arrived:" in done.stdout
+    assert "isolated:" in done.stdout
+    assert "end to end:" in done.stdout
     assert "eval/1/logits is off by" in done.stdout
-    assert "DIVERGENCE: of 1 recordings 1 diverge" in done.stdout
+    assert "DIVERGENCE: of 1 recording, 1 diverges" in done.stdout
 
 
 def test_semantics_select_recordings_or_are_imposed_on_a_named_one():

@@ -1,11 +1,11 @@
 """`sharnn parity explain`: the rows account for everything, and what they do not account for is a failure."""
 
-import dataclasses
 import json
 import math
 import subprocess
 import sys
 
+import msgspec
 import pytest
 import torch
 from click.testing import CliRunner
@@ -13,11 +13,11 @@ from safetensors.torch import save_file
 
 from parity import PACKAGED, Recording, RecordingError, UsageError
 from parity.commands.explain import explain as command
-from parity.recording.recording import discover
+from parity.recording.library import discover
 from parity.sharnn.attribution import endpoints, forward, training
 from parity.sharnn.attribution.recorded import RecordedRun
 from parity.sharnn.attribution.run import CASES, explain
-from parity.sharnn.ledger.entry import FORWARD_SWITCHES, SWITCHES
+from parity.sharnn.ledger.entry import FORWARD_SWITCHES, SWITCHES, Where
 from parity.sharnn.ledger.ledger import Ledger, load
 from sharnn_py import PAPER, SHARNN, Config, nll, to_smerity
 from sharnn_py.layers import Boom, LayerNorm
@@ -41,7 +41,7 @@ def without(switch):
 
 
 def changed(switch, **fields):
-    return Ledger(1, tuple(dataclasses.replace(e, **fields) if e.switch == switch else e for e in LEDGER.entries))
+    return Ledger(1, tuple(msgspec.structs.replace(e, **fields) if e.switch == switch else e for e in LEDGER.entries))
 
 
 def test_the_ledger_accounts_for_everything(explanation):
@@ -49,7 +49,7 @@ def test_the_ledger_accounts_for_everything(explanation):
     assert explanation.exit_code == 0
     assert [case.name for case in explanation.cases] == [*CASES, "as run"]
     for case in explanation.cases:
-        assert case, (case.problems, case.ends)
+        assert case, (case.problems, case.endpoints)
         assert case.contributions[-1].left.largest == case.contributions[-1].left.loss == 0
         assert case.total.largest > 0.1
 
@@ -77,15 +77,15 @@ def test_every_row_shows_in_the_default_cases(explanation):
 def test_one_end_is_the_recording_and_the_port_is_well_within_rounding_of_it(explanation):
     for case in explanation.cases[:-1]:
         own = 0 if case.name.startswith("sha_rnn_jl/") else 1
-        assert case.ends[own].what == "the recording"
-        assert 0 < case.ends[own].ratio < 0.5
-        assert [end.program for end in case.ends] == ["julia", "paper"]
+        assert case.endpoints[own].what == "the recording"
+        assert 0 < case.endpoints[own].ratio < 0.5
+        assert [end.program for end in case.endpoints] == ["julia", "paper"]
 
 
 @pytest.mark.parametrize("name", EXPLAINABLE)
 def test_every_packaged_recording_is_explained(name):
     case = forward.explain(recorded(name), LEDGER, None)
-    assert case, (case.problems, case.ends)
+    assert case, (case.problems, case.endpoints)
 
 
 def test_the_measured_ranges_are_not_wider_than_what_is_measured():
@@ -107,7 +107,7 @@ def test_the_measured_ranges_are_not_wider_than_what_is_measured():
 @pytest.mark.parametrize("seed", [1, 2])
 def test_other_seeds_of_the_programs_run(seed):
     case = training.explain(LEDGER, seed)
-    assert case, (case.problems, case.ends)
+    assert case, (case.problems, case.endpoints)
 
 
 @pytest.mark.parametrize("switch", FORWARD_SWITCHES)
@@ -137,7 +137,7 @@ def test_an_empty_ledger_explains_nothing():
 )
 def test_a_wrong_size_in_the_ledger_is_a_failure(quantity):
     sizes = LEDGER.by_switch("boom").sizes
-    wrong = [dataclasses.replace(s, low=0.0, high=s.low / 2) if s.quantity == quantity else s for s in sizes]
+    wrong = [msgspec.structs.replace(s, low=0.0, high=s.low / 2) if s.quantity == quantity else s for s in sizes]
     case = forward.explain(recorded("sha_rnn_jl/L4_longseg"), changed("boom", sizes=wrong), None)
     assert not case
     assert len(case.problems) == 1
@@ -146,7 +146,7 @@ def test_a_wrong_size_in_the_ledger_is_a_failure(quantity):
 
 
 def test_a_wrong_place_in_the_ledger_is_a_failure():
-    ledger = changed("memory_cut", where_port=["eval/*/blocks.*.attn.focus"])
+    ledger = changed("memory_cut", where=Where(["eval/*/blocks.*.attn.focus"], [], []))
     case = forward.explain(recorded("sha_rnn_jl/L4_longseg"), ledger, None)
     assert case.problems == (
         "memory_cut is first seen at eval/2/blocks.2.memory_in, where the ledger says eval/*/blocks.*.attn.focus",
@@ -199,7 +199,7 @@ def test_a_fault_in_the_port_is_a_difference_that_no_row_explains(fault, monkeyp
     assert not explanation
     assert explanation.exit_code == 1
     json.dumps(explanation.to_json(), allow_nan=False)
-    failed = [case.name for case in explanation.cases if not all(case.ends)]
+    failed = [case.name for case in explanation.cases if not all(case.endpoints)]
     assert failed
     assert any(name.startswith(program) for name in failed)
 
@@ -255,7 +255,7 @@ def test_a_model_that_julia_has_not_is_said_and_the_port_stands_for_it(elsewhere
     run = RecordedRun(Recording("mine", elsewhere / "mine.safetensors"))
     case = forward.explain(run, LEDGER, lambda recorded: endpoints.live(recorded, "reference", worker=None))
     assert case
-    assert case.ends[0].what == "the port"
+    assert case.endpoints[0].what == "the port"
     assert "Julia has no such model" in case.notes[0]
     assert "SHA-RNN.jl has attention in (1,) alone" in case.notes[0]
 
@@ -264,7 +264,7 @@ def test_a_model_that_julia_has_not_is_said_and_the_port_stands_for_it(elsewhere
 def test_live_julia_is_the_julia_end_at_smeritys_recordings():
     explanation = explain(["smerity/L4_h2_tied_b3"], live=True)
     assert explanation, explanation.cases[0].problems
-    end = explanation.cases[0].ends[0]
+    end = explanation.cases[0].endpoints[0]
     assert end.program == "julia"
     assert "SHA-RNN.jl" in end.what
     assert 0 < end.ratio < 1
@@ -315,7 +315,7 @@ def test_the_command(tmp_path):
     target = tmp_path / "explained.json"
     done = invoke("--case", "smerity/L4_h2_tied_b3", "--json", target)
     assert done.return_value == 0, done.output
-    assert "paper is the recording, the port at 0.0" in done.output
+    assert "paper is the recording; the port's error is 0.0" in done.output
     assert "attention_scale" in done.output
     assert "EXPLAINED: in all 2 cases the ledger's rows account for the whole difference" in done.output
     content = json.loads(target.read_text())
@@ -351,8 +351,8 @@ def test_importing_the_command_loads_no_torch():
 
 def test_both_ends_are_recorded_where_both_programs_ran_on_the_same_weights():
     (case, _) = explain(["smerity/jl_L4_longseg"]).cases
-    assert [end.what for end in case.ends] == ["the recording sha_rnn_jl/L4_longseg", "the recording"]
-    assert all(end.ratio < 0.4 for end in case.ends)
+    assert [end.what for end in case.endpoints] == ["the recording sha_rnn_jl/L4_longseg", "the recording"]
+    assert all(end.ratio < 0.4 for end in case.endpoints)
     assert case
 
 
@@ -360,8 +360,10 @@ def test_a_recording_that_only_says_that_it_has_the_same_weights_is_refused():
     own = recorded("smerity/jl_L2_h2_untied_b3").recording
     claim = {**own.metadata, "same weights": "sha_rnn_jl/L2_h2_untied_b3"}
     tensors = dict(own.tensors)
-    assert endpoints.twin(RecordedRun(Recording("x", own.path, (tensors, claim)))) is not None
+    assert endpoints.counterpart(RecordedRun(Recording("x", own.path, (tensors, claim)))) is not None
     changed = {**tensors, "param/encoder.weight": tensors["param/encoder.weight"] + 1}
-    with pytest.raises(RecordingError, match="which it has not"):
-        endpoints.twin(RecordedRun(Recording("x", own.path, (changed, claim))))
-    assert endpoints.twin(RecordedRun(Recording("x", own.path, (tensors, {**claim, "same weights": ""})))) is None
+    with pytest.raises(RecordingError, match="but they differ"):
+        endpoints.counterpart(RecordedRun(Recording("x", own.path, (changed, claim))))
+    assert (
+        endpoints.counterpart(RecordedRun(Recording("x", own.path, (tensors, {**claim, "same weights": ""})))) is None
+    )

@@ -134,8 +134,8 @@ def readout(chromium, number):
 def test_the_first_wrong_cell_is_spoken_of_and_in_sight(chromium, pages):
     chromium.open(pages["rich"])
     assert readout(chromium, 1) == (
-        "wrong eval/2/blocks.1.boom segment 2, 7×2×8 as it arrived 49,800 units (error 0.00498, allowed 1.6e-06) "
-        "by itself 44,800 units (error 0.00448, allowed 1.6e-06)"
+        "wrong eval/2/blocks.1.boom segment 2, 7×2×8 end to end 49,800 units (error 0.00498, allowed 1.6e-06) "
+        "isolated 44,800 units (error 0.00448, allowed 1.6e-06)"
     )
     inside = """const box = document.querySelector('#case-1 .heat-box').getBoundingClientRect();
         const cell = document.querySelector('#case-1 .cell.first').getBoundingClientRect();
@@ -166,7 +166,7 @@ def test_pointing_at_a_cell_shows_it(chromium, pages):
         cell.dispatchEvent(new MouseEvent('mouseover', { bubbles: true }))"""
     chromium.run(point)
     assert readout(chromium, 1).startswith("wrong eval/3/blocks.2.rnn segment 3, 7×2×8")
-    assert "by itself 812 units" in readout(chromium, 1)
+    assert "isolated 812 units" in readout(chromium, 1)
 
 
 def test_curves_of_growth_and_of_steps(chromium, pages):

@@ -87,19 +87,19 @@ def test_names_are_not_markup(html, page):
 
 def test_what_matters_is_read_without_scripts(page):
     for words in (
-        "DIVERGENCE: of 10 recordings 8 diverge and 1 could not be run",
+        "DIVERGENCE: of 10 recordings, 8 diverge and 1 could not be run",
         "2,342 tensors recorded",
         "8 given to the subject as its input",
         "First wrong layer eval/2/blocks.1.boom segment 2",
-        "by itself 44,800 0.00448 1.6e-06",
+        "isolated 44,800 0.00448 1.6e-06",
         "Diagnosis the reference sums each chunk",
-        "so takes the error from 3.35e+06 to 0.41 units",
-        "First bad step 5 of 0 to 15",
+        "this way reduces the error from 3.35e+06 to 0.41 units",
+        "First bad step 5 (of 16)",
         "eval/2/logits is off by 0.0152",
         "eval/3/blocks.2.rnn 3 812",
         "no explanation was confirmed",
         "Could not be run: broken.safetensors: the header is cut short",
-        "Nothing in it could be compared.",
+        "Nothing in this recording could be compared.",
         "julia 1.10.5, Knet 1.4.10, recorded live",
         "sha256 9f2c41d07be6",
     ):
@@ -136,11 +136,11 @@ def test_a_script_element_cannot_be_ended_from_inside():
     assert samples.NASTY in json.loads(text)["rows"][0][1]
 
 
-def test_data_has_null_for_what_is_infinite():
+def test_data_has_words_for_what_is_infinite():
     data = json.loads(as_script(page_data(samples.case("x", samples.infinities()), 100)))
     assert data["cells"][1][6] == "4 of 64 elements are infinite or NaN on one side only"
-    assert data["profiles"]["2"]["arrived"] == [0, None]
-    assert data["growth"] == [[1, None, None]]
+    assert data["profiles"]["2"]["arrived"] == [0, "Infinity"]
+    assert data["growth"] == [[1, "Infinity", "Infinity"]]
 
 
 def test_a_name_that_is_compared_twice_has_two_rows():

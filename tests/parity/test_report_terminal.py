@@ -29,7 +29,7 @@ def section(text, name):
 
 def test_the_verdict_is_the_last_line(shown):
     assert shown(samples.agreeing()).splitlines()[-1] == "AGREEMENT: all 3 recordings agree, in 12 s"
-    assert shown(samples.rich()).splitlines()[-1] == "DIVERGENCE: of 10 recordings 8 diverge and 1 could not be run"
+    assert shown(samples.rich()).splitlines()[-1] == "DIVERGENCE: of 10 recordings, 8 diverge and 1 could not be run"
 
 
 def test_nothing_compared_is_no_agreement(shown):
@@ -45,27 +45,27 @@ def test_cases_have_their_subject(rich):
 
 def test_the_first_wrong_layer_comes_with_its_errors_and_diagnosis(rich):
     lines = section(rich, "sha_rnn_jl/L4_longseg").splitlines()[1:]
-    assert lines[0] == "  first: eval/2/blocks.1.boom (segment 2), the first layer that is wrong by itself"
-    assert lines[1].startswith("  by itself: 0.00448 from the truth, 2,800 times the 1.6e-06 that float32 rounding")
-    assert lines[2].startswith("  as it arrived: 0.00498 from the truth, 3,110 times")
+    assert lines[0] == "  first: eval/2/blocks.1.boom (segment 2), the first layer that is wrong in isolation"
+    assert lines[1].startswith("  isolated: 0.00448 from the truth, 2,800 times the 1.6e-06 that float32 rounding")
+    assert lines[2].startswith("  end to end: 0.00498 from the truth, 3,110 times")
     assert lines[3].startswith(
         "  worst element [2, 1, 3]: recorded 0.504483553, subject 0.5, truth (subject in float64)"
     )
-    assert lines[4] == "  first bad step: 5 of 0 to 15"
+    assert lines[4] == "  first bad step: 5 (of 16)"
     assert lines[5].startswith("  why: the reference sums each chunk, the subject adds the chunks element by element")
-    assert "takes the error from 3.35e+06 to 0.41 units of rounding" in lines[5]
+    assert "reduces the error from 3.35e+06 to 0.41 units of rounding" in lines[5]
 
 
 def test_what_follows_counts_what_is_inherited_and_names_logits_and_loss(rich):
-    line = next(line for line in section(rich, "sha_rnn_jl/L4_longseg").splitlines() if "what follows:" in line)
+    line = next(line for line in section(rich, "sha_rnn_jl/L4_longseg").splitlines() if "consequences:" in line)
     case = samples.rich().cases[1]
-    assert f"(inherited: {len(case.inherited)}, wrong by themselves: {len(case.wrong) - 1})" in line
+    assert f"(inherited: {len(case.inherited)}, wrong in isolation: {len(case.wrong) - 1})" in line
     assert "eval/2/logits is off by 0.0152" in line
     assert "eval/2/loss is off by 0.0156" in line
 
 
 def test_other_wrong_layers_are_listed_once_each_with_their_segments(rich):
-    table = section(rich, "sha_rnn_jl/L4_longseg").split("also wrong by itself")[1]
+    table = section(rich, "sha_rnn_jl/L4_longseg").split("also wrong in isolation")[1]
     rows = [line.split() for line in table.splitlines()[1:4]]
     assert [row[:2] for row in rows] == [
         ["eval/3/blocks.1.boom", "3-6"],
@@ -79,8 +79,8 @@ def test_other_wrong_layers_are_listed_once_each_with_their_segments(rich):
 def test_growth_has_a_column_for_every_segment(rich):
     table = section(rich, "sha_rnn_jl/L4_longseg").split("units of rounding  ")[1].splitlines()
     assert table[0].split() == ["1", "2", "3", "4", "5", "6"]
-    assert table[1].split()[:5] == ["as", "it", "arrived", "2.97", "169,000"]
-    assert table[2].split()[:4] == ["by", "itself", "3.53", "44,800"]
+    assert table[1].split()[:5] == ["end", "to", "end", "2.97", "169,000"]
+    assert table[2].split()[:3] == ["isolated", "3.53", "44,800"]
 
 
 def test_growth_over_many_segments_keeps_the_first_and_the_last(shown):
@@ -92,7 +92,7 @@ def test_growth_over_many_segments_keeps_the_first_and_the_last(shown):
 
 def test_an_error_that_nothing_makes_by_itself_is_said_to_be_so(rich):
     said = section(rich, "accumulated")
-    assert "first: eval/5/state (segment 5), the first that is off; no layer is wrong by itself" in said
+    assert "first: eval/5/state (segment 5), the first that is off; no layer is wrong in isolation" in said
     assert "why:" not in said
 
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_measured_is_said_in_words(rich):
     assert "3 of the elements differ; they should be equal" in section(rich, "exact/ids")
     assert re.search("eval/2/x +2 +2 of the elements differ; they should be equal", section(rich, "exact/ids"))
     assert "4 of 64 elements are infinite or NaN on one side only" in section(rich, "strange/infinities")
-    assert "nothing in it could be compared" in section(rich, "empty")
+    assert "nothing in this recording could be compared" in section(rich, "empty")
     assert "broken could not be run: broken.safetensors: the header is cut short" in rich
 
 

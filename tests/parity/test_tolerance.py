@@ -5,6 +5,7 @@ import torch
 
 from parity import PACKAGED, Measure, Recording, RunMode, measure_exact, measure_rounded
 from parity.judge.verdicts import judge
+from parity.sharnn.header import program_of
 from parity.sharnn.replay import replay
 from parity.sharnn.subject import PortOf
 from parity.tolerance import FLOOR, MULTIPLE, ROUNDING_RUNS, UNIT, nudge
@@ -115,7 +116,7 @@ def test_nudges_are_about_one_unit_repeatable_and_leave_zero():
 def test_other_float32_runs_of_the_port_never_fail(name, isolated):
     """Twenty runs with other nudges stand in for other people's float32: none is taken for a divergence."""
     recording = Recording(name, PACKAGED / f"{name}.safetensors.xz")
-    semantics = PRESETS[recording.program]
+    semantics = PRESETS[program_of(recording)]
     modes = [RunMode(torch.float64, 0, isolated)]
     modes += [RunMode(torch.float32, run, isolated) for run in range(ROUNDING_RUNS)]
     streams = [replay(recording, semantics, mode) for mode in modes]

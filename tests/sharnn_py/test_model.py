@@ -76,6 +76,24 @@ def test_target_minus_one_is_left_out_of_the_loss():
     kept = targets != -1
     expected = -logits.log_softmax(-1)[kept].gather(1, targets[kept][:, None]).mean()
     torch.testing.assert_close(nll(logits, targets), expected, rtol=1e-6, atol=0)
+    assert nll(logits, torch.full((3, 2), -1)).isnan()
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        (torch.tensor([[1, 2], [-100, 4]]), r"run from -100 to 4; .* 0 to 4, or -1 .* leaves out -100"),
+        (torch.tensor([[1, 2], [-2, 4]]), "run from -2 to 4"),
+        (torch.tensor([[1, 2], [-1, 5]]), "run from -1 to 5; with a vocabulary of 5 they must be 0 to 4"),
+        (torch.zeros(1, 4, dtype=torch.int64), r"targets have shape \(1, 4\) and logits \(2, 2, 5\)"),
+        (torch.zeros(4, dtype=torch.int64), r"targets have shape \(4,\)"),
+        (torch.zeros(2, 2), "targets are torch.float32"),
+        (torch.zeros(2, 2, dtype=torch.bool), "targets are torch.bool"),
+    ],
+)
+def test_targets_that_would_give_a_wrong_loss_are_refused_in_words(targets, words):
+    with pytest.raises(InputError, match=words):
+        nll(torch.zeros(2, 2, 5), targets)
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,9 @@ def test_evaluation_leaves_the_mode_as_it_was(config, data):
     model = SHARNN(config).train()
     evaluate(model, segments(data, 8))
     assert model.training
-    with pytest.raises(InputError, match="no segments"):
-        evaluate(model, [])
+    for state in (None, model(torch.zeros(1, 2, dtype=torch.long))[1]):
+        with pytest.raises(InputError, match="no segments"):
+            evaluate(model, [], state)
 
 
 @pytest.mark.parametrize("lamb", [julia_lamb, paper_lamb])
@@ -40,7 +41,7 @@ def test_training_lowers_the_loss(config, lamb):
     # A stream of period 4, which two dozen updates learn to better than a uniform guess.
     data = lay_out([1, 2, 3, 4] * 200, 2)
     model = SHARNN(config, torch.Generator().manual_seed(0))
-    reports = list(train(model, segments(data, 10), lamb(model, lr=0.02), report_every=10))
+    reports = train(model, segments(data, 10), lamb(model, lr=0.02), report_every=10).reports
     assert [r.updates for r in reports] == [10, 20, 30, 40]
     assert reports[-1].loss < reports[0].loss - 0.3
 
@@ -56,7 +57,7 @@ def test_accumulated_gradients_are_summed_and_the_rest_is_used(config, data):
     def run(accumulate):
         steps.clear()
         model = SHARNN(config, torch.Generator().manual_seed(0))
-        list(train(model, segments(data, 8), Spy(model.parameters(), lr=0.0), accumulate=accumulate))
+        train(model, segments(data, 8), Spy(model.parameters(), lr=0.0), accumulate=accumulate)
         return list(steps)
 
     alone, three = run(1), run(3)
@@ -68,7 +69,31 @@ def test_accumulated_gradients_are_summed_and_the_rest_is_used(config, data):
 
 def test_fault_report_iter_below_50_is_a_divide_error__any_count_from_1_will_do(config, data):
     model = SHARNN(config)
-    reports = list(train(model, segments(data, 8), julia_lamb(model), report_every=1))
-    assert [r.updates for r in reports] == [1, 2, 3, 4]
+    trained = train(model, segments(data, 8), julia_lamb(model), report_every=1)
+    assert [r.updates for r in trained.reports] == [1, 2, 3, 4]
     with pytest.raises(ConfigError, match="report_every 0"):
-        next(train(model, [], julia_lamb(model), report_every=0))
+        train(model, segments(data, 8), julia_lamb(model), report_every=0)
+
+
+def test_training_reports_as_it_goes_and_returns_the_state_to_evaluate_from(config, data):
+    model = SHARNN(config, torch.Generator().manual_seed(0))
+    state = None
+    for tokens, _ in segments(data, 8):
+        state = model(tokens, state)[1]
+    seen = []
+    still = torch.optim.SGD(model.parameters(), lr=0.0)
+    trained = train(model, segments(data, 8), still, report_every=3, on_report=seen.append)
+    assert tuple(seen) == trained.reports
+    assert [r.updates for r in seen] == [3, 4]
+    assert all(
+        torch.equal(a, b)
+        for ours, theirs in zip(trained.state.layers, state.layers, strict=True)
+        for a, b in zip(ours.tensors(), theirs.tensors(), strict=True)
+    )
+    assert not any(t.requires_grad for layer in trained.state.layers for t in layer.tensors())
+
+
+def test_training_on_nothing_is_an_error(config):
+    model = SHARNN(config)
+    with pytest.raises(InputError, match="no segments to train on"):
+        train(model, iter([]), julia_lamb(model))

@@ -24,7 +24,7 @@ SHAPE_KEEPING = ("layer_norm", "activation", "product", "linear")
 
 def skipped(here: Here) -> Iterator[Variant]:
     """An input of the result's shape as the result."""
-    words = here.scene.steps[here.site].kind.replace("_", " ")
+    words = here.scene.operations[here.site].name.replace("_", " ")
     for role, tensor in here.floats.items():
         if tensor.shape == here.result.shape and not torch.equal(tensor, here.result):
             description = f"leaves this step out (the {words}) and gives {here.name(role)} as it is"
@@ -33,7 +33,7 @@ def skipped(here: Here) -> Iterator[Variant]:
 
 def other_inputs(here: Here) -> Iterator[Variant]:
     """Another tensor in an input's place: for what a step computes any that is there before, else no other such."""
-    window, steps = here.machine.window, here.scene.steps
+    window, steps = here.machine.window, here.scene.operations
     for role, own in here.operands.tensors.items():
         name = here.name(role)
         for key, tensor in {**here.scene.subject, **here.scene.reference}.items():
@@ -61,8 +61,8 @@ def groups(here: Here) -> list[list[str]]:
 def siblings(here: Here) -> Iterator[Variant]:
     """All parameters, or all that is carried, of another step of the same kind."""
     for roles in groups(here):
-        for key, other in here.scene.steps.items():
-            if key == here.site or other.kind != here.scene.steps[here.site].kind:
+        for key, other in here.scene.operations.items():
+            if key == here.site or other.name != here.scene.operations[here.site].name:
                 continue
             found = {role: here.machine.value(other.inputs[role]) for role in roles if role in other.inputs}
             taken = {r: t.to(torch.float64) for r, t in found.items() if t is not None}
@@ -133,9 +133,9 @@ def added_to(here: Here) -> Iterator[Variant]:
 
 def applied_first(here: Here) -> Iterator[Variant]:
     """One more step of the scene, applied to an input or to the result."""
-    for key, step in here.scene.steps.items():
+    for key, step in here.scene.operations.items():
         kind = here.machine.kind(key)
-        if kind is None or step.kind not in SHAPE_KEEPING:
+        if kind is None or step.name not in SHAPE_KEEPING:
             continue
         found = {role: here.machine.value(name) for role, name in step.inputs.items() if role != "x"}
         others = {role: tensor for role, tensor in found.items() if tensor is not None}
@@ -143,7 +143,7 @@ def applied_first(here: Here) -> Iterator[Variant]:
         def again(x: Tensor, at: Here = here, step=step, kind=kind, others=others) -> Tensor:  # type: ignore[no-untyped-def]
             return kind.compute(Operands({"x": x, **others}, step.settings))  # type: ignore[no-any-return]
 
-        words = f"applies {key} ({step.kind.replace('_', ' ')})"
+        words = f"applies {key} ({step.name.replace('_', ' ')})"
         yield Variant(f"{words} to its result", "does not", partial(again, here.result))
         for role, tensor in here.floats.items():
             if tensor.ndim > 1 and role not in here.leaves:

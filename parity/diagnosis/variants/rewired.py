@@ -39,8 +39,8 @@ def rewired(machine: Interpreter, site: str, goal: Goal | None) -> Iterator[Vari
 
 def _leaves(machine: Interpreter) -> dict[str, Tensor]:
     """What the chain starts from and no step computes, by key."""
-    keys = [key for site in machine.sites for key in machine.scene.steps[site].inputs.values()]
-    found = {key: machine.value(key) for key in dict.fromkeys(keys) if key not in machine.scene.steps}
+    keys = [key for site in machine.sites for key in machine.scene.operations[site].inputs.values()]
+    found = {key: machine.value(key) for key in dict.fromkeys(keys) if key not in machine.scene.operations}
     return {key: tensor for key, tensor in found.items() if tensor is not None and tensor.is_floating_point()}
 
 
@@ -48,11 +48,11 @@ def _parameters_exchanged(
     machine: Interpreter, leaves: Mapping[str, Tensor], a: str, b: str, sort: str
 ) -> dict[str, Tensor]:
     """Of two steps of a kind, the values of the roles that begin with `sort`, each under the other's key."""
-    first, second = machine.scene.steps[a], machine.scene.steps[b]
+    first, second = machine.scene.operations[a], machine.scene.operations[b]
     exchanged: dict[str, Tensor] = {}
     for role, key in first.inputs.items():
         other = second.inputs.get(role, "")
-        if first.kind == second.kind and role.startswith(sort) and key != other and key in leaves and other in leaves:
+        if first.name == second.name and role.startswith(sort) and key != other and key in leaves and other in leaves:
             exchanged |= {key: leaves[other], other: leaves[key]}
     return exchanged
 

@@ -41,11 +41,11 @@ class Here:
     @cached_property
     def leaves(self) -> list[str]:
         """The roles of inputs that no step computes: parameters, and what is carried in."""
-        return [role for role in self.floats if self.name(role) not in self.scene.steps]
+        return [role for role in self.floats if self.name(role) not in self.scene.operations]
 
     @cached_property
     def _order(self) -> dict[str, int]:
-        return {key: place for place, key in enumerate(self.scene.steps)}
+        return {key: place for place, key in enumerate(self.scene.operations)}
 
     def name(self, role: str) -> str:
         """The key of an input."""
@@ -53,8 +53,8 @@ class Here:
 
     def precedes(self, key: str) -> bool:
         """Whether `key` is there before this step: it is a parameter, or has no step, or an earlier one."""
-        step = self.scene.steps.get(key)
-        return step is None or step.kind == "parameter" or self._order[key] < self._order[self.site]
+        step = self.scene.operations.get(key)
+        return step is None or step.name == "parameter" or self._order[key] < self._order[self.site]
 
     def with_inputs(
         self, description: str, canonical_description: str, tensors: dict[str, Tensor], zeros: bool = False
@@ -74,7 +74,7 @@ class Here:
 
 def axis_names(scene: Scene, key: str, ndim: int) -> Sequence[str]:
     """The axes of a tensor in words: as its step names them in the setting `axes`, else by number."""
-    step = scene.steps.get(key)
+    step = scene.operations.get(key)
     names = () if step is None else step.settings.get("axes", ())
     if len(names) == ndim:
         return [f"the {name} axis" for name in names]

@@ -18,9 +18,14 @@ function shape(name, attributes, text) {
   return made;
 }
 
+// A number as parity/report/encode.py writes it, or a text; what is not finite is drawn as infinite.
+function number(value) {
+  return ["Infinity", "-Infinity", "NaN"].includes(value) ? Infinity : value;
+}
+
 // Three digits; a number too large or too small for them with its exponent.
 function short(value) {
-  if (value === null || value === Infinity) return "∞";
+  if (value === Infinity) return "∞";
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size >= 1e6 || size < 1e-4) {
@@ -42,22 +47,22 @@ function round(stride) {
   return [1, 2, 5, 10].map((step) => step * decade).find((step) => step >= stride);
 }
 
-// Curves on a log scale. `series`: [{ name, points: [[x, y], ...] }], y in units of rounding, null for infinite.
+// Curves on a log scale. `series`: [{ name, points: [[x, y], ...] }], y in units of rounding, which may be infinite.
 function drawChart(box, series, labels) {
   const width = Math.max(260, box.clientWidth), height = 230;
   const left = 44, right = 14, top = 22, bottom = 38;
   const points = series.flatMap((one) => one.points);
-  const ys = points.map((point) => point[1]).filter((y) => y !== null && y > 0);
+  const ys = points.map((point) => point[1]).filter((y) => y < Infinity && y > 0);
   const low = Math.floor(Math.log10(Math.min(ALLOWED / 10, ...ys)));
   const high = Math.ceil(Math.log10(Math.max(ALLOWED * 10, ...ys)));
   const xs = points.map((point) => point[0]);
   const first = Math.min(...xs), last = Math.max(...xs);
   const x = (value) => left + ((width - left - right) * (last === first ? 0.5 : (value - first) / (last - first)));
   const y = (value) => {
-    const log = value === null ? high : Math.max(low, value > 0 ? Math.log10(value) : low);
+    const log = value === Infinity ? high : Math.max(low, value > 0 ? Math.log10(value) : low);
     return top + ((height - top - bottom) * (high - log)) / (high - low);
   };
-  const chart = shape("svg", { width, height, role: "img", "aria-label": labels.says });
+  const chart = shape("svg", { width, height, role: "img", "aria-label": labels.label });
   const write = (text, at, anchor, extra = "") =>
     chart.append(shape("text", { class: `tick ${extra}`, x: at[0], y: at[1], "text-anchor": anchor }, text));
 
@@ -116,20 +121,20 @@ function showChart(figure, series, labels) {
 function showGrowth(figure, growth) {
   if (growth.length < 2) return;
   const series = [
-    { view: "arrived", name: "as it arrived", points: growth.map(([segment, arrived]) => [segment, arrived]) },
-    { view: "local", name: "by itself", points: growth.map(([segment, , local]) => [segment, local]) },
+    { view: "arrived", name: "end to end", points: growth.map(([segment, arrived]) => [segment, number(arrived)]) },
+    { view: "local", name: "isolated", points: growth.map(([segment, , local]) => [segment, number(local)]) },
   ];
   const last = growth[growth.length - 1];
-  const says = `Error over segments; in the last, ${short(last[1])} units as it arrived, ${short(last[2])} by itself`;
-  showChart(figure, series, { x: "segment", says, bad: null });
+  const label = `Error over segments; in the last, ${short(number(last[1]))} units end to end, ${short(number(last[2]))} isolated`;
+  showChart(figure, series, { x: "segment", label, bad: null });
 }
 
 function showSteps(figure, name, profile) {
   const width = Math.max(1, Math.ceil(profile.steps / profile.arrived.length));
-  const points = (values) => values.map((value, number) => [number * width, value]);
-  const series = [{ view: "arrived", name: "as it arrived", points: points(profile.arrived) }];
-  if (profile.local.length) series.push({ view: "local", name: "by itself", points: points(profile.local) });
+  const points = (values) => values.map((value, index) => [index * width, number(value)]);
+  const series = [{ view: "arrived", name: "end to end", points: points(profile.arrived) }];
+  if (profile.local.length) series.push({ view: "local", name: "isolated", points: points(profile.local) });
   figure.querySelector(".name").textContent = name;
   const bad = profile.bad === null ? "no step is off" : `the first bad step is ${profile.bad}`;
-  showChart(figure, series, { x: "step", says: `Error over steps of ${name}; ${bad}`, bad: profile.bad });
+  showChart(figure, series, { x: "step", label: `Error over steps of ${name}; ${bad}`, bad: profile.bad });
 }

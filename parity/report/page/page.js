@@ -1,5 +1,5 @@
-// Draws a case of the report when it is opened: the heat map, the curves, and what is said of the cell pointed at.
-// The data of each case stands in its own script element; parity/report/page_data.py tells its form.
+// Draws a case of the report when it is opened: the heat map, the curves, and the readout of the cell pointed at.
+// The data of each case is in a script element of its own; parity/report/page_data.py documents its form.
 
 const BANDS = document.body.dataset.bands.split(" ").map(Number);
 const VERDICTS = ["agrees", "wrong", "inherited"];
@@ -20,9 +20,11 @@ function readCell(data, index) {
   };
 }
 
-function readMeasure(error, tolerance) {
+function readMeasure(errorOrProblem, encodedTolerance) {
+  const error = number(errorOrProblem), tolerance = number(encodedTolerance);
   if (typeof error === "string") return { problem: error, units: Infinity };
-  const units = error === null || (error && !tolerance) ? Infinity : error ? (ALLOWED * error) / tolerance : 0;
+  const comparable = error < Infinity && tolerance > 0 && tolerance < Infinity;
+  const units = error === 0 ? 0 : comparable ? (ALLOWED * error) / tolerance : Infinity;
   return { error, tolerance, units };
 }
 
@@ -37,7 +39,7 @@ function colour(node, cell, view, first) {
   if (cell.verdict === "wrong" || (cell.verdict === "inherited" && view === "arrived")) classes.push(cell.verdict);
   if (cell.index === first) classes.push("first");
   node.className = classes.join(" ");
-  const units = measure === null ? "not run by itself" : measure.problem ?? `${short(measure.units)} units`;
+  const units = measure === null ? "not run isolated" : measure.problem ?? `${short(measure.units)} units`;
   node.setAttribute("aria-label", `${cell.name}: ${cell.verdict}, ${units}`);
 }
 
@@ -73,10 +75,10 @@ function drawMap(box, cells, data) {
   }
   const others = cells.filter((cell) => cell.column < 0);
   if (others.length) {
-    const strip = element("div", { class: "strip", role: "group", "aria-label": "Of no segment" });
+    const strip = element("div", { class: "strip", role: "group", "aria-label": "Not in any segment" });
     for (const cell of others) strip.append(draw("span", cell));
     for (const node of strip.children) node.setAttribute("role", "img");
-    box.append(element("p", { class: "quiet" }, `of no segment: ${others.length.toLocaleString("en")}`), strip);
+    box.append(element("p", { class: "quiet" }, `not in any segment: ${others.length.toLocaleString("en")}`), strip);
   }
   return nodes;
 }
@@ -99,15 +101,15 @@ function neighbour(node, key) {
 }
 
 function drawReadout(box, cell) {
-  const says = (measure) => {
+  const describe = (measure) => {
     if (measure === null) return "not run";
     if (measure.problem) return measure.problem;
-    if (cell.exact) return measure.error ? `${short(measure.error)} elements differ` : "equal, as asked for";
+    if (cell.exact) return measure.error ? `${short(measure.error)} elements differ` : "equal, as required";
     return `${short(measure.units)} units (error ${short(measure.error)}, allowed ${short(measure.tolerance)})`;
   };
-  const line = (title, measure) => element("tr", {}, element("th", {}, title), element("td", {}, says(measure)));
-  const rows = [line("as it arrived", cell.arrived)];
-  if (!cell.exact || cell.local) rows.push(line("by itself", cell.local));
+  const line = (title, measure) => element("tr", {}, element("th", {}, title), element("td", {}, describe(measure)));
+  const rows = [line("end to end", cell.arrived)];
+  if (!cell.exact || cell.local) rows.push(line("isolated", cell.local));
   const chip = element("span", { class: `chip ${cell.verdict}` }, cell.verdict);
   const about = element("span", { class: "quiet" }, [cell.where, cell.shape].filter(Boolean).join(", "));
   const title = element("p", {}, chip, " ", element("code", {}, cell.name), " ", about);

@@ -10,19 +10,20 @@ from julia_bridge import JuliaModel, JuliaState, Worker
 from julia_bridge.sharnn.model import Source
 from parity.errors import RecordingError
 from parity.measure import Measure, measure_rounded
-from parity.recording.recording import PACKAGED, Recording
-from parity.sharnn.attribution.outputs import Outputs, Run
+from parity.recording.library import PACKAGED
+from parity.recording.recording import Recording
+from parity.sharnn.attribution.outputs import Evaluation, Outputs
 from parity.sharnn.attribution.recorded import RecordedRun
-from parity.sharnn.attribution.results import End
+from parity.sharnn.attribution.results import Endpoint
 from parity.tolerance import MULTIPLE, ROUNDING_RUNS
 from sharnn_py.config import JULIA, PRESETS, Program
 from sharnn_py.weights import to_julia
 
 
 def float32_runs(recorded: RecordedRun, program: Program) -> list[Outputs]:
-    """What rounding does to the port under a program's semantics: a plain run and nudged ones."""
+    """The port in float32 under a program's semantics: a plain run and nudged ones, which show what rounding does."""
     ports = (recorded.float32_port(PRESETS[program], nudged) for nudged in range(ROUNDING_RUNS))
-    return [Run(port).through(recorded.segments) for port in ports]
+    return [Evaluation(port).run(recorded.segments) for port in ports]
 
 
 def recorded_outputs(recorded: RecordedRun) -> Outputs:
@@ -34,7 +35,7 @@ def recorded_outputs(recorded: RecordedRun) -> Outputs:
     return outputs
 
 
-def twin(recorded: RecordedRun) -> RecordedRun | None:
+def counterpart(recorded: RecordedRun) -> RecordedRun | None:
     """SHA-RNN.jl's packaged recording of the same weights and ids, if this recording of Smerity's program names one.
 
     Raises `RecordingError` if they are not the same.
@@ -49,15 +50,15 @@ def twin(recorded: RecordedRun) -> RecordedRun | None:
     ids = zip(recorded.segments, other.segments, strict=False)
     if not same or not all(torch.equal(a, b) for ours, theirs in ids for a, b in zip(ours, theirs, strict=True)):
         raise RecordingError(
-            f"{recorded.recording.path}: its header says that it has the weights of {name}, which it has not"
+            f"{recorded.recording.label}: its header says that it has the weights and ids of {name}, but they differ"
         )
     return other
 
 
 def live(recorded: RecordedRun, source: Source, worker: Worker) -> tuple[Outputs, str]:
-    """What Julia computes on the same weights, and what it is that ran.
+    """What Julia computes on the same weights, and a label of what ran.
 
-    Raises `ConfigError` for a model that SHA-RNN.jl has not.
+    Raises `ConfigError` for a model that SHA-RNN.jl cannot be.
     """
     config = recorded.config(JULIA)
     weights = to_julia(recorded.float32_port(JULIA).state_dict(), config)
@@ -82,13 +83,13 @@ def measures(theirs: Outputs, truth: Outputs, runs: Sequence[Outputs]) -> dict[s
     return found
 
 
-def end(program: Program, what: str, measured: Mapping[str, Measure]) -> End:
-    """The end that these measures are of."""
+def endpoint(program: Program, what: str, measured: Mapping[str, Measure]) -> Endpoint:
+    """What stands for a program, given the measures of its numbers against the port's."""
     name, worst = max(measured.items(), key=lambda item: item[1].ratio)
     distance = worst.problem or f"{worst.error:.3g} off, where rounding explains {worst.tolerance:.3g}"
-    return End(program, what, worst.ratio, f"{name}: {distance}")
+    return Endpoint(program, what, worst.ratio, f"{name}: {distance}")
 
 
 def unit(measured: Mapping[str, Measure]) -> float:
-    """One unit of rounding of the logits."""
+    """One unit of rounding of the logits: the largest of all segments."""
     return max(m.tolerance for name, m in measured.items() if name.endswith("/logits")) / MULTIPLE

@@ -1,4 +1,4 @@
-"""Rows 1 to 5: both programs on the weights and segments of a recording, switched over row by row."""
+"""Rows 1 to 5: both programs on the weights and segments of a recording, one row switched at a time."""
 
 from __future__ import annotations
 
@@ -7,95 +7,100 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from parity.recording.recording import PACKAGED
+from parity.recording.library import is_packaged
 from parity.sharnn.attribution import endpoints
-from parity.sharnn.attribution.contributions import Switched, contributions, problems
-from parity.sharnn.attribution.outputs import Outputs, Run, change
+from parity.sharnn.attribution.contributions import (
+    FirstChangeFinder,
+    RowOutputs,
+    contributions,
+    keep_in,
+    problems,
+)
+from parity.sharnn.attribution.outputs import Evaluation, Outputs, output_change
 from parity.sharnn.attribution.recorded import RecordedRun
-from parity.sharnn.attribution.results import Case, End, Kind
-from parity.sharnn.attribution.watch import Watch, keep_in, nothing, under
+from parity.sharnn.attribution.results import Attribution, Endpoint, Origin
 from parity.sharnn.ledger.entry import FORWARD_SWITCHES
 from parity.sharnn.ledger.ledger import Entry, Ledger
 from sharnn_py.config import JULIA, PAPER
 from sharnn_py.errors import ConfigError
+from sharnn_py.trace import passing, silent, within
 
-Live = Callable[[RecordedRun], tuple[Outputs, str]]
-"""What Julia computes, and what it is that ran (`parity.sharnn.attribution.endpoints.live`)."""
+RunJulia = Callable[[RecordedRun], tuple[Outputs, str]]
+"""What Julia computes, and a label of what ran (`parity.sharnn.attribution.endpoints.live`)."""
 
 
 @dataclass(frozen=True)
-class _Ran:
+class _ForwardOutputs:
     julia: Outputs
     paper: Outputs
-    rows: list[Switched]
+    rows: list[RowOutputs]
 
 
-def explain(recorded: RecordedRun, ledger: Ledger, live: Live | None) -> Case:
+def explain(recorded: RecordedRun, ledger: Ledger, live: RunJulia | None) -> Attribution:
     """The whole difference between the programs at one recording.
 
     Raises `RecordingError` or `WeightsError` for a recording that does not hold what it should, `ConfigError` for a
-    model that `julia` has not.
+    model that `julia` cannot be.
     """
     program = recorded.program
-    kind: Kind = "packaged" if recorded.recording.path.resolve().is_relative_to(PACKAGED.resolve()) else "given"
+    origin: Origin = "packaged" if is_packaged(recorded.recording) else "given"
     entries = [entry for entry in ledger.entries if entry.switch in FORWARD_SWITCHES]
     ran = _run(recorded, entries)
-    held = endpoints.measures(
+    measured = endpoints.measures(
         endpoints.recorded_outputs(recorded),
         ran.julia if program == "julia" else ran.paper,
         endpoints.float32_runs(recorded, program),
     )
     notes = _notes(recorded, entries)
-    here = endpoints.end(program, "the recording", held)
-    other = End("paper" if program == "julia" else "julia", "the port", 0.0)
-    twin = endpoints.twin(recorded)
-    if twin is not None:
-        outputs, runs = endpoints.recorded_outputs(twin), endpoints.float32_runs(recorded, "julia")
-        other = endpoints.end(
-            "julia", f"the recording {twin.recording.name}", endpoints.measures(outputs, ran.julia, runs)
-        )
+    own = endpoints.endpoint(program, "the recording", measured)
+    other = Endpoint("paper" if program == "julia" else "julia", "the port", 0.0)
+    counterpart, ran_by_julia = endpoints.counterpart(recorded), None
+    if counterpart is not None:
+        ran_by_julia = endpoints.recorded_outputs(counterpart), f"the recording {counterpart.recording.name}"
     elif live is not None and other.program == "julia":
         try:
-            outputs, label = live(recorded)
+            ran_by_julia = live(recorded)
         except ConfigError as error:
             notes.append(f"Julia has no such model, so the port stands for it: {error}")
-        else:
-            measured = endpoints.measures(outputs, ran.julia, endpoints.float32_runs(recorded, "julia"))
-            other = endpoints.end("julia", label, measured)
-    total = change(ran.paper, ran.julia)
-    found = contributions(kind, ran.julia, ran.paper, ran.rows, recorded.config(JULIA))
-    return Case(
+    if ran_by_julia is not None:
+        outputs, what = ran_by_julia
+        runs = endpoints.float32_runs(recorded, "julia")
+        other = endpoints.endpoint("julia", what, endpoints.measures(outputs, ran.julia, runs))
+    total = output_change(ran.paper, ran.julia)
+    found = contributions(origin, ran.julia, ran.paper, ran.rows, recorded.config(JULIA))
+    return Attribution(
         name=recorded.recording.name,
         total=total,
         loss=(ran.julia.loss, ran.paper.loss),
         rms=ran.julia.rms,
-        rounding=endpoints.unit(held),
-        ends=(here, other) if program == "julia" else (other, here),
+        rounding=endpoints.unit(measured),
+        endpoints=(own, other) if program == "julia" else (other, own),
         contributions=found,
-        problems=problems(kind, total, found, entries, FORWARD_SWITCHES),
+        problems=problems(origin, total, found, entries, FORWARD_SWITCHES),
         notes=tuple(notes),
     )
 
 
-def _run(recorded: RecordedRun, entries: list[Entry]) -> _Ran:
-    """All runs go through the segments side by side, so that no more than one segment's intermediates are held."""
+def _run(recorded: RecordedRun, entries: list[Entry]) -> _ForwardOutputs:
+    """All runs go through the segments side by side, so that the intermediates of one segment only are kept."""
     switches = [entry.switch for entry in entries]
     alone = [JULIA.flipped(switch) for switch in switches]
     added = [JULIA.flipped(*switches[: i + 1]) for i in range(len(switches))]
-    runs = {semantics: Run(recorded.port(semantics)) for semantics in dict.fromkeys((JULIA, *alone, *added, PAPER))}
+    every = dict.fromkeys((JULIA, *alone, *added, PAPER))
+    runs = {semantics: Evaluation(recorded.port(semantics)) for semantics in every}
     base: dict[str, Tensor] = {}
-    watches = {semantics: Watch(base) for semantics in alone}
+    finders = {semantics: FirstChangeFinder(base) for semantics in alone}
     for number, (tokens, targets) in enumerate(recorded.segments, start=1):
         prefix = f"eval/{number}/"
         base.clear()
         for semantics, run in runs.items():  # JULIA, which fills `base`, is the first
-            listener = keep_in(base) if semantics == JULIA else watches.get(semantics, nothing)
-            run.segment(tokens, targets, under(prefix, listener))
+            note = keep_in(base) if semantics == JULIA else finders.get(semantics, silent)
+            run.segment(tokens, targets, within(passing(note), prefix))
     rows = [
-        Switched(entry, runs[one].outputs, runs[many].outputs, watches[one].first)
+        RowOutputs(entry, runs[one].outputs, runs[many].outputs, finders[one].first)
         for entry, one, many in zip(entries, alone, added, strict=True)
     ]
-    return _Ran(runs[JULIA].outputs, runs[PAPER].outputs, rows)
+    return _ForwardOutputs(runs[JULIA].outputs, runs[PAPER].outputs, rows)
 
 
 def _notes(recorded: RecordedRun, entries: list[Entry]) -> list[str]:

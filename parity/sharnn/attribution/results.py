@@ -7,21 +7,23 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-AS_RUN = "as run"
-"""The name of the case in which both programs are run as they are, with training."""
+from parity.report.encode import encode
 
-Kind = Literal["as run", "packaged", "given"]
-"""What a case is: that one, a packaged recording, or another."""
+TRAINING_RUN = "as run"
+"""The name of the case in which both programs are run as they are, training included."""
+
+Origin = Literal["as run", "packaged", "given"]
+"""Where weights and segments come from: that run, a packaged recording, or another recording."""
 
 
 @dataclass(frozen=True)
-class Change:
-    """How far the logits and the loss of one run are from those of another, over all segments."""
+class OutputChange:
+    """How far the logits and the loss of one run are from those of another, over all segments, in float64."""
 
     largest: float
     """max |logits - others|"""
     rms: float
-    """The root of their mean square."""
+    """The root mean square of the logits' differences."""
     loss: float
     """This run's loss less the other's, nats a token."""
 
@@ -39,12 +41,12 @@ class Contribution:
     """The entry's id."""
     row: int | None
     switch: str
-    alone: Change
+    alone: OutputChange
     """From `julia` to `julia` with this row as in `paper`."""
-    added: Change
+    added: OutputChange
     """From the rows before this one switched on to this one switched on, too."""
-    left: Change
-    """From there to `paper`."""
+    left: OutputChange
+    """From these rows switched on to `paper`."""
     first: str
     """The first tensor that this row alone changes; empty if it changes none."""
     measured: dict[str, float]
@@ -52,7 +54,7 @@ class Contribution:
 
 
 @dataclass(frozen=True)
-class End:
+class Endpoint:
     """One end of the explanation: a program, and what stands for it. True if the port computes the same."""
 
     program: str
@@ -64,38 +66,42 @@ class End:
     0 where the port stands for the program; above 1 is a difference that no row explains.
     """
     where: str = ""
-    """The tensor that the ratio is of, and its distance, in words."""
+    """The tensor with that ratio, and its distance, in words."""
 
     def __bool__(self) -> bool:
         return self.ratio <= 1
 
 
 @dataclass(frozen=True)
-class Case:
-    """Both programs on one set of weights and segments. True if the rows explain all of the difference."""
+class Attribution:
+    """The difference of both programs on one set of weights and segments, attributed to the ledger's rows.
+
+    True if the rows explain all of it.
+    """
 
     name: str
-    total: Change
+    total: OutputChange
     """From `julia` to `paper`."""
     loss: tuple[float, float]
-    """Of `julia` and of `paper`, nats a token."""
+    """The losses of `julia` and of `paper`, nats a token."""
     rms: float
-    """Of `julia`'s logits."""
+    """The root mean square of `julia`'s logits."""
     rounding: float | None
     """One unit of rounding of the logits: the most that float32 moves one of them; None where it is not measured."""
-    ends: tuple[End, ...]
+    endpoints: tuple[Endpoint, ...]
+    """Julia's, then paper's."""
     contributions: tuple[Contribution, ...]
     problems: tuple[str, ...]
     """What the ledger does not explain, in words."""
     notes: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.contributions) and all(self.ends) and not self.problems
+        return bool(self.contributions) and all(self.endpoints) and not self.problems
 
     @classmethod
-    def stopped(cls, name: str, error: Exception) -> Case:
+    def stopped(cls, name: str, error: Exception) -> Attribution:
         """A case in which the port stopped with an error, which no row explains."""
-        nothing = Change(math.nan, math.nan, math.nan)
+        nothing = OutputChange(math.nan, math.nan, math.nan)
         problem = f"the port stopped: {type(error).__name__}: {error}"
         return cls(name, nothing, (math.nan, math.nan), math.nan, None, (), (), (problem,))
 
@@ -104,9 +110,9 @@ class Case:
 class Explanation:
     """All cases. True if there are any and the ledger explains each of them."""
 
-    cases: tuple[Case, ...]
+    cases: tuple[Attribution, ...]
     skipped: dict[str, str]
-    """Recordings that there is nothing to explain of, each with the reason."""
+    """Recordings that show nothing of the rows, each with the reason."""
     ledger: int
     """The ledger's version."""
     seconds: float
@@ -120,17 +126,9 @@ class Explanation:
         return 0 if self else 1
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dict; a number that is not finite is None."""
+        """A JSON-ready dict of the fields; the endpoints of a case are its "ends"."""
         values = dataclasses.asdict(self)
-        for case, values_of_case in zip(self.cases, values["cases"], strict=True):
-            values_of_case["explained"] = bool(case)
-        plain: dict[str, Any] = _plain({"explained": bool(self), "exit_code": self.exit_code, **values})
+        for case, fields in zip(self.cases, values["cases"], strict=True):
+            fields |= {"ends": fields.pop("endpoints"), "explained": bool(case)}
+        plain: dict[str, Any] = encode({"explained": bool(self), "exit_code": self.exit_code, **values})
         return plain
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(member) for key, member in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(member) for member in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

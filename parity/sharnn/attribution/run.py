@@ -9,18 +9,20 @@ from functools import partial
 from pathlib import Path
 
 from julia_bridge import Worker, ensure
-from julia_bridge.sharnn.model import Source
-from julia_bridge.sharnn.upstream import UpstreamError, model_source
-from parity.errors import RecordingError, UsageError
-from parity.judge.case import one_thread
-from parity.recording.recording import PACKAGED, Recording, discover
+from parity.errors import RecordingError
+from parity.recording.library import PACKAGED, discover
+from parity.recording.recording import Recording
 from parity.sharnn.attribution import endpoints, forward, training
 from parity.sharnn.attribution.recorded import RecordedRun, why_not
-from parity.sharnn.attribution.results import AS_RUN, Case, Explanation
+from parity.sharnn.attribution.results import TRAINING_RUN, Attribution, Explanation
+from parity.sharnn.header import program_of
 from parity.sharnn.ledger.ledger import Ledger, load
+from parity.sharnn.live import CALL_LIMIT, sources
+from parity.sharnn.suite import select
+from parity.threads import one_thread
 from sharnn_py.errors import InputError, SharnnError
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 CASES = (
     "sha_rnn_jl/L2_longseg",
@@ -31,9 +33,7 @@ CASES = (
     "smerity/L4_h2_tied_b3",
     "smerity/L4_wide_boom",
 )
-"""Explained where no other is asked for: of both programs, and every row of a forward pass shows in them."""
-CALL_LIMIT = 600.0
-"""Seconds that one segment may take in Julia; the first one compiles."""
+"""Recordings of both programs, explained unless others are asked for; every row of a forward pass shows in them."""
 
 
 def explain(
@@ -41,37 +41,35 @@ def explain(
     references: Path | None = None,
     live: bool = False,
     ledger: Ledger | None = None,
-    say: Say = lambda words: None,
+    progress: Progress = lambda words: None,
 ) -> Explanation:
     """Attribute the whole difference between both programs to the rows of the ledger.
 
     `names` are recordings' names, or last parts of them; without any, `CASES`, or all of the folder `references`.
-    With `live`, Julia itself computes the julia end of Smerity's recordings. Raises `UsageError` for a name that there
-    is not, `RecordingError` for a recording that cannot be read or says nothing of the rows, `LedgerError`, and
-    with `live` what `Worker` raises.
+    With `live`, Julia itself stands for SHA-RNN.jl at Smerity's recordings. `progress` is called with a line for each
+    step. Raises `UsageError` for a name that does not exist, `RecordingError` for a recording that cannot be read or
+    shows nothing of the rows, `LedgerError`, and with `live` `JuliaUnavailable` and what `Worker` raises.
     """
     start = time.perf_counter()
     ledger = ledger or load()
     chosen, skipped = _choose(discover(references or PACKAGED), names, references is None)
-    with one_thread(), _julia(live and any(r.program == "paper" for r in chosen), say) as julia:
-        cases: list[Case] = []
+    with one_thread(), _julia(live and any(program_of(r) == "paper" for r in chosen), progress) as julia:
+        cases: list[Attribution] = []
         for recording in chosen:
-            say(f"explaining {recording.name}")
+            progress(f"explaining {recording.name}")
             cases.append(_or_stopped(recording.name, partial(forward.explain, RecordedRun(recording), ledger, julia)))
-        say("explaining both programs as they are run")
-        cases.append(_or_stopped(AS_RUN, partial(training.explain, ledger)))
+        progress("explaining both programs as they are run")
+        cases.append(_or_stopped(TRAINING_RUN, partial(training.explain, ledger)))
     return Explanation(tuple(cases), skipped, ledger.version, time.perf_counter() - start)
 
 
 def _choose(
     recordings: Sequence[Recording], names: Sequence[str], packaged: bool
 ) -> tuple[list[Recording], dict[str, str]]:
-    """The recordings asked for, and those left out of what was not asked for by name, with the reasons."""
+    """The recordings asked for, and those of a folder that are skipped, with the reasons."""
     chosen: dict[str, Recording] = {}
     for name in names or (CASES if packaged else ()):
-        named = [r for r in recordings if r.name == name or r.name.endswith("/" + name)]
-        if not named:
-            raise UsageError(f"there is no case {name!r}; the cases are {', '.join(r.name for r in recordings)}")
+        named = select(recordings, "all", [name])
         reasons = {r.name: why_not(r) for r in named}
         if all(reasons.values()):
             raise RecordingError(f"{named[0].name} cannot be explained: {reasons[named[0].name]}")
@@ -87,7 +85,7 @@ def _choose(
     return [r for r in recordings if r.name not in skipped], skipped
 
 
-def _or_stopped(name: str, explained: Callable[[], Case]) -> Case:
+def _or_stopped(name: str, explained: Callable[[], Attribution]) -> Attribution:
     """The case; where a faulty port stops with an error, one that is not explained."""
     try:
         return explained()
@@ -95,21 +93,16 @@ def _or_stopped(name: str, explained: Callable[[], Case]) -> Case:
         # What is given to the port was checked, so a state that it refuses is one that it made.
         if isinstance(error, SharnnError) and not isinstance(error, InputError):
             raise
-        return Case.stopped(name, error)
+        return Attribution.stopped(name, error)
 
 
 @contextmanager
-def _julia(wanted: bool, say: Say) -> Iterator[forward.Live | None]:
+def _julia(wanted: bool, progress: Progress) -> Iterator[forward.RunJulia | None]:
     """Live Julia, if it is wanted: SHA-RNN.jl itself where its source can be had, else the reference statement."""
     if not wanted:
         yield None
         return
-    ensure(say)
-    source: Source = "upstream"
-    try:
-        model_source()
-    except UpstreamError as error:
-        say(f"SHA-RNN.jl itself is not run, only the reference statement of its semantics: {error}")
-        source = "reference"
+    ensure(progress)
+    source, *_ = sources(None, progress)
     with Worker(timeout=CALL_LIMIT) as worker:
         yield lambda recorded: endpoints.live(recorded, source, worker)

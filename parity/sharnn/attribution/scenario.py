@@ -1,4 +1,4 @@
-"""What both programs are given where they are run as they are: a text, sizes, a seed."""
+"""What both programs are given where they are run as they are, training included: a text, sizes, a seed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ EVALUATED = 3
 
 
 @dataclass(frozen=True)
-class Setting:
+class Scenario:
     """Everything is drawn from `seed`, and the same under either program. Models are float64."""
 
     seed: int
 
     def config(self, semantics: Semantics) -> Config:
-        """Small, but with d unlike T, V unlike H, and less memory than two segments."""
+        """A small model, but with d unlike T, V unlike H, and less memory than two segments."""
         return Config(
             vocab=VOCAB,
             emb=8,
@@ -44,11 +44,11 @@ class Setting:
         )
 
     def model(self, semantics: Semantics) -> SHARNN:
-        """A fresh one."""
+        """A freshly initialised model."""
         return SHARNN(self.config(semantics), self._generator(1)).double()
 
     def lengths(self, program: Program) -> Iterator[int]:
-        """Of the segments to train on."""
+        """Steps of the segments to train on, as the program draws them."""
         return random_lengths(BPTT, program, self._generator(2))
 
     @property
@@ -63,7 +63,7 @@ class Setting:
 
     @contextmanager
     def dropout(self) -> Iterator[None]:
-        """Dropout drawn from the seed meanwhile, torch's own generator left as it was."""
+        """A block in which dropout is drawn from the seed; torch's own generator is left as it was."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             yield

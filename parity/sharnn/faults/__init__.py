@@ -1,25 +1,11 @@
-"""Known faults of the port, which the suite must catch, at the right tensor, and explain."""
+"""Known faults: edits of the source that the suite, the tests of diagnosis and the laws must each find.
 
-from parity.sharnn.faults.catalogue import (
-    boom,
-    data,
-    ends,
-    gradients,
-    layer_norm,
-    lstm,
-    memory,
-    optimiser,
-    parameters,
-    queries,
-    scores,
-    state,
-)
+`FAULTS` is the whole catalogue, and `RECORDED` what `sharnn parity mutants` plants of it.
+"""
 
-MUTANTS = [
-    mutant
-    for place in (
-        parameters, ends, layer_norm, lstm, queries, scores, boom, memory, state, gradients, optimiser, data,
-    )
-    for mutant in place.MUTANTS
-]  # fmt: skip
-"""All of them, in the order of what they break."""
+from parity.sharnn.faults.catalogue import FAULTS
+
+RECORDED = [fault for fault in FAULTS if fault.recording]
+"""Those that are held against a recording."""
+
+__all__ = ["FAULTS", "RECORDED"]

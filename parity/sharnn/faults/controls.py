@@ -1,4 +1,4 @@
-"""Random cases in which there is no fault, to see whether the suite raises an alarm.
+"""Controls: random cases in which there is no fault, to see whether the suite raises an alarm.
 
 A case is a random model of either program, recorded by the port in float32: with its parameters moved in their last
 place as in no run of the suite, and with many of its functions computed in another way.
@@ -10,32 +10,29 @@ import json
 import random
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from parity.judge.case import one_thread
 from parity.recording.recording import Recording
 from parity.sharnn.faults.equivalent import other_way
 from parity.sharnn.faults.plant import Edit, planted
-from parity.sharnn.faults.results import Faultless
+from parity.sharnn.faults.results import Control
+from parity.sharnn.header import model_config
 from parity.sharnn.names import first_block
-from parity.sharnn.port import model_config
+from parity.sharnn.random_model import random_model, random_segments, segment_lengths
 from parity.sharnn.replay import replay
 from parity.sharnn.suite import run_case
 from parity.sharnn.updates import replay_training
 from parity.subject.subject import RunMode
+from parity.threads import one_thread
 from sharnn_py.config import PRESETS, Program
-from sharnn_py.model import SHARNN
 from sharnn_py.weights import to_julia, to_smerity
 from sharnn_py.weights.smerity import unused_shapes
 
 NUDGE = 1000
 """Nudged runs from here on are none of the suite's."""
-SPREAD = 0.3
-"""Deviation of what is added to a fresh model's parameters, so that none is at its special initial value."""
 UPDATES = 3
 
 
@@ -69,7 +66,7 @@ def random_case(seed: int) -> RandomCase:
     program: Program = draw.choice(("julia", "paper"))
     heads, layers, N = draw.choice((1, 1, 2, 3, 4)), draw.randint(1, 6), draw.choice((1, 3, 8, 12, 24))
     emb = max(4, heads * draw.choice((2, 4, 8)))
-    lengths = (1, 2, 5, 9, max(1, N - 1), N, N + 1, N + 4)
+    lengths = segment_lengths(N)
     settings: dict[str, Any] = {
         "emb": emb,
         "hidden": emb * draw.randint(1, min(emb, 4)),
@@ -99,7 +96,7 @@ def record(case: RandomCase) -> Recording:
     """The case as the port computes it, in the format of docs/recordings.md."""
     tensors: dict[str, Tensor] = {}
     metadata = {"semantics": case.program, "config": json.dumps(case.settings)}
-    recording = Recording(f"faultless/{case.seed}", Path("memory"), (tensors, metadata))
+    recording = Recording(f"control/{case.seed}", contents=(tensors, metadata))
     given = _given(recording, case)
     tensors |= {**given, **_begun(case)}
     mode = RunMode(torch.float32, NUDGE + case.seed)
@@ -115,11 +112,7 @@ def _given(recording: Recording, case: RandomCase) -> dict[str, Tensor]:
     """Parameters and ids."""
     config = model_config(recording, PRESETS[case.program])
     generator = torch.Generator().manual_seed(case.seed)
-    model = SHARNN(config, generator)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=SPREAD)
-    ours = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    ours = {name: parameter.detach() for name, parameter in random_model(config, generator).named_parameters()}
     unused: dict[str, Tensor] = {}
     if case.program == "paper":
         unused = {name: torch.zeros(shape) for name, shape in unused_shapes(config).items()}
@@ -128,9 +121,9 @@ def _given(recording: Recording, case: RandomCase) -> dict[str, Tensor]:
     for update in range(1, case.updates + 1):
         given |= {f"train/{update}/param/{name}": tensor for name, tensor in unused.items()}
     first, batch = first_block(case.program), case.settings["batch"]
-    for segment, steps in enumerate(case.settings["segs"], start=1):
-        ids = torch.randint(0, config.vocab, (steps + 1, batch), generator=generator, dtype=torch.int32) + first
-        pair = {"x": ids[:-1], "y": ids[1:]}
+    segments = random_segments(config, case.settings["segs"], batch, generator)
+    for segment, (tokens, targets) in enumerate(segments, start=1):
+        pair = {"x": (tokens + first).int(), "y": (targets + first).int()}
         given |= {f"eval/{segment}/{name}": part for name, part in pair.items()}
         if case.program == "paper" and segment <= case.updates:
             given |= {f"train/{segment}/{name}": part for name, part in pair.items()}
@@ -147,8 +140,8 @@ def _begun(case: RandomCase) -> dict[str, Tensor]:
     return {name: torch.zeros(()) for name in names}
 
 
-def judge_faultless(seed: int) -> Faultless:
-    """Record the case of `seed` and hold the port against it."""
+def judge_control(seed: int) -> Control:
+    """Record the case of `seed` and compare the port with it."""
     start = time.perf_counter()
     case = random_case(seed)
     result = run_case(record(case))
@@ -156,4 +149,4 @@ def judge_faultless(seed: int) -> Faultless:
     measured = [(m.units, c.name) for c in result.comparisons for m in (c.end_to_end, c.isolated) if m is not None]
     units, worst = max(measured, default=(0.0, ""))
     seconds = time.perf_counter() - start
-    return Faultless(seed, case.words, case.way, len(result.comparisons), alarms, worst, units, seconds)
+    return Control(seed, case.words, case.way, len(result.comparisons), alarms, worst, units, seconds)

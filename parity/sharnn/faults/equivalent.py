@@ -1,4 +1,4 @@
-"""Other ways to compute the same: changes of the port that are no faults.
+"""Equivalent rewrites: changes of the port that compute the same in another way, and are no faults.
 
 In exact arithmetic they change nothing; in float32 they round otherwise, as another program's kernels would. What is
 recorded with them must raise no alarm.
@@ -40,7 +40,7 @@ LOSS = """rest = logits - logits.amax(-1, keepdim=True).detach()
     return (rest.exp().sum(-1).log() - rest.gather(-1, targets.long()[..., None])[..., 0]).mean()"""
 
 # Several of one function stand side by side, and are alternatives.
-HARMLESS = [
+EQUIVALENT = [
     Edit(NORM, "return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, EPS)", PAPER_NORM),
     Edit(NORM, "self.weight * (centred / (std + EPS))", "centred * (self.weight / (std + EPS))"),
     Edit(NORM, "x - x.mean(-1, keepdim=True)", "x - x.flip(-1).sum(-1, keepdim=True) / x.shape[-1]"),
@@ -90,6 +90,6 @@ HARMLESS = [
 
 def other_way(draw: random.Random) -> Iterator[Edit]:
     """Of every function that has another way, half of the time one of them."""
-    for _, alternatives in groupby(HARMLESS, lambda edit: edit.where):
+    for _, alternatives in groupby(EQUIVALENT, lambda edit: edit.where):
         if draw.random() < 0.5:
             yield draw.choice(list(alternatives))

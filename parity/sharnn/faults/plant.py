@@ -1,8 +1,8 @@
-"""Planting a fault in the port, in this process, and taking it out again.
+"""Planting a fault in this process, and taking it out again.
 
-A fault is a change of the port's own text, as in a copy of it that somebody broke: of a function's source, or of the
-value of a name. An edited function stays the same object with other code in it, so whoever holds it, under whatever
-name it was imported, calls the broken one.
+A fault is a change of the source of the port or of what serves it, as in a copy that somebody broke: of a function's
+text, or of the value of a name. What it changes is imported only when it is planted. An edited function stays the same
+object with other code in it, so whoever holds it, under whatever name it was imported, calls the broken one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sharnn_py.errors import SharnnError
 
 
 class PlantError(SharnnError):
-    """A fault that does not fit this version of the port."""
+    """A fault that does not fit this version of the source."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ Change = Edit | Value
 
 @contextmanager
 def planted(*changes: Change) -> Iterator[None]:
-    """Inside, the port has these changes; afterwards it is as it was.
+    """Inside, these changes are made; afterwards all is as it was.
 
     Raises `PlantError` for a change whose place is not there or no longer reads as it says, and for two in one place.
     """
@@ -76,7 +76,10 @@ def _resolve(where: str) -> object:
 
 
 def _function(where: str) -> FunctionType:
-    found = inspect.unwrap(_resolve(where))  # type: ignore[arg-type]
+    found = _resolve(where)
+    if inspect.ismethod(found):  # a class method, bound to its class
+        found = found.__func__
+    found = inspect.unwrap(found)  # type: ignore[arg-type]
     if not isinstance(found, FunctionType):
         raise PlantError(f"{where} is not a function")
     return found

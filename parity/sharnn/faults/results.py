@@ -6,17 +6,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parity.sharnn.faults.fault import Mutant
+from parity.sharnn.faults.fault import Fault
 
 LEAST_DIAGNOSED = 0.8
-"""Of the mutants, how many the suite must explain."""
+"""Of the faults, how many the suite must explain."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One mutant, and what the suite found. True in a boolean context if it was caught, at the right tensor."""
+    """One fault, and what the suite found. True in a boolean context if it was caught, at the right tensor."""
 
-    mutant: Mutant
+    fault: Fault
     first: str | None
     """The first wrong tensor; None if none was."""
     description: tuple[str, ...]
@@ -39,12 +39,12 @@ class Outcome:
 
     @property
     def localised(self) -> bool:
-        return self.first == self.mutant.first
+        return self.first == self.fault.first
 
     @property
     def reason(self) -> str:
         """The diagnosis that is the right one; empty if there is none."""
-        expected = self.mutant.diagnosis
+        expected = self.fault.hint
         if expected is None or not self.localised:
             return ""
         return next((said for said in self.description if re.search(expected, said)), "")
@@ -55,8 +55,8 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Faultless:
-    """One random case without a fault. True in a boolean context if it raised no alarm."""
+class Control:
+    """One control: a random case without a fault. True in a boolean context if it raised no alarm."""
 
     seed: int
     model: str
@@ -77,12 +77,12 @@ class Faultless:
 
 
 @dataclass(frozen=True)
-class MutantsResult:
-    """A whole run. True in a boolean context if every mutant was caught, at the right tensor, enough of them were
-    explained, and no faultless case raised an alarm."""
+class FaultsResult:
+    """A whole run. True in a boolean context if every fault was caught, at the right tensor, enough of them were
+    explained, and no control raised an alarm."""
 
     outcomes: Sequence[Outcome]
-    cases: Sequence[Faultless]
+    cases: Sequence[Control]
     seconds: float
 
     def __bool__(self) -> bool:
@@ -103,7 +103,7 @@ class MutantsResult:
 
     @property
     def alarms(self) -> int:
-        """Faultless cases that raised one."""
+        """Control cases that raised one."""
         return sum(not case for case in self.cases)
 
     @property

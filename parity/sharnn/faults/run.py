@@ -1,92 +1,83 @@
-"""Planting every mutant, each in a process that is sound otherwise, and holding it against its recording."""
+"""Planting every fault, each in a process that is sound otherwise, and holding it against its recording."""
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
 from parity.errors import UsageError
-from parity.recording.recording import DATA_PIPELINE, PACKAGED, Recording
-from parity.sharnn.faults.controls import judge_faultless
-from parity.sharnn.faults.fault import Mutant
+from parity.processes import spread
+from parity.recording.library import find
+from parity.recording.recording import Recording
+from parity.sharnn.faults.controls import judge_control
+from parity.sharnn.faults.fault import Fault
 from parity.sharnn.faults.plant import PlantError, planted
-from parity.sharnn.faults.results import Faultless, MutantsResult, Outcome
+from parity.sharnn.faults.results import Control, FaultsResult, Outcome
 from parity.sharnn.suite import run_case
 
 Given = TypeVar("Given")
-Found = TypeVar("Found", Outcome, Faultless)
+Found = TypeVar("Found", Outcome, Control)
 
 
-def select(mutants: Sequence[Mutant], names: Sequence[str]) -> list[Mutant]:
+def select(faults: Sequence[Fault], names: Sequence[str]) -> list[Fault]:
     """Those named, or all. Raises `UsageError` for a name there is not, and if that leaves none."""
-    known = {mutant.name: mutant for mutant in mutants}
+    known = {fault.name: fault for fault in faults}
     for name in names:
         if name not in known:
-            raise UsageError(f"there is no mutant {name!r}; the mutants are {', '.join(known)}")
-    chosen = [known[name] for name in dict.fromkeys(names)] if names else list(mutants)
+            raise UsageError(f"there is no fault {name!r}; the faults are {', '.join(known)}")
+    chosen = [known[name] for name in dict.fromkeys(names)] if names else list(faults)
     if not chosen:
-        raise UsageError("there are no mutants to plant")
+        raise UsageError("there are no faults to plant")
     return chosen
 
 
 def run(
-    mutants: Sequence[Mutant],
+    faults: Sequence[Fault],
     seeds: Sequence[int] = (),
-    progress: Callable[[Outcome | Faultless], None] = lambda found: None,
+    progress: Callable[[Outcome | Control], None] = lambda found: None,
     processes: int = 1,
-) -> MutantsResult:
-    """Plant `mutants` one after the other, then judge the faultless case of every seed.
+) -> FaultsResult:
+    """Plant `faults` one after the other, then judge the control of every seed.
 
     With `processes` above 1 they are shared out among as many fresh interpreters, so the caller's main module must be
-    safe to import. Raises `UsageError` if there are no mutants.
+    safe to import. Raises `UsageError` if there are no faults.
     """
-    if not mutants:
-        raise UsageError("there are no mutants to plant")
+    if not faults:
+        raise UsageError("there are no faults to plant")
     start = time.perf_counter()
-    outcomes = list(_each(plant, mutants, progress, processes))
-    cases = list(_each(judge_faultless, seeds, progress, processes))
-    return MutantsResult(outcomes, cases, time.perf_counter() - start)
+    outcomes = list(_each(plant, faults, progress, processes))
+    cases = list(_each(judge_control, seeds, progress, processes))
+    return FaultsResult(outcomes, cases, time.perf_counter() - start)
 
 
 def _each(
     do: Callable[[Given], Found], given: Sequence[Given], progress: Callable[[Found], None], processes: int
 ) -> Iterator[Found]:
-    def found() -> Iterator[Found]:
-        if processes == 1 or len(given) < 2:
-            yield from map(do, given)
-            return
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(processes, len(given)), mp_context=context) as pool:
-            yield from pool.map(do, given)
-
-    for result in found():
+    for result in spread(do, given, processes):
         progress(result)
         yield result
 
 
-def plant(mutant: Mutant) -> Outcome:
-    """Plant one mutant in this process, run its recording, and take it out again. Raises `PlantError`."""
+def plant(fault: Fault) -> Outcome:
+    """Plant one fault in this process, run its recording, and take it out again. Raises `PlantError`."""
     start = time.perf_counter()
-    recording = packaged(mutant.recording)
+    recording = packaged(fault.recording)
     try:
-        with planted(mutant.change):
+        with planted(fault.change):
             case = run_case(recording)
     except PlantError:
         raise
     except Exception as error:  # the suite must live through any fault; where it does not, it has not caught it
         problem = f"the suite stopped with {type(error).__name__}: {error}"
-        return Outcome(mutant, None, (), 0.0, 0, 0, time.perf_counter() - start, problem)
+        return Outcome(fault, None, (), 0.0, 0, 0, time.perf_counter() - start, problem)
     first, seconds = case.first, time.perf_counter() - start
     if first is None:
-        return Outcome(mutant, None, (), 0.0, 0, 0, seconds, case.problem)
+        return Outcome(fault, None, (), 0.0, 0, 0, seconds, case.problem)
     description = tuple(hint.description for hint in first.hints) or (first.own.problem,)
-    return Outcome(mutant, first.name, description, first.own.units, len(case.wrong), len(case.inherited), seconds)
+    return Outcome(fault, first.name, description, first.own.units, len(case.wrong), len(case.inherited), seconds)
 
 
 def packaged(name: str) -> Recording:
     """A packaged recording by its name."""
-    data = name.endswith(DATA_PIPELINE.removesuffix(".json"))
-    return Recording(name, PACKAGED / (f"{name}.json" if data else f"{name}.safetensors.xz"))
+    return find(name)

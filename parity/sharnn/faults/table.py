@@ -1,29 +1,28 @@
-"""The table of mutants: on the terminal, in the docs, as JSON."""
+"""What came of planting faults: on the terminal, as Markdown, as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import sys
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from parity.report.terminal import WIDTH_WITHOUT_TERMINAL
-from parity.sharnn.faults.fault import Mutant
-from parity.sharnn.faults.results import LEAST_DIAGNOSED, Faultless, MutantsResult, Outcome
+from parity.report.console import console
+from parity.report.encode import encode
+from parity.sharnn.faults.fault import Fault
+from parity.sharnn.faults.markdown import markdown
+from parity.sharnn.faults.results import LEAST_DIAGNOSED, Control, FaultsResult, Outcome
 from parity.tolerance import MULTIPLE
 
-COLUMNS = ("mutant", "place", "what is wrong", "recording", "first wrong tensor", "caught", "localised", "diagnosed")
+COLUMNS = ("fault", "place", "what is wrong", "recording", "first wrong tensor", "caught", "localised", "diagnosed")
 
 
-def show(result: MutantsResult) -> None:
-    """Print every mutant, the totals, and what the faultless cases came to."""
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
+def show(result: FaultsResult) -> None:
+    """Print every fault, the totals, and what the controls came to."""
+    out = console()
     table = Table(box=None, pad_edge=False)
-    for name in ("mutant", "place", "first wrong tensor"):
+    for name in ("fault", "place", "first wrong tensor"):
         table.add_column(name, overflow="fold")
     for name in ("caught", "localised"):
         table.add_column(name, no_wrap=True)
@@ -31,96 +30,94 @@ def show(result: MutantsResult) -> None:
     table.add_column("seconds", justify="right", no_wrap=True)
     for o in result.outcomes:
         found = escape(o.first or o.problem or "none")
-        expected = "" if o.localised else f" [red](not {escape(o.mutant.first)})[/]"
+        expected = "" if o.localised else f" [red](not {escape(o.fault.first)})[/]"
         diagnosed = escape(o.reason) or f"[yellow]{_undiagnosed(o)}[/]"
         marks = [f"[{'green' if yes else 'red'}]{_yes(yes)}[/]" for yes in (o.caught, o.localised)]
-        table.add_row(o.mutant.name, o.mutant.place, found + expected, *marks, diagnosed, f"{o.seconds:.1f}")
-    console.print(table)
-    console.print()
+        table.add_row(o.fault.name, o.fault.place, found + expected, *marks, diagnosed, f"{o.seconds:.1f}")
+    out.print(table)
+    out.print()
     for line in totals(result):
-        console.print(escape(line), soft_wrap=True)
+        out.print(escape(line), soft_wrap=True)
     for case in result.cases:
         if not case:
-            console.print(f"[red]false alarm, seed {case.seed}:[/] {escape(_alarm(case))}", soft_wrap=True)
-    console.print()
-    console.print(verdict(result), style="bold green" if result else "bold red")
+            out.print(f"[red]false alarm, seed {case.seed}:[/] {escape(_alarm(case))}", soft_wrap=True)
+    out.print()
+    out.print(verdict(result), style="bold green" if result else "bold red")
 
 
-def progress_line(found: Outcome | Faultless) -> str:
+def progress_line(found: Outcome | Control) -> str:
     """One result as it comes, in a line."""
-    if isinstance(found, Faultless):
-        return f"faultless case {found.seed}: {'no alarm' if found else 'ALARM'} ({found.seconds:.1f} s)"
-    return f"{found.mutant.name}: {found.first or 'NOT CAUGHT'} ({found.seconds:.1f} s)"
+    if isinstance(found, Control):
+        return f"control {found.seed}: {'no alarm' if found else 'ALARM'} ({found.seconds:.1f} s)"
+    return f"{found.fault.name}: {found.first or 'NOT CAUGHT'} ({found.seconds:.1f} s)"
 
 
-def totals(result: MutantsResult) -> list[str]:
+def totals(result: FaultsResult) -> list[str]:
     """The sums, in words."""
     of = len(result.outcomes)
-    lines = [f"{of} mutants: {result.caught} caught, {result.localised} localised, {result.diagnosed} diagnosed"]
+    lines = [f"{of} faults: {result.caught} caught, {result.localised} localised, {result.diagnosed} diagnosed"]
     if result.cases:
         comparisons = sum(case.comparisons for case in result.cases)
         worst = max(result.cases, key=lambda case: case.units)
         lines.append(
-            f"{len(result.cases)} faultless cases ({comparisons:,} comparisons): {result.alarms} raised an alarm; the "
+            f"{len(result.cases)} controls ({comparisons:,} comparisons): {result.alarms} raised an alarm; the "
             f"worst error is {worst.units:.1f} units of rounding, of {MULTIPLE:.0f} allowed (seed {worst.seed}, "
             f"{worst.worst})"
         )
     return lines
 
 
-def verdict(result: MutantsResult) -> str:
+def verdict(result: FaultsResult) -> str:
     """The last line."""
     if result:
-        quiet = ", no faultless case raises an alarm" if result.cases else ""
-        return f"PROVED: every mutant is caught and localised{quiet} ({result.seconds:.0f} s)"
+        quiet = ", no control raises an alarm" if result.cases else ""
+        return f"PROVED: every fault is caught and localised{quiet} ({result.seconds:.0f} s)"
     faults = []
     of = len(result.outcomes)
     if result.caught < of:
-        faults.append(f"{of - result.caught} of {of} mutants not caught")
+        faults.append(f"{of - result.caught} of {of} faults not caught")
     if result.localised < result.caught:
         faults.append(f"{result.caught - result.localised} of {of} caught at another tensor")
     if result.diagnosed < LEAST_DIAGNOSED * of:
         faults.append(f"{result.diagnosed} of {of} diagnosed, fewer than {LEAST_DIAGNOSED:.0%}")
     if result.alarms:
-        faults.append(f"an alarm in {result.alarms} of {len(result.cases)} faultless cases")
+        faults.append(f"an alarm in {result.alarms} of {len(result.cases)} controls")
     return "NOT PROVED: " + "; ".join(faults)
 
 
-def to_markdown(result: MutantsResult) -> str:
-    """The table of the docs, and the totals."""
-    rows = [COLUMNS, ("---",) * len(COLUMNS), *(_row(o) for o in result.outcomes)]
-    table = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join([*table, "", *(f"{line}." for line in totals(result))]) + "\n"
+def to_markdown(result: FaultsResult) -> str:
+    """All of them as a table in Markdown, and the totals."""
+    return "\n".join([markdown(COLUMNS, map(_row, result.outcomes)), *(f"{line}." for line in totals(result))]) + "\n"
 
 
 def _row(o: Outcome) -> tuple[str, ...]:
-    m = o.mutant
-    diagnosed = o.reason or _undiagnosed(o)
-    return (m.name, m.place, m.description, m.recording, f"`{m.first}`", _yes(o.caught), _yes(o.localised), diagnosed)
+    fault, diagnosed = o.fault, o.reason or _undiagnosed(o)
+    found = (_yes(o.caught), _yes(o.localised), diagnosed)
+    return (fault.name, fault.place, fault.what, fault.recording, f"`{fault.first}`", *found)
 
 
-def to_json(result: MutantsResult) -> dict[str, Any]:
-    """Everything, as JSON can hold it: an infinite number becomes a string."""
+def to_json(result: FaultsResult) -> dict[str, Any]:
+    """Everything, as `encode` has it."""
     return {
         "proved": bool(result),
         "exit_code": result.exit_code,
         "verdict": verdict(result),
         "seconds": result.seconds,
         "mutants": [_outcome(o) for o in result.outcomes],
-        "faultless": [{**dataclasses.asdict(case), "units": _number(case.units)} for case in result.cases],
+        "faultless": [{**dataclasses.asdict(case), "units": encode(case.units)} for case in result.cases],
     }
 
 
 def _outcome(o: Outcome) -> dict[str, Any]:
     return {
-        **_mutant(o.mutant),
+        **_fault(o.fault),
         "found": o.first,
         "caught": o.caught,
         "localised": o.localised,
         "diagnosed": o.diagnosed,
         "reason": o.reason,
         "says": list(o.description),
-        "units": _number(o.units),
+        "units": encode(o.units),
         "wrong": o.wrong,
         "inherited": o.inherited,
         "seconds": o.seconds,
@@ -128,19 +125,15 @@ def _outcome(o: Outcome) -> dict[str, Any]:
     }
 
 
-def _mutant(m: Mutant) -> dict[str, Any]:
+def _fault(fault: Fault) -> dict[str, Any]:
     return {
-        "name": m.name,
-        "place": m.place,
-        "what": m.description,
-        "recording": m.recording,
-        "expected": m.first,
-        "change": dataclasses.asdict(m.change),
+        "name": fault.name,
+        "place": fault.place,
+        "what": fault.what,
+        "recording": fault.recording,
+        "expected": fault.first,
+        "change": dataclasses.asdict(fault.change),
     }
-
-
-def _number(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
 
 
 def _yes(value: bool) -> str:
@@ -148,8 +141,8 @@ def _yes(value: bool) -> str:
 
 
 def _undiagnosed(o: Outcome) -> str:
-    return "not expected" if o.mutant.diagnosis is None else "no"
+    return "not expected" if o.fault.hint is None else "no"
 
 
-def _alarm(case: Faultless) -> str:
+def _alarm(case: Control) -> str:
     return f"{case.model}; computed in another way: {case.way or 'nothing'}; {', '.join(case.alarms[:5])}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any, Literal
+
+import msgspec
 
 from sharnn_py.config import Semantics
 
@@ -36,56 +38,85 @@ Whose = Literal["port", "julia", "paper"]
 """Whose tensor a name is."""
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How large a difference was measured to be."""
 
     quantity: str
     """Of `QUANTITIES` if the entry has a switch, else in words."""
     low: float
+    """The smallest value measured, with the margin that docs/ledger.md tells."""
     high: float
-    """The smallest and largest value measured, with the margin that docs/ledger.md tells."""
+    """The largest value measured, with the same margin."""
     over: str
     """Of `OVER`: the cases that the range holds for."""
+
+    def __post_init__(self) -> None:
+        _check_known("over", self.over, OVER)
+        if not 0 <= self.low <= self.high:
+            raise ValueError(f"low is {self.low:g} and high {self.high:g}; it must be 0 <= low <= high")
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One known difference. All fields are plain, for reports."""
+class Where(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Patterns of the tensors at which a difference is first seen."""
+
+    port: list[str]
+    """The port's tensors (docs/tensors.md); `explain` checks them."""
+    julia: list[str]
+    """Tensors of SHA-RNN.jl's recordings; none if recordings do not show the difference."""
+    paper: list[str]
+    """Tensors of Smerity's recordings; none if recordings do not show the difference."""
+
+
+class Since(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The commits at which a difference was measured."""
+
+    julia: str
+    """A commit of SHA-RNN.jl."""
+    paper: str
+    """A commit of Smerity's program."""
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One known difference."""
 
     id: str
     """Unique, and lasting: the name to cite an entry by."""
-    row: int | None
-    """The row of docs/semantics.md that it is, or is part of."""
-    switch: str
-    """Of `SWITCHES`; empty for what has none."""
     title: str
     julia: str
     """What SHA-RNN.jl does."""
     paper: str
     """What Smerity's program does."""
-    where_port: list[str]
-    """Patterns of the port's tensors (docs/tensors.md) at which it is first seen; `explain` checks them."""
-    where_julia: list[str]
-    """Patterns of tensors of SHA-RNN.jl's recordings at which it is first seen; none if recordings do not show it."""
-    where_paper: list[str]
-    """The same of Smerity's."""
-    since_julia: str
-    """The commit of SHA-RNN.jl at which it was measured."""
-    since_paper: str
-    """The commit of Smerity's program at which it was measured."""
-    sizes: list[Size]
+    where: Where
+    since: Since
     evidence: list[str]
     """Names of recordings, tests (`path::name`) and docs (`path#heading`) that show it."""
+    row: int | None = None
+    """The row of docs/semantics.md that it is, or is part of."""
+    switch: str = ""
+    """Of `SWITCHES`; empty for what has none."""
+    sizes: list[Size] = msgspec.field(name="size", default_factory=list)
 
-    def where(self, whose: Whose | None = None) -> list[str]:
-        """The patterns of one of the three, or of all."""
-        patterns = {"port": self.where_port, "julia": self.where_julia, "paper": self.where_paper}
-        return [pattern for name, listed in patterns.items() if whose in (None, name) for pattern in listed]
+    def __post_init__(self) -> None:
+        if not self.evidence or (self.switch and not self.sizes):
+            raise ValueError("it needs evidence" + (", and a size, for it has a switch" if self.switch else ""))
+        if self.switch:
+            _check_known("switch", self.switch, SWITCHES)
+            for size in self.sizes:
+                _check_known("size, quantity", size.quantity, QUANTITIES)
+
+    def patterns(self, whose: Whose | None = None) -> list[str]:
+        """The patterns of `where`: of one of the three, or of all."""
+        return [p for name in self.where.__struct_fields__ if whose in (None, name) for p in getattr(self.where, name)]
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict of the fields."""
-        return dataclasses.asdict(self)
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return {"id": fields.pop("id"), "row": self.row, "switch": self.switch, "sizes": fields.pop("size"), **fields}
+
+
+def _check_known(field: str, value: str, known: Iterable[str]) -> None:
+    if value not in known:
+        raise ValueError(f"{field} is {value!r}; it must be one of {', '.join(map(repr, known))}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from parity.sharnn.faults.fault import JULIA_2, JULIA_4, JULIA_LONG, JULIA_LONG_4, PAPER_2, Mutant
+from parity.sharnn.faults.catalogue.source import in_block, in_model
+from parity.sharnn.faults.fault import JULIA_2, JULIA_4, JULIA_LONG, JULIA_LONG_4, PAPER_2, Fault
 from parity.sharnn.faults.plant import Edit
 
 
@@ -11,100 +12,110 @@ def _rule(old: str, new: str) -> Edit:
 
 
 def _cut(new: str) -> Edit:
-    return Edit("sharnn_py.model:SHARNN.forward", "layer.memory[rows_dropped(self.config, held, steps, i) :]", new)
+    return in_model("layer.memory[rows_dropped(self.config, held, steps, i) :]", new)
 
 
-def _in_block(old: str, new: str) -> Edit:
-    return Edit("sharnn_py.model:Block.forward", old, new)
-
-
-MUTANTS = [
-    Mutant(
-        "rule-drops-one-row-more", "memory cut", "the rule drops one row too many",
-        JULIA_2, "eval/2/mem_start_idx", r"oldest 1 row\b",
-        _rule("return max(0, first + T - N)", "return max(0, first + T - N) + 1"),
-    ),
-    Mutant(
-        "one-row-more-dropped", "memory cut", "one row more is dropped than the rule says",
-        JULIA_4, "eval/2/mem_in.3.size", r"oldest 1 row\b",
-        _cut("layer.memory[rows_dropped(self.config, held, steps, i) + 1 :]"),
-    ),
-    Mutant(
-        "one-row-more-dropped-in-the-papers", "memory cut", "the same, where the first to show it is the memory kept",
-        PAPER_2, "eval/2/blocks.0.new_mem", r"oldest 1 row\b",
-        _cut("layer.memory[rows_dropped(self.config, held, steps, i) + 1 :]"),
-    ),
-    Mutant(
-        "one-row-less-dropped", "memory cut", "one row less is dropped, which the memory kept does not show",
-        PAPER_2, "eval/3/blocks.0.attn.focus", r"oldest 8 rows",
-        _rule("held[layer] + T - N)", "held[layer] + T - N - 1)"),
-    ),
-    Mutant(
-        "every-block-cuts-its-own-memory", "memory cut", "a block's memory is cut by its own length, not by block 1's",
-        JULIA_4, "eval/3/mem_in.3.size", r"oldest 9 rows", _rule("held[0] if config.attends(0) else 1", "held[layer]"),
-    ),
-    Mutant(
-        "empty-memory-counted-as-zero", "memory cut", "a block 1 without attention counts as 0 rows, not as Julia's 1",
-        JULIA_LONG_4, "eval/2/mem_start_idx", r"oldest 2 rows", _rule("else 1", "else 0"),
-    ),
-    Mutant(
-        "newest-rows-dropped", "memory cut", "the rows dropped before attending are the newest",
-        JULIA_2, "eval/3/mem_in.1", r"newest 9 rows",
-        _cut("layer.memory[: max(0, len(layer.memory) - rows_dropped(self.config, held, steps, i))]"),
-    ),
-    Mutant(
-        "memory-after-the-new-rows", "keys", "the new rows come first, then the memory",
-        JULIA_2, "eval/2/blocks.1.bigh", r"before .*memory_in",
-        _in_block("torch.cat([memory, new])", "torch.cat([new, memory])"),
-    ),
-    Mutant(
-        "rows-attended-to-unnormed", "keys", "the new keys are the LSTM's output, not normed",
-        JULIA_2, "eval/1/blocks.1.bigh", r"takes .*rnn;",
-        _in_block("torch.cat([memory, new])", "torch.cat([memory, h])"),
-    ),
-    Mutant(
-        "memory-normed-with-every-segment", "keys", "rows are normed again with every segment that they are kept for",
-        JULIA_2, "eval/2/blocks.1.bigh", r"lnmem",
-        _in_block("torch.cat([memory, new])", "torch.cat([self.lnmem(memory), new])"),
-    ),
-    Mutant(
-        "memory-not-attended-to", "keys", "a segment attends to its own rows alone",
-        JULIA_2, "eval/2/blocks.1.bigh", r"memory_in out|no memory|drops",
-        _in_block("torch.cat([memory, new])", "torch.cat([memory[:0], new])"),
-    ),
-    Mutant(
-        "oldest-rows-kept", "memory kept", "the oldest rows are kept, not the newest",
-        JULIA_LONG, "eval/2/blocks.1.new_mem", r"first 12 rows",
-        _in_block("keys[-self.max_memory :]", "keys[: self.max_memory]"),
-    ),
-    Mutant(
-        "rows-kept-newest-first", "memory kept", "the rows kept are turned round",
-        PAPER_2, "eval/1/blocks.0.new_mem", r"revers",
-        _in_block("keys[-self.max_memory :]", "keys[-self.max_memory :].flip(0)"),
-    ),
-    Mutant(
-        "one-row-too-few-kept", "memory kept", "the memory holds one row less than it may",
-        JULIA_2, "eval/2/blocks.1.new_mem", r"last 11 rows",
-        _in_block("keys[-self.max_memory :]", "keys[1 - self.max_memory :]"),
-    ),
-    Mutant(
-        "one-row-too-many-kept", "memory kept", "the memory holds one row more than it may",
-        JULIA_4, "eval/3/blocks.3.new_mem", r"last 13 rows",
-        _in_block("keys[-self.max_memory :]", "keys[-self.max_memory - 1 :]"),
-    ),
-    Mutant(
-        "rows-kept-shifted", "memory kept", "the rows kept are shifted by one, the newest standing first",
-        PAPER_2, "eval/1/blocks.0.new_mem", r"shifted by 1",
-        _in_block("keys[-self.max_memory :]", "keys.roll(1, 0)[-self.max_memory :]"),
-    ),
-    Mutant(
-        "newest-row-not-kept", "memory kept", "the segment's last row is not kept",
-        JULIA_2, "eval/1/blocks.1.new_mem", r"1 row before the last",
-        _in_block("keys[-self.max_memory :]", "keys[-self.max_memory - 1 : -1]"),
-    ),
-    Mutant(
-        "rows-kept-in-float16", "memory kept", "the memory is of half precision",
-        JULIA_2, "eval/1/blocks.1.new_mem", r"\bfloat16",
-        _in_block("keys[-self.max_memory :]", "keys[-self.max_memory :].half().to(h.dtype)"),
-    ),
+FAULTS = [
+    Fault("rule-drops-one-row-more", "memory cut", "the rule drops one row too many",
+          _rule("return max(0, first + T - N)", "return max(0, first + T - N) + 1"),
+          JULIA_2, "eval/2/mem_start_idx", r"oldest 1 row\b"),
+    Fault("one-row-more-dropped", "memory cut", "one row more is dropped than the rule says",
+          _cut("layer.memory[rows_dropped(self.config, held, steps, i) + 1 :]"),
+          JULIA_4, "eval/2/mem_in.3.size", r"oldest 1 row\b",
+          scenes={"julia": "drops the oldest 1 row; the reference none"},
+          laws={"torch": "equal_keys_have_equal_weights"}),
+    Fault("one-row-more-dropped-in-the-papers", "memory cut", "the same, where the first to show it is the memory kept",
+          _cut("layer.memory[rows_dropped(self.config, held, steps, i) + 1 :]"),
+          PAPER_2, "eval/2/blocks.0.new_mem", r"oldest 1 row\b"),
+    Fault("one-row-less-dropped", "memory cut", "one row less is dropped, which the memory kept does not show",
+          _rule("held[layer] + T - N)", "held[layer] + T - N - 1)"),
+          PAPER_2, "eval/3/blocks.0.attn.focus", r"oldest 8 rows"),
+    Fault("every-block-cuts-its-own-memory", "memory cut",
+          "a block's memory is cut by its own length, not by block 1's",
+          _rule("held[0] if config.attends(0) else 1", "held[layer]"),
+          JULIA_4, "eval/3/mem_in.3.size", r"oldest 9 rows"),
+    Fault("empty-memory-counted-as-zero", "memory cut",
+          "a block 1 without attention counts as 0 rows, not as Julia's 1", _rule("else 1", "else 0"),
+          JULIA_LONG_4, "eval/2/mem_start_idx", r"oldest 2 rows"),
+    Fault("newest-rows-dropped", "memory cut", "the rows dropped before attending are the newest",
+          _cut("layer.memory[: max(0, len(layer.memory) - rows_dropped(self.config, held, steps, i))]"),
+          JULIA_2, "eval/3/mem_in.1", r"newest 9 rows"),
+    Fault("memory-after-the-new-rows", "keys", "the new rows come first, then the memory",
+          in_block("torch.cat([memory, new])", "torch.cat([new, memory])"),
+          JULIA_2, "eval/2/blocks.1.bigh", r"before .*memory_in",
+          scenes={"julia": "puts blocks.1.lnmem before blocks.1.memory_in"}),
+    Fault("rows-attended-to-unnormed", "keys", "the new keys are the LSTM's output, not normed",
+          in_block("torch.cat([memory, new])", "torch.cat([memory, h])"),
+          JULIA_2, "eval/1/blocks.1.bigh", r"takes .*rnn;",
+          scenes={"julia": "takes blocks.1.rnn; the reference takes blocks.1.lnmem"}),
+    Fault("memory-normed-with-every-segment", "keys", "rows are normed again with every segment that they are kept for",
+          in_block("torch.cat([memory, new])", "torch.cat([self.lnmem(memory), new])"),
+          JULIA_2, "eval/2/blocks.1.bigh", r"lnmem",
+          scenes={"julia": "blocks.1.lnmem (layer norm) to blocks.1.memory_in"},
+          laws={"torch": "rows_of_memory_are_the_normed_hidden_states_of_their_steps"}),
+    Fault("memory-not-attended-to", "keys", "a segment attends to its own rows alone",
+          in_block("torch.cat([memory, new])", "torch.cat([memory[:0], new])"),
+          JULIA_2, "eval/2/blocks.1.bigh", r"memory_in out|no memory|drops"),
+    Fault("oldest-rows-kept", "memory kept", "the oldest rows are kept, not the newest",
+          in_block("keys[-self.max_memory :]", "keys[: self.max_memory]"),
+          JULIA_LONG, "eval/2/blocks.1.new_mem", r"first 12 rows", scenes={"julia": "keeps the first 8 rows"},
+          laws={"torch": "rows_of_memory_are_the_normed_hidden_states_of_their_steps"}),
+    Fault("rows-kept-newest-first", "memory kept", "the rows kept are turned round",
+          in_block("keys[-self.max_memory :]", "keys[-self.max_memory :].flip(0)"),
+          PAPER_2, "eval/1/blocks.0.new_mem", r"revers", scenes={"julia": "in reverse"},
+          laws={"torch": "rows_of_memory_are_the_normed_hidden_states_of_their_steps"}),
+    Fault("one-row-too-few-kept", "memory kept", "the memory holds one row less than it may",
+          in_block("keys[-self.max_memory :]", "keys[1 - self.max_memory :]"),
+          JULIA_2, "eval/2/blocks.1.new_mem", r"last 11 rows",
+          scenes={"julia": "keeps the last 7 rows; the reference the last 8"}),
+    Fault("one-row-too-many-kept", "memory kept", "the memory holds one row more than it may",
+          in_block("keys[-self.max_memory :]", "keys[-self.max_memory - 1 :]"),
+          JULIA_4, "eval/3/blocks.3.new_mem", r"last 13 rows", scenes={"julia": "keeps the last 9 rows"},
+          laws={"torch": "rows_of_memory_are_the_normed_hidden_states_of_their_steps"}),
+    Fault("rows-kept-shifted", "memory kept", "the rows kept are shifted by one, the newest standing first",
+          in_block("keys[-self.max_memory :]", "keys.roll(1, 0)[-self.max_memory :]"),
+          PAPER_2, "eval/1/blocks.0.new_mem", r"shifted by 1"),
+    Fault("newest-row-not-kept", "memory kept", "the segment's last row is not kept",
+          in_block("keys[-self.max_memory :]", "keys[-self.max_memory - 1 : -1]"),
+          JULIA_2, "eval/1/blocks.1.new_mem", r"1 row before the last", scenes={"julia": "keeps the first 8 rows"}),
+    Fault("rows-kept-in-float16", "memory kept", "the memory is of half precision",
+          in_block("keys[-self.max_memory :]", "keys[-self.max_memory :].half().to(h.dtype)"),
+          JULIA_2, "eval/1/blocks.1.new_mem", r"\bfloat16",
+          laws={"torch": "rows_of_memory_are_the_normed_hidden_states_of_their_steps"}),
+    Fault("one-row-less-dropped-wherever", "memory cut",
+          "one row less is dropped than the rule says, of no rows to drop all but the last",
+          _cut("layer.memory[rows_dropped(self.config, held, steps, i) - 1 :]"),
+          scenes={"smerity": "drops no rows; the reference the oldest 1"}),
+    Fault("two-rows-more-dropped", "memory cut", "",
+          _cut("layer.memory[rows_dropped(self.config, held, steps, i) + 2 :]"),
+          scenes={"smerity": "drops the oldest 3 rows; the reference the oldest 1"}),
+    Fault("nothing-dropped", "memory cut", "no rows are dropped before attending", _cut("layer.memory"),
+          scenes={"smerity": "rows; the reference the oldest 1"},
+          laws={"torch": "every_segment_is_the_plain_models (julia)"}),
+    Fault("one-row-less-dropped-if-any", "memory cut", "one row less is dropped than the rule says, if it drops any",
+          _cut("layer.memory[max(0, rows_dropped(self.config, held, steps, i) - 1) :]"),
+          laws={"torch": "every_segment_is_the_plain_models (julia)"}),
+    Fault("newest-row-dropped", "memory cut", "the newest row is dropped, and no other", _cut("layer.memory[:-1]"),
+          scenes={"paper": "drops the newest 1 row"}),
+    Fault("sequences-of-the-memory-taken-up-reversed", "memory cut",
+          "the memory is taken up with the batch in reverse, and not cut", _cut("layer.memory.flip(1)"),
+          scenes={"julia": "reversed along the batch axis"}),
+    Fault("memory-attended-to-as-zeros", "keys", "",
+          in_block("torch.cat([memory, new])", "torch.cat([0 * memory, new])"),
+          scenes={"julia": "puts zeros for blocks.1.memory_in"}),
+    Fault("keys-in-float16", "keys", "",
+          in_block("torch.cat([memory, new])", "torch.cat([memory, new]).half().double()"),
+          scenes={"julia": "rounded to float16"}),
+    Fault("kept-rows-rolled", "memory kept", "the rows kept are rolled by one, the newest standing first",
+          in_block("keys[-self.max_memory :]", "keys[-self.max_memory :].roll(1, 0)"),
+          scenes={"julia": "shifted by 1 row later in the time axis, round the end"}),
+    Fault("new-rows-alone-kept", "memory kept", "", in_block("keys[-self.max_memory :]", "new"),
+          scenes={"smerity": "keeps the last 5 rows"}),
+    Fault("one-row-too-few-kept-of-a-full-memory", "memory kept",
+          "the memory holds one row less than it may once rows are forgotten",
+          in_block("keys[-self.max_memory :]", "keys[-self.max_memory :][len(keys) > self.max_memory :]"),
+          laws={"torch": "rows_of_memory_are_the_normed_hidden_states_of_their_steps"}),
+    Fault("rows-kept-unnormed", "memory kept", "new rows are kept as the LSTM gives them, not normed",
+          in_block("keys[-self.max_memory :]", "torch.cat([memory, h])[-self.max_memory :]"),
+          laws={"torch": "rows_of_memory_are_the_normed_hidden_states_of_their_steps"}),
 ]  # fmt: skip

@@ -2,121 +2,134 @@
 
 from __future__ import annotations
 
-from parity.sharnn.faults.fault import JULIA_2, JULIA_4, JULIA_HEADS, JULIA_STEPS, PAPER_2, PAPER_HEADS, Mutant
+from parity.sharnn.faults.catalogue.source import attention, in_block
+from parity.sharnn.faults.fault import JULIA_2, JULIA_4, JULIA_HEADS, JULIA_STEPS, PAPER_2, PAPER_HEADS, Fault
 from parity.sharnn.faults.plant import Edit
 
 PLACE = "attention"
 JULIA_ATTENTION, PAPER_ATTENTION = "eval/1/blocks.1.attn", "eval/1/blocks.0.attn"
 
 
-def _attention(old: str, new: str) -> Edit:
-    return Edit("sharnn_py.layers:Attention.forward", old, new)
-
-
 def _mask(new: str) -> Edit:
     return Edit("sharnn_py.layers:causal_mask", "mask.triu_(diagonal=memory + 1)", new)
 
 
-def _in_block(old: str, new: str) -> Edit:
-    return Edit("sharnn_py.model:Block.forward", old, new)
-
-
-MUTANTS = [
-    Mutant(
-        "products-of-queries-and-values", PLACE, "queries are multiplied with values, not with keys",
-        JULIA_2, f"{JULIA_ATTENTION}.qk", r"takes .*attn\.v;", _attention("q @ k.transpose", "q @ v.transpose"),
-    ),
-    Mutant(
-        "products-in-bfloat16", PLACE, "queries and keys are bfloat16 where they are multiplied",
-        JULIA_HEADS, f"{JULIA_ATTENTION}.qk", r"bfloat16",
-        _attention("q @ k.transpose(-1, -2)", "(q.bfloat16() @ k.bfloat16().transpose(-1, -2)).to(q.dtype)"),
-    ),
-    Mutant(
-        "scale-without-root", "scale", "scores are divided by T, not by its root",
-        JULIA_2, f"{JULIA_ATTENTION}.scores", r"divides by T\b", _attention("math.sqrt(scale)", "scale"),
-    ),
-    Mutant(
-        "scale-off-by-root-two", "scale", "scores are too small by the root of two",
-        JULIA_HEADS, f"{JULIA_ATTENTION}.scores", r"sqrt\(2\) ", _attention("math.sqrt(scale)", "math.sqrt(2 * scale)"),
-    ),
-    Mutant(
-        "scale-of-all-keys", "scale", "scores are divided by the root of the number of keys, not of queries",
-        JULIA_2, "eval/2/blocks.1.attn.scores", r"sqrt\(K\)", _attention("scale = q.shape[-2]", "scale = k.shape[-2]"),
-    ),
-    Mutant(
-        "scale-of-the-whole-width", "scale", "scores are divided by the root of H, not of a head's H / A",
-        PAPER_HEADS, "eval/1/blocks.2.attn.focus", r"sqrt\(H\)",
-        _attention("else q.shape[-1]", "else self.heads * q.shape[-1]"),
-    ),
-    Mutant(
-        "scale-left-out", "scale", "scores are not scaled, which segments of one step do not show",
-        JULIA_STEPS, "eval/3/blocks.3.attn.scores", r"not (scale|divide)|leaves .* out",
-        _attention("qk / math.sqrt(scale)", "qk"),
-    ),
-    Mutant(
-        "mask-shows-the-next-step", "mask", "a step sees the step after it",
-        JULIA_2, "eval/1/mask", r"sees? the step after", _mask("mask.triu_(diagonal=memory + 2)"),
-    ),
-    Mutant(
-        "mask-hides-the-step-itself", "mask", "a step does not see itself where there is a memory",
-        JULIA_HEADS, "eval/2/mask", r"itself", _mask("mask.triu_(diagonal=memory or 1)"),
-    ),
-    Mutant(
-        "mask-forgets-the-memory", "mask",
-        "the mask's diagonal begins at the oldest memory row, not at the first new one",
-        JULIA_2, "eval/2/mask", r"memory", _mask("mask.triu_(diagonal=1)"),
-    ),
-    Mutant(
-        "mask-shows-the-future", "mask", "the mask hides the past and shows the future",
-        PAPER_2, f"{PAPER_ATTENTION}.focus", r"hides the past", _mask("mask.tril_(diagonal=memory - 1)"),
-    ),
-    Mutant(
-        "mask-one-step-too-wide", "mask", "a step sees the step after it",
-        PAPER_HEADS, "eval/1/blocks.2.attn.focus", r"sees? the step after", _mask("mask.triu_(diagonal=memory + 2)"),
-    ),
-    Mutant(
-        "mask-not-added", "mask", "the mask is not added",
-        JULIA_2, f"{JULIA_ATTENTION}.masked_scores", r"mask out", _attention("scores + mask", "scores"),
-    ),
-    Mutant(
-        "softmax-over-queries", "softmax", "weights are normalised over queries, not over keys",
-        JULIA_HEADS, f"{JULIA_ATTENTION}.focus", r"over the queries", _attention("softmax(-1)", "softmax(-2)"),
-    ),
-    Mutant(
-        "softmax-not-normalised", "softmax", "weights are not divided by their sum",
-        JULIA_2, f"{JULIA_ATTENTION}.focus", r"divide by the sum", _attention("scores.softmax(-1)", "scores.exp()"),
-    ),
-    Mutant(
-        "softmax-in-float16", "softmax", "weights pass through half precision",
-        PAPER_2, f"{PAPER_ATTENTION}.focus", r"\bfloat16",
-        _attention("scores.softmax(-1)", "scores.softmax(-1).half().to(q.dtype)"),
-    ),
-    Mutant(
-        "mix-of-keys", "mix", "keys are mixed, not values",
-        JULIA_2, f"{JULIA_ATTENTION}.mix_heads", r"mixes .*attn\.k;",
-        _attention("self.dropout(focus) @ v", "self.dropout(focus) @ k"),
-    ),
-    Mutant(
-        "mix-of-reversed-keys", "mix", "weights are applied to the keys in reverse",
-        PAPER_2, f"{PAPER_ATTENTION}.mix", r"last row first|revers",
-        _attention("self.dropout(focus) @ v", "self.dropout(focus).flip(-1) @ v"),
-    ),
-    Mutant(
-        "attention-without-residual", "residual", "the mix replaces the queries' rows instead of being added to them",
-        JULIA_4, "eval/1/blocks.3.post_attn", r"lnmid out",
-        _in_block("h + self.dropout(self.attn(", "self.dropout(self.attn("),
-    ),
-    Mutant(
-        "attention-without-residual-in-the-papers", "residual", "the same, where the sum is not recorded",
-        PAPER_2, "eval/1/blocks.0.lnff", r"lnmid out",
-        _in_block("h + self.dropout(self.attn(", "self.dropout(self.attn("),
-    ),
-    Mutant(
-        "attention-added-to-unnormed-rows", "residual", "the mix is added to the rows before lnmid",
-        JULIA_2, "eval/1/blocks.1.post_attn", r"takes .*rnn;",
-        _in_block(
+FAULTS = [
+    Fault("products-of-queries-and-values", PLACE, "queries are multiplied with values, not with keys",
+          attention("q @ k.transpose", "q @ v.transpose"), JULIA_2, f"{JULIA_ATTENTION}.qk", r"takes .*attn\.v;",
+          scenes={"julia": "takes blocks.1.attn.v; the reference takes blocks.1.attn.k"}),
+    Fault("products-in-bfloat16", PLACE, "queries and keys are bfloat16 where they are multiplied",
+          attention("q @ k.transpose(-1, -2)", "(q.bfloat16() @ k.bfloat16().transpose(-1, -2)).to(q.dtype)"),
+          JULIA_HEADS, f"{JULIA_ATTENTION}.qk", r"bfloat16"),
+    Fault("scale-without-root", "scale", "scores are divided by T, not by its root",
+          attention("math.sqrt(scale)", "scale"), JULIA_2, f"{JULIA_ATTENTION}.scores", r"divides by T\b",
+          scenes={"julia": "divides by T = 5; the reference by sqrt(T)", "smerity": "divides by d = 4"}),
+    Fault("scale-off-by-root-two", "scale", "scores are too small by the root of two",
+          attention("math.sqrt(scale)", "math.sqrt(2 * scale)"),
+          JULIA_HEADS, f"{JULIA_ATTENTION}.scores", r"sqrt\(2\) ", scenes={"julia": "divides by sqrt(2) sqrt(T)"}),
+    Fault("scale-of-all-keys", "scale", "scores are divided by the root of the number of keys, not of queries",
+          attention("scale = q.shape[-2]", "scale = k.shape[-2]"), JULIA_2, "eval/2/blocks.1.attn.scores", r"sqrt\(K\)",
+          scenes={"julia": "divides by sqrt(K) = sqrt(9)"}),
+    Fault("scale-of-the-whole-width", "scale", "scores are divided by the root of H, not of a head's H / A",
+          attention("else q.shape[-1]", "else self.heads * q.shape[-1]"),
+          PAPER_HEADS, "eval/1/blocks.2.attn.focus", r"sqrt\(H\)", scenes={"smerity": "divides by sqrt(H) = sqrt(8)"}),
+    Fault("scale-left-out", "scale", "scores are not scaled, which segments of one step do not show",
+          attention("qk / math.sqrt(scale)", "qk"),
+          JULIA_STEPS, "eval/3/blocks.3.attn.scores", r"not (scale|divide)|leaves .* out",
+          scenes={"julia": "does not scale"}),
+    Fault("mask-shows-the-next-step", "mask", "a step sees the step after it", _mask("mask.triu_(diagonal=memory + 2)"),
+          JULIA_2, "eval/1/mask", r"sees? the step after", scenes={"julia": "lets a step see the step after it"},
+          laws={"torch": "weights_are_a_distribution_over_the_keys_that_may_be_seen"}),
+    Fault("mask-hides-the-step-itself", "mask", "a step does not see itself where there is a memory",
+          _mask("mask.triu_(diagonal=memory or 1)"), JULIA_HEADS, "eval/2/mask", r"itself",
+          scenes={"julia": "hides from a step itself"},
+          laws={"torch": "weights_are_a_distribution_over_the_keys_that_may_be_seen"}),
+    Fault("mask-forgets-the-memory", "mask",
+          "the mask's diagonal begins at the oldest memory row, not at the first new one",
+          _mask("mask.triu_(diagonal=1)"), JULIA_2, "eval/2/mask", r"memory",
+          scenes={"julia": "counts the diagonal from the oldest memory row"}),
+    Fault("mask-shows-the-future", "mask", "the mask hides the past and shows the future",
+          _mask("mask.tril_(diagonal=memory - 1)"), PAPER_2, f"{PAPER_ATTENTION}.focus", r"hides the past",
+          scenes={"julia, first segment": "hides the past in place of the future"}),
+    Fault("mask-one-step-too-wide", "mask", "a step sees the step after it", _mask("mask.triu_(diagonal=memory + 2)"),
+          PAPER_HEADS, "eval/1/blocks.2.attn.focus", r"sees? the step after",
+          scenes={"smerity": "lets a step see the step after it"}),
+    Fault("mask-not-added", "mask", "the mask is not added", attention("scores + mask", "scores"),
+          JULIA_2, f"{JULIA_ATTENTION}.masked_scores", r"mask out", scenes={"julia": "leaves the mask out"}),
+    Fault("softmax-over-queries", "softmax", "weights are normalised over queries, not over keys",
+          attention("softmax(-1)", "softmax(-2)"), JULIA_HEADS, f"{JULIA_ATTENTION}.focus", r"over the queries",
+          scenes={"julia": "over the queries"}),
+    Fault("softmax-not-normalised", "softmax", "weights are not divided by their sum",
+          attention("scores.softmax(-1)", "scores.exp()"), JULIA_2, f"{JULIA_ATTENTION}.focus", r"divide by the sum",
+          scenes={"julia": "does not divide by the sum"}),
+    Fault("softmax-in-float16", "softmax", "weights pass through half precision",
+          attention("scores.softmax(-1)", "scores.softmax(-1).half().to(q.dtype)"),
+          PAPER_2, f"{PAPER_ATTENTION}.focus", r"\bfloat16", scenes={"smerity": "rounded to float16"}),
+    Fault("mix-of-keys", "mix", "keys are mixed, not values",
+          attention("self.dropout(focus) @ v", "self.dropout(focus) @ k"),
+          JULIA_2, f"{JULIA_ATTENTION}.mix_heads", r"mixes .*attn\.k;", scenes={"julia": "mixes blocks.1.attn.k"}),
+    Fault("mix-of-reversed-keys", "mix", "weights are applied to the keys in reverse",
+          attention("self.dropout(focus) @ v", "self.dropout(focus).flip(-1) @ v"),
+          PAPER_2, f"{PAPER_ATTENTION}.mix", r"last row first|revers", scenes={"julia": "takes the values in reverse"}),
+    Fault("attention-without-residual", "residual", "the mix replaces the queries' rows instead of being added to them",
+          in_block("h + self.dropout(self.attn(", "self.dropout(self.attn("),
+          JULIA_4, "eval/1/blocks.3.post_attn", r"lnmid out", scenes={"julia": "leaves blocks.1.lnmid out"}),
+    Fault("attention-without-residual-in-the-papers", "residual", "the same, where the sum is not recorded",
+          in_block("h + self.dropout(self.attn(", "self.dropout(self.attn("),
+          PAPER_2, "eval/1/blocks.0.lnff", r"lnmid out", scenes={"smerity": "leaves blocks.1.lnmid out"}),
+    Fault("attention-added-to-unnormed-rows", "residual", "the mix is added to the rows before lnmid",
+          in_block(
             'h = note("lnmid", self.lnmid(h))\n        h = note("post_attn", h + self.dropout(self.attn(h,',
             'q = note("lnmid", self.lnmid(h))\n        h = note("post_attn", h + self.dropout(self.attn(q,',
-        ),
-    ),
+        ), JULIA_2, "eval/1/blocks.1.post_attn", r"takes .*rnn;"),
+    Fault("products-are-cosines", PLACE, "queries and keys are scaled to length 1",
+          attention("q @ k.transpose(-1, -2)", "F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).mT"),
+          scenes={"julia": "cosines"}),
+    Fault("scale-multiplied", "scale", "scores are multiplied by the root, not divided",
+          attention("qk / math.sqrt(scale)", "qk * math.sqrt(scale)"), scenes={"julia": "multiplies by sqrt(T)"}),
+    Fault("scale-of-0.123", "scale", "scores are multiplied by an arbitrary number",
+          attention("qk / math.sqrt(scale)", "qk * 0.123"), scenes={"julia": "scaled by 0.27"}),
+    Fault("scale-of-1.23", "scale", "scores are divided by an arbitrary number", attention("math.sqrt(scale)", "1.23"),
+          scenes={"smerity": "scaled by 1.62602"}),
+    Fault("one-step-of-scores-not-scaled", "part", "the first query's scores are not scaled",
+          attention("qk / math.sqrt(scale)", "torch.cat([qk[..., :1, :], qk[..., 1:, :] / math.sqrt(scale)], -2)"),
+          scenes={"julia": "does not scale, but only at 0 of the query axis"}),
+    Fault("mask-hides-nothing", "mask", "", _mask("mask.zero_()"), scenes={"smerity": "hides nothing"}),
+    Fault("mask-of-a-large-number", "mask", "hidden keys have a score of -10000, not minus infinity",
+          _mask("mask.triu_(diagonal=memory + 1).nan_to_num(neginf=-1e4)"),
+          scenes={"julia": "puts -10000 for hidden keys"}),
+    Fault("hidden-scores-are-0", "mask", "", attention("scores + mask", "torch.where(mask == 0, scores, 0.0)"),
+          scenes={"julia": "puts 0 for hidden scores"}),
+    Fault("one-head-not-masked", "part", "the first head's scores are not masked",
+          attention("scores + mask", "torch.cat([scores[:, :1], (scores + mask)[:, 1:]], 1)"),
+          scenes={"julia": "only at 0 of the head"}),
+    Fault("softmax-is-a-sigmoid", "softmax", "", attention("scores.softmax(-1)", "scores.sigmoid()"),
+          scenes={"julia": "applies the sigmoid"}),
+    Fault("softmax-of-powers-of-2", "softmax", "",
+          attention("scores.softmax(-1)", "(scores * math.log(2)).softmax(-1)"), scenes={"julia": "powers of 2"}),
+    Fault("softmax-twice", "softmax", "", attention("scores.softmax(-1)", "scores.softmax(-1).softmax(-1)"),
+          scenes={"julia": "softmax twice"}),
+    Fault("softmax-plus-1", "softmax", "1 is added to the sum that weights are divided by",
+          attention("scores.softmax(-1)", "scores.exp() / (1 + scores.exp().sum(-1, True))"),
+          scenes={"julia": "adds 1 to the denominator"}),
+    Fault("softmax-of-temperature-2", "softmax", "", attention("scores.softmax(-1)", "(scores / 2).softmax(-1)"),
+          scenes={"julia": "temperature of 2"}),
+    Fault("mask-after-the-softmax", "softmax", "weights of hidden keys are set to zero after the softmax",
+          attention("scores.softmax(-1)", "(qk / math.sqrt(scale)).softmax(-1) * (mask == 0)"),
+          scenes={"julia": "masks after the softmax"}),
+    Fault("mix-by-the-other-head", "mix", "every head mixes by the weights of another",
+          attention("self.dropout(focus) @ v", "focus.flip(1) @ v"),
+          scenes={"julia": "heads of the weights in reverse"}),
+    Fault("mix-of-all-alike", "mix", "all values are mixed alike",
+          attention("self.dropout(focus) @ v", "v.mean(-2, True).expand_as(q)"),
+          scenes={"smerity": "mixes all values alike"}),
+    Fault("attention-residual-twice", "residual", "the queries' rows are added twice",
+          in_block("h + self.dropout(self.attn(h", "2 * h + self.dropout(self.attn(h"),
+          scenes={"julia": "adds blocks.1.lnmid twice"}),
+    Fault("mix-scaled", "residual", "0.7 of the mix is added",
+          in_block("h + self.dropout(self.attn(h", "h + 0.7 * (self.attn(h"),
+          scenes={"julia": "adds -0.3 times its input blocks.1.attn.mix"}),
+    Fault("attention-added-to-memory-rows", "residual", "the mix is added to the new memory rows",
+          in_block("h + self.dropout(self.attn(h", "new + self.dropout(self.attn(h"),
+          scenes={"julia": "takes blocks.1.lnmem"}),
 ]  # fmt: skip

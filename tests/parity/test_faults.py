@@ -1,9 +1,7 @@
 """The suite proves itself: every planted fault is caught, at the tensor it is in, and explained; nothing else is."""
 
 import json
-import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,73 +11,102 @@ import sharnn_py.layers as layers
 import sharnn_py.model as model
 from parity.commands.mutants import mutants as command
 from parity.errors import UsageError
-from parity.sharnn.faults import MUTANTS, controls
-from parity.sharnn.faults.controls import judge_faultless, random_case, record
-from parity.sharnn.faults.equivalent import HARMLESS
+from parity.sharnn.faults import FAULTS, RECORDED, controls
+from parity.sharnn.faults.controls import judge_control, random_case, record
+from parity.sharnn.faults.equivalent import EQUIVALENT
+from parity.sharnn.faults.markdown import catalogue
 from parity.sharnn.faults.plant import Edit, PlantError, Value, planted
 from parity.sharnn.faults.run import packaged, plant, run, select
 from parity.sharnn.faults.table import to_markdown, verdict
 from sharnn_py import JULIA, PAPER, SHARNN, Config
+from tests.parity.diagnosed import SCENES
 
-DOCS = Path(__file__).parents[2] / "docs" / "mutants.md"
-BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
+BY_NAME = {fault.name: fault for fault in FAULTS}
 SAMPLE = [BY_NAME[name] for name in ("norm-over-n", "h-reset", "ids-read-one-too-high")]
-NOTHING = replace(BY_NAME["norm-over-n"], name="nothing", change=HARMLESS[1])
-
-
-@pytest.fixture(scope="module")
-def result():
-    return run(MUTANTS, processes=2)
+NOTHING = replace(BY_NAME["norm-over-n"], name="nothing", change=EQUIVALENT[1])
 
 
 def invoke(*arguments):
     return command.main(list(map(str, arguments)), standalone_mode=False)
 
 
-def test_every_mutant_is_caught_at_its_tensor(result):
-    assert {o.mutant.name: o.first or o.problem for o in result.outcomes if not o.localised} == {}
-    assert len(result.outcomes) == len(MUTANTS)
+def assert_found(fault):
+    """It is caught at its tensor, and explained; what follows a fault of one layer is mostly inherited from it."""
+    outcome = plant(fault)
+    assert (outcome.first or outcome.problem) == fault.first, fault.name
+    if fault.hint is not None:
+        assert outcome.reason, f"{fault.name} is explained by {outcome.description}"
+    if fault.first.startswith("eval/1/blocks.1.attn"):
+        assert outcome.inherited > 10 * outcome.wrong, fault.name
 
 
-def test_nine_in_ten_are_diagnosed(result):
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", RECORDED, ids=lambda fault: fault.name)
+def test_a_fault_is_found_at_its_tensor_and_explained(fault):
+    assert_found(fault)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (replace(SAMPLE[0], change=Edit("sharnn_py.layers:gelu", "cosh", "x")), "has 'cosh' 0 times"),
+        (NOTHING, "nothing"),
+        (replace(SAMPLE[0], first="eval/1/logits"), "norm-over-n"),
+        (replace(SAMPLE[0], hint="mask"), "norm-over-n is explained by"),
+    ],
+    ids=["does not fit the source", "shows nothing", "shows elsewhere", "is explained otherwise"],
+)
+def test_a_wrong_entry_fails_by_its_name(entry, words):
+    with pytest.raises((AssertionError, PlantError), match=words):
+        assert_found(entry)
+
+
+def test_an_entry_says_what_must_find_it():
+    """And where something is said of a recording, all of it is."""
+    for fault in FAULTS:
+        assert fault.recording or fault.scenes or fault.laws, f"{fault.name}: nothing is expected to find it"
+        assert bool(fault.recording) == bool(fault.first), f"{fault.name}: recording and first go together"
+        assert not fault.recording or packaged(fault.recording).path.is_file(), fault.name
+        assert fault.recording or fault.hint is None, f"{fault.name}: a hint is of a recording; words go into scenes"
+        assert set(fault.scenes) <= {*SCENES, "m_after", "v_after", "w_after"}, fault.name
+
+
+def test_nine_in_ten_are_expected_to_be_explained():
     """The command asks for eight."""
-    undiagnosed = [o.mutant.name for o in result.outcomes if not o.diagnosed]
-    assert len(undiagnosed) < 0.1 * len(MUTANTS), undiagnosed
-    assert result
-    assert result.exit_code == 0
+    assert sum(fault.hint is None for fault in RECORDED) < 0.1 * len(RECORDED)
 
 
-def test_what_follows_a_fault_is_inherited(result):
-    """A fault of one layer leaves most of what differs inherited, not wrong by itself."""
-    forward = [o for o in result.outcomes if o.mutant.first.startswith("eval/1/blocks.1.attn")]
-    assert len(forward) > 20
-    assert all(o.inherited > 10 * o.wrong for o in forward)
-
-
-def test_the_table_of_the_docs_is_the_present_one(result):
-    rows = dict(re.findall(r"^\| ([\w.-]+) \|.*\| `([^`]+)` \| yes \| yes \|", DOCS.read_text(), re.MULTILINE))
-    assert rows == {mutant.name: mutant.first for mutant in MUTANTS}
-    for mutant in MUTANTS:
-        assert f"| {mutant.name} | {mutant.place} | {mutant.description} | {mutant.recording} |" in DOCS.read_text()
-
-
-def test_there_are_mutants_of_every_place_and_program():
-    assert len(MUTANTS) >= 150
-    assert len(BY_NAME) == len(MUTANTS)
-    assert {m.place for m in MUTANTS} >= {
+def test_there_are_faults_of_every_place_and_program():
+    assert len(FAULTS) == len(BY_NAME) >= 350
+    assert len(RECORDED) >= 198
+    assert {fault.place for fault in RECORDED} >= {
         "parameters", "embedding", "decoder", "loss", "layer norm", "LSTM", "baseline", "gains", "queries",
         "keys and values", "heads", "attention", "scale", "mask", "softmax", "mix", "residual", "boom", "gelu",
         "chunk sum", "memory cut", "keys", "memory kept", "state", "gradients", "clip", "moments", "step", "trust",
         "rate", "data",
     }  # fmt: skip
-    groups = {m.first.split("/")[0] for m in MUTANTS}
-    assert groups >= {"param", "eval", "carry", "backward", "train"}
-    assert sum(m.recording.startswith("smerity/") for m in MUTANTS) >= 50
-    assert sum(m.recording.startswith("sha_rnn_jl/") for m in MUTANTS) >= 80
-    assert all(packaged(m.recording).path.is_file() for m in MUTANTS)
+    assert {fault.first.split("/")[0] for fault in RECORDED} >= {"param", "eval", "carry", "backward", "train"}
+    assert sum(fault.recording.startswith("smerity/") for fault in RECORDED) >= 50
+    assert sum(fault.recording.startswith("sha_rnn_jl/") for fault in RECORDED) >= 80
+    assert sum(len(fault.scenes) for fault in FAULTS) >= 220
+    assert sum(len(fault.laws) for fault in FAULTS) >= 56
 
 
-@pytest.mark.parametrize("change", [m.change for m in MUTANTS] + HARMLESS, ids=lambda change: change.where)
+def test_the_catalogue_as_a_table():
+    lines = catalogue().splitlines()
+    assert len(lines) == 2 + len(FAULTS)
+    assert len({line.replace(r"\|", "").count("|") for line in lines}) == 1
+    row = next(line for line in lines if line.startswith("| rows-kept-in-float16 |"))
+    assert "the memory is of half precision" in row
+    assert "`sharnn_py.model.Block.forward`: `` keys[-self.max_memory :] `` to" in row
+    assert "`eval/1/blocks.1.new_mem` of sha_rnn_jl/L2_h1_tied_b2" in row
+    assert "`rows_of_memory_are_the_normed_hidden_states_of_their_steps` on torch" in row
+
+
+CHANGES = {**{fault.name: fault.change for fault in FAULTS}, **{f"equivalent, {e.where}": e for e in EQUIVALENT}}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_change_fits_the_port_and_is_taken_out_again(change):
     before = _code(change)
     with planted(change):
@@ -123,35 +150,35 @@ def test_a_change_that_does_not_fit_the_port_is_an_error(change, words):
 
 
 def test_two_changes_of_one_function_are_an_error():
-    with pytest.raises(PlantError, match="some are the same place"), planted(HARMLESS[0], HARMLESS[1]):
+    with pytest.raises(PlantError, match="some are the same place"), planted(EQUIVALENT[0], EQUIVALENT[1]):
         pass
 
 
-def test_a_mutant_that_does_nothing_is_not_caught_and_fails_the_run():
+def test_a_fault_that_does_nothing_is_not_caught_and_fails_the_run():
     outcome = plant(NOTHING)
     assert not outcome
     assert outcome.first is None
     assert not outcome.problem
     found = run([NOTHING])
     assert found.exit_code == 1
-    assert "1 of 1 mutants not caught" in verdict(found)
+    assert "1 of 1 faults not caught" in verdict(found)
 
 
-def test_a_mutant_found_elsewhere_fails_the_run():
+def test_a_fault_found_elsewhere_fails_the_run():
     found = run([replace(SAMPLE[0], first="eval/1/logits")])
     assert found.caught == 1
     assert found.exit_code == 1
     assert "1 of 1 caught at another tensor" in verdict(found)
 
 
-def test_a_mutant_explained_wrongly_fails_the_run():
-    found = run([replace(SAMPLE[0], diagnosis="mask")])
+def test_a_fault_explained_wrongly_fails_the_run():
+    found = run([replace(SAMPLE[0], hint="mask")])
     assert found.localised == 1
     assert found.exit_code == 1
     assert "0 of 1 diagnosed" in verdict(found)
 
 
-def test_a_suite_that_stops_has_not_caught_the_mutant(monkeypatch):
+def test_a_suite_that_stops_has_not_caught_the_fault(monkeypatch):
     monkeypatch.setattr(parity.sharnn.faults.run, "run_case", lambda recording: 1 / 0)
     outcome = plant(SAMPLE[0])
     assert not outcome.caught
@@ -159,43 +186,43 @@ def test_a_suite_that_stops_has_not_caught_the_mutant(monkeypatch):
 
 
 def test_names():
-    assert select(MUTANTS, []) == MUTANTS
-    assert select(MUTANTS, ["h-reset", "norm-over-n", "h-reset"]) == [BY_NAME["h-reset"], BY_NAME["norm-over-n"]]
-    with pytest.raises(UsageError, match="there is no mutant 'nonesuch'; the mutants are query-loaded-transposed"):
-        select(MUTANTS, ["nonesuch"])
-    with pytest.raises(UsageError, match="there are no mutants to plant"):
+    assert select(RECORDED, []) == RECORDED
+    assert select(RECORDED, ["h-reset", "norm-over-n", "h-reset"]) == [BY_NAME["h-reset"], BY_NAME["norm-over-n"]]
+    with pytest.raises(UsageError, match="there is no fault 'nonesuch'; the faults are query-loaded-transposed"):
+        select(RECORDED, ["nonesuch"])
+    with pytest.raises(UsageError, match="there are no faults to plant"):
         select([], [])
-    with pytest.raises(UsageError, match="there are no mutants to plant"):
+    with pytest.raises(UsageError, match="there are no faults to plant"):
         run([])
 
 
 def test_the_command(tmp_path, capsys):
     written = [tmp_path / "out.json", tmp_path / "out.md"]
-    only = [word for mutant in SAMPLE for word in ("--only", mutant.name)]
+    only = [word for fault in SAMPLE for word in ("--only", fault.name)]
     assert invoke(*only, "--cases", 2, "--seed", 3, "--json", written[0], "--markdown", written[1]) == 0
     shown = capsys.readouterr()
-    assert "3 mutants: 3 caught, 3 localised, 3 diagnosed" in shown.out
-    assert "2 faultless cases" in shown.out
+    assert "3 faults: 3 caught, 3 localised, 3 diagnosed" in shown.out
+    assert "2 controls" in shown.out
     assert "the subject divides the variance by n = 8" in shown.out
     assert "PROVED" in shown.out
     assert "h-reset: carry/1/blocks.0.h" in shown.err
     content = json.loads(written[0].read_text())
     assert content["proved"] is True
-    assert [m["found"] for m in content["mutants"]] == [mutant.first for mutant in SAMPLE]
+    assert [m["found"] for m in content["mutants"]] == [fault.first for fault in SAMPLE]
     assert [case["seed"] for case in content["faultless"]] == [3, 4]
     assert "| h-reset | state | h is returned as zeros |" in written[1].read_text()
 
 
-def test_the_command_fails_with_a_mutant_that_does_nothing(monkeypatch, capsys):
-    monkeypatch.setattr(parity.sharnn.faults, "MUTANTS", [SAMPLE[0], NOTHING])
+def test_the_command_fails_with_a_fault_that_does_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(parity.sharnn.faults, "RECORDED", [SAMPLE[0], NOTHING])
     assert invoke("--cases", 0) == 1
-    assert "NOT PROVED: 1 of 2 mutants not caught" in capsys.readouterr().out
+    assert "NOT PROVED: 1 of 2 faults not caught" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--only", "nonesuch"], "there is no mutant 'nonesuch'"),
+        (["--only", "nonesuch"], "there is no fault 'nonesuch'"),
         (["--cases", "-1"], "-1 is not in the range"),
         (["--json", "/nonexistent/a.json"], "there is no folder /nonexistent"),
     ],
@@ -207,13 +234,13 @@ def test_wrong_usage(arguments, words):
 
 
 def test_no_faults_at_all_is_wrong_usage(monkeypatch):
-    monkeypatch.setattr(parity.sharnn.faults, "MUTANTS", [])
-    with pytest.raises(UsageError, match="there are no mutants to plant"):
+    monkeypatch.setattr(parity.sharnn.faults, "RECORDED", [])
+    with pytest.raises(UsageError, match="there are no faults to plant"):
         invoke("--cases", 0)
 
 
-def test_faultless_cases_raise_no_alarm():
-    cases = [judge_faultless(seed) for seed in range(12)]
+def test_controls_raise_no_alarm():
+    cases = [judge_control(seed) for seed in range(12)]
     assert {case.seed: case.alarms for case in cases if not case} == {}
     assert sum(case.comparisons for case in cases) > 5000
     assert {case.model.split(":")[0] for case in cases} == {"julia", "paper"}
@@ -229,7 +256,7 @@ def test_random_cases_are_of_all_kinds():
     assert any(1 in case.settings["segs"] for case in cases)
     assert {case.gradients for case in cases} == {True, False}
     assert {case.updates for case in cases} == {0, controls.UPDATES}
-    assert {change for case in cases for change in case.changes} == set(HARMLESS)
+    assert {change for case in cases for change in case.changes} == set(EQUIVALENT)
     groups = {name.split("/")[0] for seed in range(4) for name in record(random_case(seed)).tensors}
     assert groups >= {"param", "eval", "grad", "train"}
 
@@ -237,16 +264,16 @@ def test_random_cases_are_of_all_kinds():
 def test_a_fault_in_a_random_case_is_an_alarm(monkeypatch):
     fault = Edit("sharnn_py.layers:gelu", "1.702 * x", "1.7 * x")
     monkeypatch.setattr(controls, "other_way", lambda draw: [fault])
-    case = judge_faultless(0)
+    case = judge_control(0)
     assert not case
     assert "boom_gelu" in case.alarms[0] or "ff.act" in case.alarms[0]
     found = replace(run(SAMPLE[:1]), cases=[case])
     assert found.exit_code == 1
-    assert "an alarm in 1 of 1 faultless cases" in verdict(found)
+    assert "an alarm in 1 of 1 controls" in verdict(found)
     assert "1 raised an alarm" in to_markdown(found)
 
 
-@pytest.mark.parametrize("change", HARMLESS, ids=lambda change: change.where)
+@pytest.mark.parametrize("change", EQUIVALENT, ids=lambda change: change.where)
 def test_another_way_of_computing_is_no_fault(change):
     """In float64 it changes nothing but the last places."""
 

@@ -1,6 +1,6 @@
-"""Running one case of a law again from what was drawn: no Hypothesis, no search, a program to paste and step through.
+"""Running one case of a law again from what was drawn for it, without Hypothesis.
 
-`reporting` makes a failing law end its message with such a program.
+`with_repro` makes a failing law end its message with a program that does so, to paste and step through.
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from parity.laws.laws import LAWS, Draw, Subject
+from parity.laws.laws import LAWS
+from parity.laws.target import Draw, LawTarget
 
 
-def again(law: str, subject: Subject, drawn: list[Any]) -> None:
+def replay(law: str, target: LawTarget, drawn: list[Any]) -> None:
     """Run the law of that name on what was drawn for it before. Raises `Broken` as it did then."""
     left = iter(drawn)
-    LAWS[law](subject, lambda strategy: next(left))
+    LAWS[law](target, lambda strategy: next(left))
 
 
-def reporting(law: str, subject: Subject, where: str, draw: Draw) -> None:
+def with_repro(law: str, target: LawTarget, where: str, draw: Draw) -> None:
     """Run a law; if it does not hold, the error says how to run the same case again.
 
-    `where` is an expression for `subject`, with its import before it: "from tests.laws.subjects import SUBJECTS; ...".
+    `where` is an expression for `target`, with its import before it: "from tests.laws.targets import TARGETS; ...".
     """
     drawn: list[Any] = []
 
@@ -31,7 +32,7 @@ def reporting(law: str, subject: Subject, where: str, draw: Draw) -> None:
         return value
 
     try:
-        LAWS[law](subject, recorded)
+        LAWS[law](target, recorded)
     except Exception as error:
         error.add_note(f"To run this case again:\n\n{program(law, where, drawn)}")
         raise
@@ -43,11 +44,11 @@ def program(law: str, where: str, drawn: list[Any]) -> str:
     lines = [
         "from numpy import array, float32, int64, zeros",
         *imports,
-        "from parity.laws import Spec, again",
+        "from parity.laws import Spec, replay",
         "from sharnn_py import Config",
         "from sharnn_py.config import Semantics",
         "",
-        f"again({law!r}, {expression}, [",
+        f"replay({law!r}, {expression}, [",
         *(f"    {literal(value)}," for value in drawn),
         "])",
     ]

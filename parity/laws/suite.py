@@ -1,0 +1,58 @@
+"""The laws as pytest tests: subclass `LawSuite` in a test file, and name what it is tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from parity.laws.laws import ANY_MODEL, LAWS
+from parity.laws.replay import with_repro
+from parity.laws.target import LawTarget
+
+
+class LawSuite:
+    """One test for every law and every target; the name of a subclass begins with `Test`, as pytest has it.
+
+        class TestMine(LawSuite):
+            targets = {"mine": SHARNNTarget(lambda spec: Mine(spec.config, spec.parameters()), semantics="paper")}
+
+    Add a back end by adding a line to `targets`. An entry that needs a fixture is a function of pytest's `request`
+    that returns the target. How many cases are tried is up to the Hypothesis profile that is loaded.
+    """
+
+    targets: ClassVar[Mapping[str, Any]] = {}
+    """A `LawTarget` (or `SHARNNTarget`), or a function of pytest's `request` that returns one, by name."""
+    laws: ClassVar[Mapping[str, Any] | None] = None
+    """The laws to try; None: all of `LAWS` for a `SHARNNTarget`, all of `ANY_MODEL` for any other."""
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """One test for every law and target."""
+        if metafunc.function.__name__ != "test_law":
+            return
+        cases = [
+            (law, name)
+            for name, target in self.targets.items()
+            for law in self.laws or (ANY_MODEL if type(target) is LawTarget else LAWS)
+        ]
+        metafunc.parametrize(("law", "name"), cases, ids=[f"{law}-{name}" for law, name in cases])
+
+    def test_law(self, law: str, name: str, request: pytest.FixtureRequest) -> None:
+        """The law holds in every case that Hypothesis draws."""
+        target, kind = self.targets[name], type(self)
+        where = f"from {kind.__module__} import {kind.__qualname__}; {kind.__qualname__}.targets[{name!r}]"
+        if not isinstance(target, LawTarget):
+            target, where = target(request), ""
+
+        @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
+        @given(st.data())
+        def holds(data: st.DataObject) -> None:
+            if where:
+                with_repro(law, target, where, data.draw)
+            else:
+                LAWS[law](target, data.draw)
+
+        holds()

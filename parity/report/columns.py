@@ -1,0 +1,33 @@
+"""The columns that the terminal's and the page's table of recordings have in common; to add one, add it here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from parity.report import words
+from parity.results import CaseResult
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column between a recording's name and its result."""
+
+    title: str
+    text: Callable[[CaseResult], str]
+    is_number: bool = True
+    on_narrow_pages: bool = False
+    """Whether a page as wide as a phone shows it."""
+
+
+def _worst(case: CaseResult) -> str:
+    return "" if case.closest is None else words.ratio(case.closest.own.ratio)
+
+
+COLUMNS = (
+    Column("subject", lambda case: case.subject, is_number=False),
+    Column("recorded", lambda case: f"{case.recorded:,}"),
+    Column("compared", lambda case: f"{case.compared:,}"),
+    Column("skipped", lambda case: f"{len(case.skipped):,}"),
+    Column("worst / allowed", _worst, on_narrow_pages=True),
+)

@@ -1,0 +1,26 @@
+"""Values as JSON can hold them: the one rule for infinities and NaN, which it has no numbers for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def encode(value: Any, digits: int | None = None) -> Any:
+    """`value` for `json.dumps(..., allow_nan=False)`.
+
+    A number that is not finite becomes "Infinity", "-Infinity" or "NaN"; `digits` rounds all others to as many
+    significant digits. Mappings, lists and tuples are gone through; any other object becomes its text.
+    """
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return value if digits is None else float(f"{value:.{digits}g}")
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {key: encode(member, digits) for key, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [encode(member, digits) for member in value]
+    return str(value)

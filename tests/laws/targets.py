@@ -1,0 +1,34 @@
+"""The back ends that the laws are tried on: one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+from parity.laws import Backend, SHARNNTarget, Spec
+from parity.laws.backends import OnnxBackend, TorchBackend
+
+
+@lru_cache(256)
+def export(spec: Spec) -> OnnxBackend:
+    """One export of a model, for every way of feeding it: it costs as much as a hundred segments."""
+    return OnnxBackend(spec.config, spec.parameters())
+
+
+SMALL_RINGS = (1, 2, 4)
+"""In place of `export.serving.ring.BUCKETS`: so small that a memory of a few rows grows through them."""
+
+MAKERS: dict[str, Callable[[Spec], Backend]] = {
+    "torch float32": lambda spec: TorchBackend(spec.config, spec.parameters()),
+    "torch float64": lambda spec: TorchBackend(spec.config, spec.parameters(), np.float64),
+    "onnx segment": lambda spec: export(spec).fed_by("segment"),
+    "onnx step": lambda spec: export(spec).fed_by("step"),
+    "onnx either": lambda spec: export(spec).fed_by("either"),
+}
+TARGETS = {
+    f"{name}, {semantics}": SHARNNTarget(make, semantics=semantics)
+    for name, make in MAKERS.items()
+    for semantics in ("julia", "paper")
+}
