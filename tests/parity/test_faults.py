@@ -1,11 +1,12 @@
 """The suite proves itself: every planted fault is caught, at the tensor it is in, and explained; nothing else is."""
 
+import dataclasses
 import json
-from dataclasses import replace
 from functools import cache
 
 import pytest
 import torch
+from msgspec.structs import replace
 
 import parity.sharnn.faults
 import sharnn_py.layers as layers
@@ -25,7 +26,7 @@ from tests.parity.diagnosed import SCENES
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
 SAMPLE = [BY_NAME[name] for name in ("norm-over-n", "h-reset", "ids-read-one-too-high")]
-NOTHING = replace(BY_NAME["norm-over-n"], name="nothing", change=EQUIVALENT[1])
+NOTHING = replace(BY_NAME["norm-over-n"], name="nothing", edit=EQUIVALENT[1])
 
 
 def invoke(*arguments):
@@ -61,7 +62,7 @@ def test_a_fault_is_found_at_its_tensor_and_explained(fault):
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        (replace(SAMPLE[0], change=Edit("sharnn_py.layers:gelu", "cosh", "x")), "has 'cosh' 0 times"),
+        (replace(SAMPLE[0], edit=Edit("sharnn_py.layers:gelu", "cosh", "x")), "has 'cosh' 0 times"),
         (NOTHING, "nothing"),
         (replace(SAMPLE[0], first="eval/1/logits"), "norm-over-n"),
         (replace(SAMPLE[0], hint="mask"), "norm-over-n is explained by"),
@@ -280,7 +281,7 @@ def test_a_fault_in_a_random_case_is_an_alarm(monkeypatch):
     case = judge_control(0)
     assert not case
     assert "boom_gelu" in case.alarms[0] or "ff.act" in case.alarms[0]
-    found = replace(run(SAMPLE[:1]), cases=[case])
+    found = dataclasses.replace(run(SAMPLE[:1]), cases=[case])
     assert found.exit_code == 1
     assert "an alarm in 1 of 1 controls" in verdict(found)
     assert "1 raised an alarm" in to_markdown(found)
