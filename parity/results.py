@@ -170,14 +170,17 @@ class SuiteResult:
 
     @property
     def recorded(self) -> int:
+        """How many tensors all cases recorded."""
         return sum(case.recorded for case in self.cases)
 
     @property
     def compared(self) -> int:
+        """Recorded tensors of all cases that were compared at least once."""
         return sum(case.compared for case in self.cases)
 
     @property
     def comparisons(self) -> int:
+        """How many comparisons were made in all cases."""
         return sum(len(case.comparisons) for case in self.cases)
 
     @property

@@ -37,11 +37,12 @@ def find() -> Lane:
     raise JuliaUnavailable("Julia is not installed for sharnn. `sharnn julia install` does it, without root.")
 
 
-def ensure(say: Callable[[str], None] = lambda _: None) -> Lane:
+def ensure(say: Callable[[str], None] | None = None) -> Lane:
     """The installed lane, installed first if need be. `say` is told of each step that takes a while.
 
     Raises `JuliaUnavailable`, with what stood in the way of each lane, if none can be had.
     """
+    tell = say or (lambda step: None)
     names = candidates()
     try:
         return find()
@@ -52,10 +53,10 @@ def ensure(say: Callable[[str], None] = lambda _: None) -> Lane:
     problems = []
     for name in names:
         try:
-            lane: Lane = LANES[name].install(say)
+            lane: Lane = LANES[name].install(tell)
             return lane
         except (JuliaUnavailable, OSError) as problem:
             problems.append(f"{name}: {problem}")
             if name != names[-1]:
-                say(f"{problems[-1]}\ntrying another way")
+                tell(f"{problems[-1]}\ntrying another way")
     raise JuliaUnavailable("no way to Julia works on this machine.\n" + "\n".join(problems))

@@ -23,12 +23,13 @@ def why_left_out(name: str) -> str:
 
 @one_thread()
 def compare_case(
-    recording: Recording, subject: Subject, reference: str, why: Callable[[str], str] = why_left_out
+    recording: Recording, subject: Subject, reference: str, why: Callable[[str], str] | None = None
 ) -> CaseResult:
     """Compare and diagnose. `reference` says whose recording it is, `why` why a tensor of it was left out.
 
     Raises `SharnnError` for a recording that cannot be run.
     """
+    why = why or why_left_out
     start = time.perf_counter()
     comparisons = diagnosed(recording, subject, judge(recording, subject))
     compared = frozenset(c.recorded for c in comparisons) & recording.tensors.keys()

@@ -24,7 +24,7 @@ Segment = Tensor | tuple[Tensor, ...]
 def capture(
     module: nn.Module,
     *segments: Segment,
-    call: Call = plainly,
+    call: Call | None = None,
     loss: Loss | None = None,
     path: str | Path | None = None,
     metadata: Mapping[str, str] | None = None,
@@ -39,6 +39,7 @@ def capture(
     """
     if not segments:
         raise UsageError("there are no inputs; give the tensors of at least one segment")
+    call = call or plainly
     tensors: dict[str, Tensor] = {}
 
     def keep(name: str, tensor: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation."""
+    """One operation of a scene: its name, its inputs by role, and its settings."""
 
     name: str
     inputs: Mapping[str, str]
