@@ -25,7 +25,7 @@ class Worst:
 
 @dataclass(frozen=True)
 class Measure:
-    """How far one recorded tensor is from what the subject computes. True in a boolean context if they agree."""
+    """How far one recorded tensor is from what the subject computes."""
 
     agrees: bool
     problem: str = ""
@@ -41,9 +41,6 @@ class Measure:
     worst: Worst | None = None
     steps: tuple[float, ...] = ()
     """Of a tensor with a time axis: the largest error at each step, in units of rounding."""
-
-    def __bool__(self) -> bool:
-        return self.agrees
 
     def held_to(self, tolerance: float) -> Measure:
         """This measure held against another tolerance."""

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from parity.errors import UsageError
-from parity.judge.backward import Note
 from parity.module.hooks import NAME, mapped, watched
 from parity.module.segment import Call, Loss, plainly
 from parity.recording.library import open
 from parity.recording.recording import Recording
 from parity.recording.writer import RecordingWriter
+from parity.subject.gradient_probe import Note
 
 Segment = Tensor | tuple[Tensor, ...]
 """The inputs of one segment: a tensor, or several in order."""

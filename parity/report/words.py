@@ -95,7 +95,7 @@ def consequences(case: CaseResult) -> str:
     first = case.first
     assert first is not None
     later = case.comparisons[case.comparisons.index(first) + 1 :]
-    off = [c for c in later if c.verdict != "agrees"]
+    off = [c for c in later if not c.agrees]
     if not later:
         return "none: it is the last comparison"
     if not off:

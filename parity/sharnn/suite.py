@@ -127,5 +127,5 @@ def _compare_entry(entry: Entry) -> Comparison:
         agrees = entry.recorded == entry.port
         measure = Measure(agrees, "" if agrees else f"recorded {entry.recorded!r}, the port has {entry.port!r}")
         exact, shape = True, torch.Size()
-    verdict: Verdict = "agrees" if measure else "wrong"
+    verdict: Verdict = "agrees" if measure.agrees else "wrong"
     return Comparison(entry.name, entry.name, "data", entry.name, None, exact, tuple(shape), measure, measure, verdict)
