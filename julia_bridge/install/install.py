@@ -43,11 +43,12 @@ def find() -> JuliaInstallation:
     raise JuliaUnavailable("Julia is not installed for sharnn. `sharnn julia install` does it, without root.")
 
 
-def ensure(say: Callable[[str], None] = lambda _: None) -> JuliaInstallation:
+def ensure(say: Callable[[str], None] | None = None) -> JuliaInstallation:
     """The installation to use, made first if need be. `say` is told of each step that takes a while.
 
     Raises `JuliaUnavailable`, with what stood in the way of each, if none can be had.
     """
+    tell = say or (lambda step: None)
     names = candidates()
     try:
         return find()
@@ -58,10 +59,10 @@ def ensure(say: Callable[[str], None] = lambda _: None) -> JuliaInstallation:
     problems = []
     for name in names:
         try:
-            installation: JuliaInstallation = WAYS[name].install(say)
+            installation: JuliaInstallation = WAYS[name].install(tell)
             return installation
         except (JuliaUnavailable, OSError) as problem:
             problems.append(f"{name}: {problem}")
             if name != names[-1]:
-                say(f"{problems[-1]}\ntrying another way")
+                tell(f"{problems[-1]}\ntrying another way")
     raise JuliaUnavailable("no way to Julia works on this machine.\n" + "\n".join(problems))

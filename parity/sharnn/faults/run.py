@@ -59,10 +59,13 @@ def _each(
         yield result
 
 
-def plant(fault: Fault) -> Outcome:
-    """Plant one fault in this process, run its recording, and take it out again. Raises `PlantError`."""
+def plant(fault: Fault, recording: Recording | None = None) -> Outcome:
+    """Plant one fault in this process, run `recording`, by default the fault's own, and take it out again.
+
+    Raises `PlantError`.
+    """
     start = time.perf_counter()
-    recording = packaged(fault.recording)
+    recording = recording or packaged(fault.recording)
     try:
         with planted(fault.change):
             case = run_case(recording)
