@@ -170,21 +170,21 @@ def test_a_machine_that_knows_no_archive_says_how_to_name_one(monkeypatch: pytes
 
 
 AVAILABLE = """
-Package: program|Section: web|Depends: liba (>= 1) | libold, libc6, tool, libvirtual:any
-Package: liba|Section: libs|Pre-Depends: libb|Depends: libstdc++6 | libnew, libreal
-Package: libb|Section: libs|Depends: liba, data
-Package: libnew|Section: libs
-Package: libold|Section: oldlibs
-Package: libreal|Section: libs|Provides: libother (= 2), libvirtual
-Package: libzero|Section: libs|Provides: libvirtual
-Package: tool|Section: utils|Depends: libzero
-Package: data|Section: misc
+Package: program; Section: web; Depends: liba (>= 1) | libold, libc6, tool, libvirtual:any
+Package: liba; Section: libs; Pre-Depends: libb; Depends: libstdc++6 | libnew, libreal
+Package: libb; Section: libs; Depends: liba, data
+Package: libnew; Section: libs
+Package: libold; Section: oldlibs
+Package: libreal; Section: libs; Provides: libother (= 2), libvirtual
+Package: libzero; Section: libs; Provides: libvirtual
+Package: tool; Section: utils; Depends: libzero
+Package: data; Section: misc
 """
 
 
 def test_what_a_package_needs_is_found_down_to_what_the_system_has():
     fixed = {"Version": "1", "Filename": "pool", "SHA256": "0"}
-    paragraphs = [dict(field.split(": ") for field in line.split("|")) for line in AVAILABLE.split("\n") if line]
+    paragraphs = [dict(field.split(": ") for field in line.split("; ")) for line in AVAILABLE.split("\n") if line]
     available = {fields["Package"]: {**fixed, **fields} for fields in paragraphs}
     assert [pin.name for pin in suite.closure(available, ["program"])] == ["liba", "libb", "libreal", "program"]
 
