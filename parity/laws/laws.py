@@ -21,7 +21,7 @@ Law = Callable[[LawTarget, Draw], None]
 LAWS: dict[str, Law] = {}
 """Every law by its name."""
 ANY_MODEL: dict[str, Law] = {}
-"""Those of them that hold of any model with a state, whatever it computes."""
+"""The laws that hold of any model with a state, whatever it computes, by name."""
 
 
 def sharnn_law(function: Law) -> Law:

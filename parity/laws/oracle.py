@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -42,13 +43,8 @@ class Oracle:
     def __init__(self, spec: Spec, batch: int = 1, layers: Layers | None = None) -> None:
         """`layers` is the state to begin from; None: nothing was fed yet."""
         self.config: Config = spec.config
-        exact = spec.parameters()
-        runs = [exact, *(_nudged(exact, run) for run in range(ROUNDING_RUNS))]
         self.sequences = [
-            [
-                PlainSHARNN(self.config, parameters, np.float32 if run else np.float64)
-                for run, parameters in enumerate(runs)
-            ]
+            [PlainSHARNN(self.config, run, np.float32 if k else np.float64) for k, run in enumerate(_runs(spec))]
             for _ in range(batch)
         ]
         for b, models in enumerate(self.sequences if layers is not None else []):
@@ -136,5 +132,12 @@ def _expected(runs: Sequence[Array]) -> Expected:
     return Expected(right, max(float(np.abs(replica - right).max()) for replica in replicas) if right.size else 0.0)
 
 
-def _nudged(parameters: dict[str, Array], run: int) -> dict[str, Array]:
-    return {name: nudge(torch.from_numpy(value), run, name).numpy() for name, value in parameters.items()}
+@lru_cache(64)
+def _runs(spec: Spec) -> list[dict[str, Array]]:
+    """The parameters of the float64 run, then those of each float32 replica."""
+    exact = spec.parameters()
+    nudged = (
+        {name: nudge(torch.from_numpy(value), run, name).numpy() for name, value in exact.items()}
+        for run in range(ROUNDING_RUNS)
+    )
+    return [exact, *nudged]

@@ -15,6 +15,7 @@ from sharnn_py.config import PRESETS, Config, Program
 from sharnn_py.weights.shapes import parameter_shapes
 
 VOCAB = 7
+"""Ids are drawn below it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ NORM_WEIGHTS = tuple(f"{norm}.weight" for norm in ("lnstart", "lnmem", "lnmid", 
 
 @st.composite
 def configs(draw: st.DrawFn, semantics: Program, *, any_attention: bool = True) -> Config:
-    """Sizes from the smallest on: heads, tied or not, a memory of 1 to 6 rows, attention in any blocks and values
+    """Configs of SHA-RNN, the smallest first.
+
+    They differ in heads, tied or not, a memory of 1 to 6 rows, attention in any blocks and values
     collapsed or not; without `any_attention`, attention where both programs have it, values as they are."""
     heads = draw(st.sampled_from([1, 2, 3]))
     emb = max(4, heads * draw(st.sampled_from([2, 4])))  # of 2 numbers a LayerNorm leaves but their order
@@ -71,7 +74,7 @@ def parameters() -> st.SearchStrategy[int]:
 
 
 def specs(semantics: Program, *, any_attention: bool = True) -> st.SearchStrategy[Spec]:
-    """Models."""
+    """Models of these semantics: a small config with parameters."""
     return st.builds(Spec, configs(semantics, any_attention=any_attention), parameters())
 
 
@@ -83,7 +86,7 @@ def token_segments(draw: st.DrawFn, batch: int, *, most: int = 4, steps: int = 8
 
 
 def tokens(steps: int, batch: int) -> st.SearchStrategy[NDArray[np.int64]]:
-    """Ids (T, B)."""
+    """Token ids, int64 (T, B), for T = `steps` and B = `batch`."""
     ids = st.lists(st.integers(0, VOCAB - 1), min_size=steps * batch, max_size=steps * batch)
     return ids.map(lambda drawn: np.array(drawn, np.int64).reshape(steps, batch))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from parity.laws.laws import ANY_MODEL, LAWS
-from parity.laws.replay import with_repro
+from parity.laws.repro import with_repro
 from parity.laws.target import LawTarget
 
 
 class LawSuite:
-    """One test for every law and every target; the name of a subclass begins with `Test`, as pytest has it.
+    """The laws as pytest tests: subclass it in a test file, under a name that begins with `Test`, and name the targets.
 
         class TestMine(LawSuite):
             targets = {"mine": SHARNNTarget(lambda spec: Mine(spec.config, spec.parameters()), semantics="paper")}
@@ -26,8 +26,8 @@ class LawSuite:
 
     targets: ClassVar[Mapping[str, Any]] = {}
     """A `LawTarget` (or `SHARNNTarget`), or a function of pytest's `request` that returns one, by name."""
-    laws: ClassVar[Mapping[str, Any] | None] = None
-    """The laws to try; None: all of `LAWS` for a `SHARNNTarget`, all of `ANY_MODEL` for any other."""
+    laws: ClassVar[Collection[str] | None] = None
+    """Names of the laws to try; None: all of `LAWS` for a `SHARNNTarget`, all of `ANY_MODEL` for any other."""
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One test for every law and target."""

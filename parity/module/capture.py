@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from parity.errors import UsageError
-from parity.judge.backward import Note
 from parity.module.hooks import NAME, mapped, watched
 from parity.module.segment import Call, Loss, plainly
 from parity.recording.library import open
 from parity.recording.recording import Recording
 from parity.recording.writer import RecordingWriter
+from parity.subject.gradient_probe import Note
 
 Segment = Tensor | tuple[Tensor, ...]
 """The inputs of one segment: a tensor, or several in order."""
@@ -24,7 +24,7 @@ Segment = Tensor | tuple[Tensor, ...]
 def capture(
     module: nn.Module,
     *segments: Segment,
-    call: Call = plainly,
+    call: Call | None = None,
     loss: Loss | None = None,
     path: str | Path | None = None,
     metadata: Mapping[str, str] | None = None,
@@ -39,6 +39,7 @@ def capture(
     """
     if not segments:
         raise UsageError("there are no inputs; give the tensors of at least one segment")
+    call = call or plainly
     tensors: dict[str, Tensor] = {}
 
     def keep(name: str, tensor: Tensor) -> Tensor:

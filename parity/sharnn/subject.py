@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from parity.judge.backward import GradientProbe, Note
 from parity.recording.recording import Recording
 from parity.results import Comparison
 from parity.sharnn.baseline import replay_baseline
@@ -21,6 +20,7 @@ from parity.sharnn.replay import isolated_segment, replay_port
 from parity.sharnn.scenes import AFTER, parameter_scene, update_scene
 from parity.sharnn.segment_scene import segment_scene
 from parity.sharnn.updates import replay_training
+from parity.subject.gradient_probe import GradientProbe, Note
 from parity.subject.scene import Scene
 from parity.subject.subject import RunMode, TracedTensor
 from sharnn_py.config import PRESETS, Semantics
@@ -59,7 +59,7 @@ class PortOf:
         return frozenset(f"param/{theirs}" for theirs, ours, _ in rows if taken & set(ours))
 
     def gradient_probe(self, recording: Recording, segment: int) -> GradientProbe | None:
-        """See `Subject.traced`."""
+        """See `Subject.gradient_probe`."""
         if is_baseline(recording):
             return None
         run = isolated_segment(recording, self.semantics, segment)

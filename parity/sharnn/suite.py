@@ -57,7 +57,7 @@ def select(recordings: Sequence[Recording], semantics: str, names: Sequence[str]
 
 
 def run(
-    references: Path = PACKAGED,
+    references: Path | None = None,
     semantics: str = "all",
     cases: Sequence[str] = (),
     flip: Sequence[str] = (),
@@ -65,7 +65,7 @@ def run(
     processes: int = 1,
     live: Iterable[Recording] = (),
 ) -> SuiteResult:
-    """Hold the port against every recording asked for, and those of `live`.
+    """Hold the port against every recording in folder `references`, by default the packaged ones, and those of `live`.
 
     `semantics` is 'all', every recording under its own program's, or 'julia' or 'paper' (see `select`). `flip`
     names switches of `Semantics` to turn the other way. With `processes` above 1 the cases are shared out among as
@@ -77,7 +77,7 @@ def run(
     for preset in PRESETS.values():
         preset.flipped(*flip)
     start = time.perf_counter()
-    chosen = select(discover(references), semantics, cases) + list(live)
+    chosen = select(discover(references or PACKAGED), semantics, cases) + list(live)
     results = []
     for result in spread(partial(run_case, semantics=semantics, flip=flip), chosen, processes):
         results.append(result)
@@ -127,5 +127,5 @@ def _compare_entry(entry: Entry) -> Comparison:
         agrees = entry.recorded == entry.port
         measure = Measure(agrees, "" if agrees else f"recorded {entry.recorded!r}, the port has {entry.port!r}")
         exact, shape = True, torch.Size()
-    verdict: Verdict = "agrees" if measure else "wrong"
+    verdict: Verdict = "agrees" if measure.agrees else "wrong"
     return Comparison(entry.name, entry.name, "data", entry.name, None, exact, tuple(shape), measure, measure, verdict)

@@ -26,7 +26,7 @@ def test_both_programs_on_the_same_weights_differ_where_the_rows_say(both_progra
     assert not between
     assert between.first.name == "eval/1/blocks.0.lnstart"
     assert "n - 1" in between.first.hints[0].description
-    agreeing = {c.name for c in between.comparisons if c}
+    agreeing = {c.name for c in between.comparisons if c.agrees}
     assert {"param/encoder.weight", "eval/1/x", "eval/1/embed", "eval/6/embed"} <= agreeing
     inside = {layer.split(".", 2)[2] for layer in (c.layer for c in between.wrong) if layer.startswith("blocks.")}
     assert inside >= {"lnstart", "lnff", "lnxff", "lnmem", "lnmid", "boom", "attn.q_ln", "attn.focus"}
