@@ -33,6 +33,10 @@ def invoke(*arguments):
     return command.main(list(map(str, arguments)), standalone_mode=False)
 
 
+UNEXPLAINED = {"id-0-does-not-learn", "deviation-of-a-norm-detached"}
+"""Faults whose hint the suite does not give yet."""
+
+
 @cache
 def as_far_as(name, updates):
     """A packaged recording without its updates, which cost as much as all else, unless they are asked for."""
@@ -47,8 +51,8 @@ def assert_found(fault):
     """It is caught at its tensor, and explained; what follows a fault of one layer is mostly inherited from it."""
     outcome = plant(fault, as_far_as(fault.recording, fault.first.startswith("train/")))
     assert (outcome.first or outcome.problem) == fault.first, fault.name
-    if fault.hint is not None:
-        assert outcome.reason, f"{fault.name} is explained by {outcome.description}"
+    expected = fault.hint is not None and fault.name not in UNEXPLAINED
+    assert outcome.diagnosed == expected, f"{fault.name} is explained by {outcome.description}"
     if fault.first.startswith("eval/1/blocks.1.attn"):
         assert outcome.inherited > 10 * outcome.wrong, fault.name
 
@@ -86,7 +90,7 @@ def test_an_entry_says_what_must_find_it():
 
 def test_nine_in_ten_are_expected_to_be_explained():
     """The command asks for eight."""
-    assert sum(fault.hint is None for fault in RECORDED) < 0.1 * len(RECORDED)
+    assert len(UNEXPLAINED) + sum(fault.hint is None for fault in RECORDED) < 0.1 * len(RECORDED)
 
 
 def test_there_are_faults_of_every_place_and_program():
@@ -210,6 +214,7 @@ def test_names():
         run([])
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path, capsys):
     written = [tmp_path / "out.json", tmp_path / "out.md"]
     only = [word for fault in SAMPLE for word in ("--only", fault.name)]
@@ -253,6 +258,7 @@ def test_no_faults_at_all_is_wrong_usage(monkeypatch):
         invoke("--cases", 0)
 
 
+@pytest.mark.slow
 def test_controls_raise_no_alarm():
     cases = [judge_control(seed) for seed in range(12)]
     assert {case.seed: case.alarms for case in cases if not case} == {}
