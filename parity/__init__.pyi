@@ -4,7 +4,9 @@ from .judge.difference import diff
 from .measure import Measure, Worst, measure_exact, measure_rounded
 from .module.capture import capture, recorded, save
 from .module.check import assert_parity, check
-from .recording.recording import PACKAGED, Recording, discover
+from .recording.library import PACKAGED, discover, find, open
+from .recording.names import TensorName
+from .recording.recording import Recording
 from .report.terminal import text
 from .results import CaseResult, Comparison, Hint, SuiteResult
 from .sharnn.suite import run, run_case
@@ -24,6 +26,7 @@ __all__ = [
     "Scene",
     "Subject",
     "SuiteResult",
+    "TensorName",
     "TracedTensor",
     "UsageError",
     "Worst",
@@ -33,8 +36,10 @@ __all__ = [
     "compare_case",
     "diff",
     "discover",
+    "find",
     "measure_exact",
     "measure_rounded",
+    "open",
     "recorded",
     "run",
     "run_case",

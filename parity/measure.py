@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity.tolerance import MULTIPLE, UNIT, allowed
+from parity.tolerance import MULTIPLE, UNIT, allowed, units
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Worst:
 
 @dataclass(frozen=True)
 class Measure:
-    """How far one recorded tensor is from what the subject computes. True in a boolean context if they agree."""
+    """How far one recorded tensor is from what the subject computes."""
 
     agrees: bool
     problem: str = ""
@@ -41,9 +41,6 @@ class Measure:
     worst: Worst | None = None
     steps: tuple[float, ...] = ()
     """Of a tensor with a time axis: the largest error at each step, in units of rounding."""
-
-    def __bool__(self) -> bool:
-        return self.agrees
 
     def held_to(self, tolerance: float) -> Measure:
         """This measure held against another tolerance."""
@@ -67,7 +64,7 @@ class Measure:
     @property
     def units(self) -> float:
         """The error in units of what rounding explains; the tolerance is `MULTIPLE` of them."""
-        return MULTIPLE * self.ratio
+        return math.inf if self.problem else units(self.error, self.tolerance)
 
     @property
     def first_bad_step(self) -> int | None:
@@ -129,7 +126,7 @@ def measure_rounded(
 
 def _by_step(distance: Tensor, time_axis: int, tolerance: float) -> tuple[float, ...]:
     largest = distance.movedim(time_axis, 0).flatten(1).amax(1)  # (T,)
-    return tuple(MULTIPLE * d / tolerance if tolerance else (math.inf if d else 0.0) for d in largest.tolist())
+    return tuple(units(error, tolerance) for error in largest.tolist())
 
 
 def _shapes(recorded: Tensor, port: Tensor) -> str:

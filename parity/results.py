@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from parity.measure import Measure
+from parity.recording.names import TensorName, parse
 
 Verdict = Literal["agrees", "wrong", "inherited"]
 
@@ -28,7 +29,7 @@ class Hint:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One recorded tensor against the subject. True in a boolean context unless it is wrong or inherits an error."""
+    """One recorded tensor against the subject; `agrees` unless it is wrong or inherits an error."""
 
     name: str
     """What was compared; `eval/<segment>/<tensor>` and so on."""
@@ -50,17 +51,22 @@ class Comparison:
     verdict: Verdict
     hints: tuple[Hint, ...] = ()
 
-    def __bool__(self) -> bool:
+    @property
+    def agrees(self) -> bool:
+        """Whether the verdict is that the tensor agrees."""
         return self.verdict == "agrees"
+
+    @property
+    def tensor_name(self) -> TensorName:
+        """`name` in its parts."""
+        return parse(self.name)
 
     @property
     def own(self) -> Measure:
         """The measure that the verdict is about: a wrong layer's isolated error, else the error end to end."""
-        return (
-            self.isolated
-            if self.verdict == "wrong" and self.isolated is not None and not self.isolated
-            else self.end_to_end
-        )
+        if self.verdict == "wrong" and self.isolated is not None and not self.isolated.agrees:
+            return self.isolated
+        return self.end_to_end
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class CaseResult:
     """Recorded tensors that were compared at least once."""
 
     def __bool__(self) -> bool:
-        return not self.problem and bool(self.comparisons) and all(self.comparisons)
+        return not self.problem and bool(self.comparisons) and all(c.agrees for c in self.comparisons)
 
     @property
     def compared(self) -> int:
@@ -97,7 +103,7 @@ class CaseResult:
     @property
     def divergences(self) -> list[Comparison]:
         """Comparisons that do not agree, in order of computation."""
-        return [c for c in self.comparisons if not c]
+        return [c for c in self.comparisons if not c.agrees]
 
     @property
     def wrong(self) -> list[Comparison]:
@@ -124,7 +130,7 @@ class CaseResult:
         """Over segments: the largest error of the forward pass, end to end and isolated, in units of rounding."""
         grown: dict[int, tuple[float, float]] = {}
         for c in self.comparisons:
-            if c.segment is not None and not c.exact and c.name.startswith("eval/"):
+            if c.segment is not None and not c.exact and c.tensor_name.is_forward:
                 end_to_end, isolated = grown.get(c.segment, (0.0, 0.0))
                 own = 0.0 if c.isolated is None else c.isolated.units
                 grown[c.segment] = (max(end_to_end, c.end_to_end.units), max(isolated, own))
@@ -170,14 +176,17 @@ class SuiteResult:
 
     @property
     def recorded(self) -> int:
+        """How many tensors all cases recorded."""
         return sum(case.recorded for case in self.cases)
 
     @property
     def compared(self) -> int:
+        """Recorded tensors of all cases that were compared at least once."""
         return sum(case.compared for case in self.cases)
 
     @property
     def comparisons(self) -> int:
+        """How many comparisons were made in all cases."""
         return sum(len(case.comparisons) for case in self.cases)
 
     @property

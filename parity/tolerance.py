@@ -13,6 +13,7 @@ of semantics, and why it does not fail on noise.
 from __future__ import annotations
 
 import hashlib
+import math
 
 import torch
 from torch import Tensor
@@ -42,3 +43,10 @@ def nudge(tensor: Tensor, run: int, name: str) -> Tensor:
 def allowed(rounding: float, scale: float, unit: float) -> float:
     """The tolerance of a tensor of largest magnitude `scale` on which float32 runs show `rounding`."""
     return max(MULTIPLE * rounding, FLOOR * unit * scale)
+
+
+def units(error: float, tolerance: float) -> float:
+    """An error in units of what rounding explains; the tolerance is `MULTIPLE` of them."""
+    if error == 0:
+        return 0.0
+    return MULTIPLE * error / tolerance if tolerance else math.inf

@@ -23,12 +23,13 @@ def diff(first: str, second: str, json_path: Path | None, junit_path: Path | Non
     Exits with 0 if all agree, 1 if any differs, 3 if they cannot be compared.
     """
     check_folders(json_path, junit_path)
+    from parity.recording.library import find
     from parity.report import terminal
     from parity.results import of_cases
     from parity.sharnn.environment import environment
-    from parity.sharnn.pairs import compare_recordings, open_recording
+    from parity.sharnn.pairs import compare_recordings
 
-    result = of_cases(compare_recordings(open_recording(first), open_recording(second)), environment())
+    result = of_cases(compare_recordings(find(first), find(second)), environment())
     terminal.show(result)
     write_reports(result, json_path, junit_path, report)
     return result.exit_code

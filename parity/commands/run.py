@@ -83,7 +83,8 @@ def run(
         )
     check_text(checkpoint, text)
 
-    from parity.recording.recording import PACKAGED, Recording, discover
+    from parity.recording.library import PACKAGED, discover
+    from parity.recording.recording import Recording
     from parity.report import terminal
     from parity.sharnn import live as julia
     from parity.sharnn.suite import run as run_suite

@@ -1,6 +1,4 @@
-"""The two sides of a wrong tensor, and the ways to compute each: which formula gives what the subject has, which what
-was recorded.
-"""
+"""The two sides of a wrong tensor, the subject's and the recorded one, and the formulas that reproduce each."""
 
 from __future__ import annotations
 
@@ -10,63 +8,65 @@ from functools import cached_property
 
 from torch import Tensor
 
+from parity.diagnosis.definition import Variant
 from parity.diagnosis.interpreter import UNFIT, Goal, Interpreter, attempt
-from parity.diagnosis.matching import distance, equals, floor, reproduces, scale, units
-from parity.diagnosis.operation import Variant
-from parity.diagnosis.variants.fitted import numbers_of_inputs, numbers_of_kind
+from parity.diagnosis.matching import distance, equals, floor, reproduces, scale
+from parity.diagnosis.variants.fitted import fitted_inputs, fitted_parameters
 from parity.diagnosis.variants.generic import generic, own_parameters
 from parity.diagnosis.variants.rewired import rewired
 from parity.subject.scene import Scene
+from parity.tolerance import units
 
 Stage = Callable[[Interpreter, str, Goal | None], Iterator[Variant]]
 NEAR = 4.0
-"""Units of rounding within which a recorded tensor is as near to one formula as to another."""
+"""Units of rounding: formulas that come this near to a recorded tensor cannot be ranked by which comes nearer."""
 
 
-def by_kind(machine: Interpreter, site: str, goal: Goal | None) -> Iterator[Variant]:
-    """The variants that the step's kind knows."""
-    kind = machine.kind(site)
-    if kind is not None:
-        yield from kind.variants(machine.operands(site))
+def known_variants(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
+    """The variants that the definition knows."""
+    definition = interpreter.definition(node)
+    if definition is not None:
+        yield from definition.variants(interpreter.operands(node))
 
 
-def by_kind_rarely(machine: Interpreter, site: str, goal: Goal | None) -> Iterator[Variant]:
-    """The variants of the step's kind that make two mistakes at once."""
-    kind = machine.kind(site)
-    if kind is not None:
-        yield from kind.rarely(machine.operands(site))
+def compound_variants(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
+    """The variants of the definition that make two mistakes at once."""
+    definition = interpreter.definition(node)
+    if definition is not None:
+        yield from definition.compound_variants(interpreter.operands(node))
 
 
 STAGES: tuple[Stage, ...] = (
-    by_kind,
-    numbers_of_kind,
+    known_variants,
+    fitted_parameters,
     generic,
-    numbers_of_inputs,
+    fitted_inputs,
     rewired,
-    by_kind_rarely,
+    compound_variants,
     own_parameters,
 )
-"""Where variants come from: what the kind knows goes before what may happen to any step, or to several."""
+"""Where variants come from, in the order they are tried: what the definition knows goes before what may happen to any
+operation, or to several."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """A way to compute a tensor that reproduces one side."""
+class Match:
+    """A formula that reproduces one side's tensor."""
 
-    site: str
+    node: str
     variant: Variant | None
     """None for the canonical formula."""
     value: Tensor
     """Of the target."""
 
 
-class Sides:
+class Candidates:
     """What the subject has for one key and what was recorded of it, in the window that is looked at."""
 
     def __init__(self, scene: Scene, key: str) -> None:
         self.scene, self.key = scene, key
-        self.machine = Interpreter(scene, key)
-        window = self.machine.window
+        self.interpreter = Interpreter(scene, key)
+        window = self.interpreter.window
         self.reference, self.subject = window.cut(key, scene.reference[key]), window.cut(key, scene.subject[key])
         self.tolerance = self._tolerance(key)
         self.before = distance(scene.subject[key], scene.reference[key])
@@ -92,7 +92,7 @@ class Sides:
 
     def subject_of(self, key: str) -> Tensor:
         """What the subject has for a key that it has something for."""
-        return self.machine.window.cut(key, self.scene.subject[key])
+        return self.interpreter.window.cut(key, self.scene.subject[key])
 
     def _nearness(self, value: Tensor, key: str, unit: float = 0.0) -> bool | None:
         """Whether the subject's `key` is `value` exactly (True), within rounding (False), or not (None)."""
@@ -102,61 +102,62 @@ class Sides:
         return False if not unit and reproduces(value, subject, self._tolerance(key) / 2, self.error / 2) else None
 
     @cached_property
-    def suspect(self) -> str:
-        """The first step of the chain at which the subject departs from the canonical formula."""
-        for site in self.machine.sites:
-            if site in self.scene.subject and site != self.key:
-                value = self.machine.value(site)
-                if value is not None and not equals(value, self.subject_of(site)):
-                    return site
+    def first_departing(self) -> str:
+        """The first operation of the chain at which the subject departs from the canonical formula."""
+        for node in self.interpreter.nodes:
+            if node in self.scene.subject and node != self.key:
+                value = self.interpreter.value(node)
+                if value is not None and not equals(value, self.subject_of(node)):
+                    return node
         return self.key
 
-    def subject_way(self) -> Found | None:
+    def subject_match(self) -> Match | None:
         """The first variant that is the subject's tensor exactly, else the first within rounding."""
         near = None
-        for exact, way in self._subject_ways():
+        for exact, match in self._subject_matches():
             if exact:
-                return way
-            near = near or way
+                return match
+            near = near or match
         return near
 
-    def _subject_ways(self) -> Iterator[tuple[bool, Found]]:
-        suspect, machine = self.suspect, self.machine
-        given = self.subject_of(suspect)
+    def _subject_matches(self) -> Iterator[tuple[bool, Match]]:
+        departing, interpreter = self.first_departing, self.interpreter
+        given = self.subject_of(departing)
         # Steps before it that the subject shows nothing of may be what departs.
-        earlier = machine.sites[: machine.sites.index(suspect)]
-        sites = [suspect, *(site for site in reversed(earlier) if site not in self.scene.subject)]
+        earlier = interpreter.nodes[: interpreter.nodes.index(departing)]
+        nodes = [departing, *(node for node in reversed(earlier) if node not in self.scene.subject)]
         for stage in STAGES:
-            for site in sites:
-                for variant in self.usable(stage(machine, site, Goal(suspect, given)), given):
+            for node in nodes:
+                for variant in self.usable(stage(interpreter, node, Goal(departing, given)), given):
                     value = attempt(variant.compute)
-                    at_suspect = None if value is None else machine.through(site, value, suspect)
-                    exact = None if at_suspect is None else self._nearness(at_suspect, suspect, variant.unit)
+                    at_departure = None if value is None else interpreter.through(node, value, departing)
+                    exact = None if at_departure is None else self._nearness(at_departure, departing, variant.unit)
                     if exact is None or value is None:
                         continue
                     # In half precision what follows goes on from the subject's own numbers.
-                    own = (suspect, given) if variant.unit else (site, value)
-                    at_target = machine.through(*own, self.key)
+                    own = (departing, given) if variant.unit else (node, value)
+                    at_target = interpreter.through(*own, self.key)
                     if at_target is not None and self.is_subject(at_target):
-                        yield exact, Found(site, variant, at_target)
+                        yield exact, Match(node, variant, at_target)
 
-    def reference_way(self) -> Found | None:
-        """The first variant that is about as near to the reference as the nearest: rounding hides which is nearer."""
+    def reference_match(self) -> Match | None:
+        """The first variant whose error is about the smallest there is: rounding hides which of several is the one."""
         for stage in STAGES:
-            ways = [(self.units(distance(way.value, self.reference)), way) for way in self._reference_ways(stage)]
-            nearest = min((distant for distant, _ in ways), default=0.0)
-            for distant, way in ways:
-                if distant <= max(NEAR, 2 * nearest):
-                    return way
+            matches = list(self._reference_matches(stage))
+            errors = [self.units(distance(match.value, self.reference)) for match in matches]
+            nearest = min(errors, default=0.0)
+            for error, match in zip(errors, matches, strict=True):
+                if error <= max(NEAR, 2 * nearest):
+                    return match
         return None
 
-    def _reference_ways(self, stage: Stage) -> Iterator[Found]:
-        for site in reversed(self.machine.sites):
-            for variant in self.usable(stage(self.machine, site, Goal(self.key, self.reference)), self.reference):
+    def _reference_matches(self, stage: Stage) -> Iterator[Match]:
+        for node in reversed(self.interpreter.nodes):
+            for variant in self.usable(stage(self.interpreter, node, Goal(self.key, self.reference)), self.reference):
                 value = attempt(variant.compute)
-                at_target = None if value is None else self.machine.through(site, value, self.key)
+                at_target = None if value is None else self.interpreter.through(node, value, self.key)
                 if at_target is not None and self.is_recorded(at_target):
-                    yield Found(site, variant, at_target)
+                    yield Match(node, variant, at_target)
 
     def usable(self, variants: Iterator[Variant], given: Tensor) -> Iterator[Variant]:
         """Variants that can be told here: not on a window what needs the whole, of zeros only what is meant to be."""
@@ -164,7 +165,7 @@ class Sides:
         while True:
             try:
                 variant = next(variants)
-            except (StopIteration, *UNFIT):  # what a kind prepares for its variants may not fit these operands
+            except (StopIteration, *UNFIT):  # what a definition prepares for its variants may not fit these operands
                 return
-            if (self.machine.window.open or not variant.whole) and (variant.zeros or not zero):
+            if (self.interpreter.window.covers_all or not variant.needs_whole_tensor) and (variant.zeros or not zero):
                 yield variant

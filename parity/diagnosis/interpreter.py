@@ -1,6 +1,6 @@
-"""Recomputing tensors of a scene by their steps, as they are or with one step computed otherwise.
+"""Recomputing tensors of a scene by their operations, as they are or with one operation computed otherwise.
 
-What an unrecorded tensor is, is computed from what was recorded before it, by as many steps as that takes. Of a large
+An unrecorded tensor is computed from what was recorded before it, by as many operations as that takes. Of a large
 tensor only a window of rows is computed, and of its inputs only what these rows come from.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands
-from parity.diagnosis.operations import KINDS
+from parity.diagnosis.definition import Operands, OperationDefinition
+from parity.diagnosis.operations import OPERATIONS
 from parity.diagnosis.window import LARGE, Window
 from parity.subject.scene import Scene
 
@@ -31,33 +31,33 @@ def attempt(compute: Callable[[], Tensor]) -> Tensor | None:
 
 @dataclass(frozen=True)
 class Goal:
-    """A tensor that variants of a step should lead to, at the step itself or further on."""
+    """A tensor that variants of an operation should lead to, at the operation itself or further on."""
 
     key: str
     tensor: Tensor
 
 
 class Interpreter:
-    """The steps that lead to one tensor, `target`, from what the reference recorded."""
+    """The operations that lead to one tensor, `target`, from what the reference recorded."""
 
     def __init__(self, scene: Scene, target: str) -> None:
         self.scene, self.target = scene, target
         self.window = Window(scene, target)
-        self.sites = self._sites()
-        """The target and the unrecorded steps before it, in order of computation, the target last."""
+        self.nodes = self._sites()
+        """The target and the unrecorded operations before it, in order of computation, the target last."""
         self._values: dict[str, Tensor | None] = {}
         self._under_way: set[str] = set()
 
-    def kind(self, key: str) -> Kind | None:
-        """The kind of the step that computes `key`; None if it has none that diagnosis knows."""
-        step = self.scene.operations.get(key)
-        return None if step is None else KINDS.get(step.name)
+    def definition(self, key: str) -> OperationDefinition | None:
+        """The definition of the operation that computes `key`; None if there is none."""
+        operation = self.scene.operations.get(key)
+        return None if operation is None else OPERATIONS.get(operation.name)
 
     def _sites(self) -> list[str]:
         found: dict[str, None] = {}
 
         def visit(key: str) -> None:
-            if key in found or self.kind(key) is None or (key != self.target and key in self.scene.reference):
+            if key in found or self.definition(key) is None or (key != self.target and key in self.scene.reference):
                 return
             for source in self.scene.operations[key].inputs.values():
                 if source != key:
@@ -68,7 +68,7 @@ class Interpreter:
         return list(found)
 
     def value(self, key: str) -> Tensor | None:
-        """A step's input: as recorded; else as computed from what was; else as the subject has it; else None."""
+        """An operation's input: as recorded; else as computed from what was; else as the subject has it; else None."""
         if key in self.scene.reference:
             return self.recorded(key)
         if key not in self._values:
@@ -79,22 +79,22 @@ class Interpreter:
 
     def computed(self, key: str, changed: Mapping[str, Tensor] | None = None) -> Tensor | None:
         """`key` by its canonical formula, from the values in `changed` where they are there."""
-        kind = self.kind(key)
-        if kind is None or key in self._under_way:
+        definition = self.definition(key)
+        if definition is None or key in self._under_way:
             return None
         self._under_way.add(key)
         try:
             operands = self.operands(key, changed)
         finally:
             self._under_way.discard(key)
-        result = attempt(lambda: kind.compute(operands))
+        result = attempt(lambda: definition.compute(operands))
         return None if result is None else self.window.cut(key, result)
 
     def operands(self, key: str, changed: Mapping[str, Tensor] | None = None) -> Operands:
-        """What the step of `key` computes from."""
-        step = self.scene.operations[key]
+        """What the operation of `key` computes from."""
+        operation = self.scene.operations[key]
         tensors, shapes = {}, {}
-        for role, source in step.inputs.items():
+        for role, source in operation.inputs.items():
             value = changed[source] if changed and source in changed else self.value(source)
             if value is None:
                 continue
@@ -102,15 +102,15 @@ class Interpreter:
             shapes[role] = self.window.whole_shape(key, role, value)
         return Operands(
             {role: t.to(torch.float64) if t.is_floating_point() else t for role, t in tensors.items()},
-            step.settings,
-            dict(step.inputs),
+            operation.settings,
+            dict(operation.inputs),
             shapes,
         )
 
-    def through(self, site: str, value: Tensor, to: str) -> Tensor | None:
-        """The tensor `to`, where the earlier step `site` gives `value` and all others are canonical."""
-        changed = {site: self.window.cut(site, value)}
-        on_the_way = self.sites[self.sites.index(site) + 1 : self.sites.index(to) + 1]
+    def through(self, node: str, value: Tensor, to: str) -> Tensor | None:
+        """The tensor `to`, where the earlier operation `node` gives `value` and all others are canonical."""
+        changed = {node: self.window.cut(node, value)}
+        on_the_way = self.nodes[self.nodes.index(node) + 1 : self.nodes.index(to) + 1]
         for key in on_the_way:
             if any(source in changed for source in self.scene.operations[key].inputs.values()):
                 computed = self.computed(key, changed)
@@ -119,12 +119,12 @@ class Interpreter:
                 changed[key] = computed
         return changed.get(to)
 
-    def is_slow(self, site: str) -> bool:
-        """Whether a step must be run over all of a long sequence, so that it is run few times."""
-        kind = self.kind(site)
-        if kind is None or not kind.causal or not self.window.open:
+    def is_slow(self, node: str) -> bool:
+        """Whether an operation must be run over all of a long sequence, so that it is run few times."""
+        definition = self.definition(node)
+        if definition is None or not definition.causal or not self.window.covers_all:
             return False
-        inputs = [self.value(key) for key in self.scene.operations[site].inputs.values()]
+        inputs = [self.value(key) for key in self.scene.operations[node].inputs.values()]
         return any(tensor is not None and tensor.ndim == 3 and tensor.numel() > LARGE for tensor in inputs)
 
     def subject(self, key: str) -> Tensor | None:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from parity.tolerance import FLOOR, MULTIPLE, UNIT
+from parity.tolerance import FLOOR, UNIT
 
 TIGHT = 1e-9
 """Of the scale: float64 against float64, after sums in another order."""
@@ -38,13 +38,6 @@ def scale(tensor: Tensor) -> float:
 def floor(tensor: Tensor) -> float:
     """What float32 always explains of a tensor (`parity.tolerance`)."""
     return FLOOR * UNIT[torch.float32] * scale(tensor)
-
-
-def units(error: float, tolerance: float) -> float:
-    """An error in units of what rounding explains, as in `parity.measure.Measure.units`."""
-    if error == 0:
-        return 0.0
-    return MULTIPLE * error / tolerance if tolerance else math.inf
 
 
 def reproduces(computed: Tensor, recorded: Tensor, tolerance: float, error: float) -> bool:

@@ -12,7 +12,7 @@ from functools import partial
 
 from torch import Tensor
 
-from parity.diagnosis.candidates import STAGES, Found, Sides
+from parity.diagnosis.candidates import STAGES, Candidates, Match
 from parity.diagnosis.interpreter import attempt
 from parity.diagnosis.matching import distance, equals, reproduces
 from parity.diagnosis.part import Part
@@ -31,31 +31,31 @@ def explain(scene: Scene, key: str) -> list[Hint]:
     if key not in scene.reference or key not in scene.subject:
         return []
     detached = [{name: t.detach() for name, t in side.items()} for side in (scene.reference, scene.subject)]
-    sides = Sides(replace(scene, reference=detached[0], subject=detached[1]), key)
-    if sides.before <= sides.tolerance:
+    candidates = Candidates(replace(scene, reference=detached[0], subject=detached[1]), key)
+    if candidates.before <= candidates.tolerance:
         return []
-    canonical = sides.machine.computed(key) if sides.error > sides.tolerance else None
+    canonical = candidates.interpreter.computed(key) if candidates.error > candidates.tolerance else None
     if canonical is None:
-        return _turned(sides)
-    return _two_sided(sides, canonical) or _turned(sides) or _in_part(sides, canonical)
+        return _whole_transformed(candidates)
+    return _two_sided(candidates, canonical) or _whole_transformed(candidates) or _wrong_in_part(candidates, canonical)
 
 
-def _two_sided(sides: Sides, canonical: Tensor) -> list[Hint]:
-    own = Found(sides.key, None, canonical)
-    if sides.is_subject(canonical):
-        subject: Found | None = own
+def _two_sided(candidates: Candidates, canonical: Tensor) -> list[Hint]:
+    own = Match(candidates.key, None, canonical)
+    if candidates.is_subject(canonical):
+        subject: Match | None = own
     else:
-        subject = sides.subject_way()
+        subject = candidates.subject_match()
     if subject is None:
         return []
-    reference = own if sides.is_recorded(canonical) else sides.reference_way()
+    reference = own if candidates.is_recorded(canonical) else candidates.reference_match()
     if reference is None or (reference.variant is None and subject.variant is None):
         return []
-    after = sides.units(distance(reference.value, sides.reference))
-    return [Hint(_sentence(reference, subject), _place(reference, subject), sides.units(sides.before), after)]
+    after = candidates.units(distance(reference.value, candidates.reference))
+    return [Hint(_sentence(reference, subject), _place(reference, subject), candidates.units(candidates.before), after)]
 
 
-def _sentence(reference: Found, subject: Found) -> str:
+def _sentence(reference: Match, subject: Match) -> str:
     if reference.variant is not None:
         other = reference.variant.canonical_description if subject.variant is None else subject.variant.description
         return f"the reference {reference.variant.description}; the subject {other}"
@@ -63,38 +63,45 @@ def _sentence(reference: Found, subject: Found) -> str:
     return f"the subject {subject.variant.description}; the reference {subject.variant.canonical_description}"
 
 
-def _place(reference: Found, subject: Found) -> str:
-    return reference.site if subject.variant is None else subject.site
+def _place(reference: Match, subject: Match) -> str:
+    return reference.node if subject.variant is None else subject.node
 
 
-def _turned(sides: Sides) -> list[Hint]:
+def _whole_transformed(candidates: Candidates) -> list[Hint]:
     """A transform of the subject's whole tensor that gives the reference's, however either is computed."""
-    subject, reference = sides.scene.subject[sides.key], sides.scene.reference[sides.key]
+    subject, reference = candidates.scene.subject[candidates.key], candidates.scene.reference[candidates.key]
     if not subject.is_floating_point() or subject.numel() < ENOUGH:
         return []
-    names = axis_names(sides.scene, sides.key, subject.ndim)
+    names = axis_names(candidates.scene, candidates.key, subject.ndim)
     for t in (*scalings(subject.shape), *moves(subject.shape, names), *fitted(subject, reference, subject.shape)):
         value = attempt(partial(t.apply, subject))
-        if value is not None and reproduces(value, reference, sides.tolerance, sides.before):
+        if value is not None and reproduces(value, reference, candidates.tolerance, candidates.before):
             description = f"the reference's numbers are the subject's {t.phrase}"
-            return [Hint(description, sides.key, sides.units(sides.before), sides.units(distance(value, reference)))]
+            return [
+                Hint(
+                    description,
+                    candidates.key,
+                    candidates.units(candidates.before),
+                    candidates.units(distance(value, reference)),
+                )
+            ]
     return []
 
 
-def _in_part(sides: Sides, canonical: Tensor) -> list[Hint]:
+def _wrong_in_part(candidates: Candidates, canonical: Tensor) -> list[Hint]:
     """A variant that the subject computes for some rows along one axis only."""
-    suspect = sides.suspect
-    given, usual = sides.subject_of(suspect), sides.machine.computed(suspect)
-    if usual is None or not sides.is_recorded(canonical):
+    first_departing = candidates.first_departing
+    given, usual = candidates.subject_of(first_departing), candidates.interpreter.computed(first_departing)
+    if usual is None or not candidates.is_recorded(canonical):
         return []
-    for part in Part.all_of(usual, given, axis_names(sides.scene, suspect, given.ndim)):
+    for part in Part.all_of(usual, given, axis_names(candidates.scene, first_departing, given.ndim)):
         rows = part.of_tensor(given)
         for stage in STAGES:
-            for variant in sides.usable(stage(sides.machine, suspect, None), rows):
+            for variant in candidates.usable(stage(candidates.interpreter, first_departing, None), rows):
                 value = attempt(variant.compute)
                 if value is not None and value.shape == given.shape and equals(part.of_tensor(value), rows):
                     usually = variant.canonical_description
                     description = f"the subject {variant.description}, {part.words}; the reference {usually}"
-                    after = sides.units(distance(canonical, sides.reference))
-                    return [Hint(description, suspect, sides.units(sides.before), after)]
+                    after = candidates.units(distance(canonical, candidates.reference))
+                    return [Hint(description, first_departing, candidates.units(candidates.before), after)]
     return []

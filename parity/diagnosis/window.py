@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operations import KINDS
+from parity.diagnosis.operations import OPERATIONS
 from parity.subject.scene import Scene
 
 LARGE = 2**17
@@ -22,8 +22,8 @@ RECURRENT = 2**13
 class Window:
     """Which rows of the target are looked at, and which rows of the tensors before it these come from.
 
-    Axes are counted from the end. The rows are those about the first error, or the first ones where a step on the way
-    is recurrent.
+    Axes are counted from the end. The rows are those about the first error, or the first ones where an operation on
+    the way is recurrent.
     """
 
     def __init__(self, scene: Scene, target: str) -> None:
@@ -44,7 +44,7 @@ class Window:
         self.start = 0 if causal else _first_error(reference, subject, axis, self.size - self.rows)
 
     @property
-    def open(self) -> bool:
+    def covers_all(self) -> bool:
         """Whether everything is looked at whole."""
         return not self.rows
 
@@ -54,25 +54,25 @@ class Window:
         return max(axes, key=lambda axis: tensor.shape[axis], default=None)
 
     def _follows(self, key: str, axis: int | None) -> Mapping[str, int] | None:
-        step = self.scene.operations.get(key)
-        if axis is None or step is None or step.name not in KINDS:
+        operation = self.scene.operations.get(key)
+        if axis is None or operation is None or operation.name not in OPERATIONS:
             return None
-        return KINDS[step.name].follows(step.settings, axis)
+        return OPERATIONS[operation.name].window_rule(operation.settings, axis)
 
     def _plan(self, target: str, key: str, axis: int | None) -> bool:
-        """Cut `key` along `axis` and all before it accordingly; whether a recurrent step is among them."""
+        """Cut `key` along `axis` and all before it accordingly; whether a recurrent operation is among them."""
         if key in self.axes:
             if self.axes[key] in (axis, None):
                 return False
-            axis = None  # two steps need different rows of it
+            axis = None  # two operations need different rows of it
         self.axes[key] = axis
-        step = self.scene.operations.get(key)
-        if step is None or step.name not in KINDS or (key != target and key in self.scene.reference):
+        operation = self.scene.operations.get(key)
+        if operation is None or operation.name not in OPERATIONS or (key != target and key in self.scene.reference):
             return False
         follows = self._follows(key, axis) or {}
-        inputs = [(role, source) for role, source in step.inputs.items() if source != key]
+        inputs = [(role, source) for role, source in operation.inputs.items() if source != key]
         below = [self._plan(target, source, follows.get(role)) for role, source in inputs]
-        return any(below) or (KINDS[step.name].causal and axis is not None)
+        return any(below) or (OPERATIONS[operation.name].causal and axis is not None)
 
     def cut(self, key: str, tensor: Tensor) -> Tensor:
         """The rows of `key` that are looked at."""
@@ -91,7 +91,7 @@ class Window:
         return tuple(shape)
 
     def _narrow(self, tensor: Tensor, axis: int | None) -> Tensor:
-        if self.open or axis is None or tensor.ndim < -axis or tensor.shape[axis] != self.size:
+        if self.covers_all or axis is None or tensor.ndim < -axis or tensor.shape[axis] != self.size:
             return tensor
         return tensor.narrow(axis, self.start, self.rows)
 

@@ -1,1 +1,1 @@
-"""Holding a subject against a recording: a verdict on every tensor, and where a gradient goes wrong."""
+"""Comparing a subject with a recording: a verdict on every tensor, and where a gradient goes wrong."""

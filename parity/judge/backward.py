@@ -1,9 +1,9 @@
 """Finding where a gradient goes wrong, from the forward pass alone.
 
-A recording that holds the gradients of parameters only says that some way back is wrong, not where. But the forward
-pass has been held against the reference layer by layer, and its derivative can be had without any backward code: by
-differences. So each layer is cut out at the tensors around it, and what autograd says of it is compared with what the
-layer does when its inputs move:
+Recorded gradients of parameters show that some backward path is wrong, not where. But the forward pass has been
+compared with the reference layer by layer, and its derivative can be had without any backward code: by differences.
+So each layer is cut out at the tensors around it, and what autograd says of it is compared with what the layer does
+when its inputs move:
 
     <g, (f(x + e v) - f(x - e v)) / 2e>  =  <f'(x)^T g, v>        for random g and v, in float64
 
@@ -14,36 +14,22 @@ or 1e-6 where a LayerNorm divides by little; a gradient that is cut off or scale
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from parity.subject.gradient_probe import GradientProbe
+
 STEP = 1e-6
 TOLERANCE = 1e-4
 """Of the size of the terms that are added up."""
 
-Note = Callable[[str, Tensor], Tensor]
-
 
 @dataclass(frozen=True)
-class GradientProbe:
-    """One segment of a subject, to be run as often as it takes, in float64."""
-
-    run: Callable[[Note], Tensor]
-    """Computes the loss, calling the note with every intermediate and going on with what it returns."""
-    parameters: Mapping[str, Tensor]
-    """The subject's parameters, leaves of the graph, under names that no intermediate has."""
-    substitute: Callable[[str, Tensor], Tensor]
-    """The reference's tensor of this name where there is one, else the subject's own, which is given."""
-    shown: Callable[[str], str]
-    """The name under which a reader of the recording knows a tensor."""
-
-
-@dataclass(frozen=True)
-class WrongWay:
-    """A way back that is wrong: from the tensor `to` to one of those it is computed from."""
+class BackwardFault:
+    """A derivative that is wrong: of the tensor `to` by one of those it is computed from."""
 
     to: str
     source: str
@@ -65,8 +51,8 @@ class WrongWay:
         return f"the {way} {self.found / self.expected:.6g} times as large as it should be"
 
 
-def wrong_ways(gradient_probe: GradientProbe) -> list[WrongWay]:
-    """Every wrong way back of a segment, in order from the loss to its beginning."""
+def backward_faults(gradient_probe: GradientProbe) -> list[BackwardFault]:
+    """Every wrong derivative in the backward path of a segment, in order from the loss to its beginning."""
     search = _Search(gradient_probe)
     off = search.off()
     sources = [*search.leaves, *gradient_probe.parameters] if off else []
@@ -75,7 +61,7 @@ def wrong_ways(gradient_probe: GradientProbe) -> list[WrongWay]:
     for to in reversed(off):
         wrong = {gradient_probe.shown(source): ways[to] for source, ways in by_source.items() if to in ways}
         wrong = wrong or {"its inputs": off[to]}
-        found += [WrongWay(gradient_probe.shown(to), source, *numbers) for source, numbers in wrong.items()]
+        found += [BackwardFault(gradient_probe.shown(to), source, *numbers) for source, numbers in wrong.items()]
     return found
 
 
@@ -100,7 +86,7 @@ class _Search:
         return leaf
 
     def _products(self, name: str, piece: Tensor, inputs: dict[str, Tensor]) -> dict[str, float]:
-        """<f'(x)^T g, v> for each input by itself; those that the piece's graph does not reach are left out."""
+        """<f'(x)^T g, v> for each input alone; inputs that the piece's graph does not reach are absent."""
         if not piece.requires_grad:
             return {}
         gradients = torch.autograd.grad(

@@ -1,4 +1,4 @@
-"""One recording held against one subject, as a result that every report is made from."""
+"""One recording compared with one subject: the result that every report is made from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from parity.diagnosis.case import diagnosed
 from parity.judge.verdicts import judge
+from parity.recording.names import parse
 from parity.recording.recording import Recording
 from parity.results import CaseResult
 from parity.subject.subject import Subject
@@ -16,19 +17,20 @@ NOT_COMPUTED = "nothing of this name in what was held against it"
 INPUT = "given to the subject as its input"
 
 
-def why_left_out(name: str) -> str:
+def why_skipped(name: str) -> str:
     """Why a recorded tensor was not compared, as far as its name tells."""
-    return INPUT if name.startswith("input/") else NOT_COMPUTED
+    return INPUT if parse(name).group == "input" else NOT_COMPUTED
 
 
 @one_thread()
 def compare_case(
-    recording: Recording, subject: Subject, reference: str, why: Callable[[str], str] = why_left_out
+    recording: Recording, subject: Subject, reference: str, why: Callable[[str], str] | None = None
 ) -> CaseResult:
-    """Compare and diagnose. `reference` says whose recording it is, `why` why a tensor of it was left out.
+    """Compare and diagnose. `reference` says whose recording it is, `why` why a tensor of it was skipped.
 
     Raises `SharnnError` for a recording that cannot be run.
     """
+    why = why or why_skipped
     start = time.perf_counter()
     comparisons = diagnosed(recording, subject, judge(recording, subject))
     compared = frozenset(c.recorded for c in comparisons) & recording.tensors.keys()

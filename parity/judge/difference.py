@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from parity.errors import RecordingError
 from parity.measure import Measure, measure_exact, measure_rounded
+from parity.recording.names import parse
 from parity.recording.recording import Recording
 from parity.results import CaseResult, Comparison, Verdict
-from parity.subject.subject import TracedTensor
 from parity.tolerance import UNIT
 
 FORWARD_UNITS, GRADIENT_UNITS = 128.0, 4096.0
@@ -29,9 +28,9 @@ def diff(
 ) -> CaseResult:
     """Every tensor of `a` against that of the same name in `b`, in the order of `a`.
 
-    `tolerances` are known ones, by name; where there is none it is the units above of the largest number of either.
-    `local` holds, by name, what is known of a tensor on the same inputs: what `b`'s program makes of `a`'s. Where
-    nothing is known the first difference is taken for wrong, and all after it for inherited.
+    `tolerances` are absolute, by name; where there is none, `FORWARD_UNITS` or `GRADIENT_UNITS` units of rounding at
+    the tensor's scale are allowed. `isolated` holds, by name, what `b`'s program makes of `a`'s inputs; without it the
+    first difference is taken to be wrong, and every later one to be inherited.
     Raises `RecordingError` if no tensor is in both.
     """
     start = time.perf_counter()
@@ -46,15 +45,17 @@ def diff(
         known = (isolated or {}).get(name)
         own = None if known is None else known.isolated
         if own is not None and known is not None:
-            verdict: Verdict = known.verdict if not own else "agrees" if measure else "inherited"
+            verdict: Verdict = known.verdict if not own.agrees else "agrees" if measure.agrees else "inherited"
         else:
             wrong_before = any(c.verdict == "wrong" for c in comparisons)
-            verdict = "agrees" if measure else "inherited" if wrong_before else "wrong"
-        layer, segment = TracedTensor(name, torch.empty(0)).place
+            verdict = "agrees" if measure.agrees else "inherited" if wrong_before else "wrong"
+        parts = parse(name)
         where = known.where if known is not None else name
         hints = () if known is None else known.hints
         shape = tuple(a.tensors[name].shape)
-        comparisons.append(Comparison(name, name, where, layer, segment, exact, shape, measure, own, verdict, hints))
+        comparisons.append(
+            Comparison(name, name, where, parts.layer, parts.index, exact, shape, measure, own, verdict, hints)
+        )
     made = {f"first: {key}": value for key, value in a.provenance.items()}
     made |= {f"second: {key}": value for key, value in b.provenance.items()}
     return CaseResult(
@@ -71,11 +72,11 @@ def diff(
 
 
 def _measure(name: str, a: Tensor, b: Tensor, tolerance: float | None) -> tuple[Measure, bool]:
-    if name.startswith("param/") or not a.is_floating_point() or not b.is_floating_point():
+    if parse(name).group == "param" or not a.is_floating_point() or not b.is_floating_point():
         return measure_exact(a, b), True
     measure = measure_rounded(a, b, [b])
     if tolerance is None:
-        units = GRADIENT_UNITS if "grad" in name.split("/")[0] or name.startswith("train/") else FORWARD_UNITS
+        units = GRADIENT_UNITS if parse(name).is_gradient else FORWARD_UNITS
         coarser = max(UNIT[dtype] for dtype in (a.dtype, b.dtype) if dtype in UNIT)
         tolerance = units * coarser * measure.scale
     return measure.held_to(tolerance), False

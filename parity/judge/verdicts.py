@@ -1,7 +1,7 @@
-"""Holding a subject against a recording: every tensor measured twice, and a verdict on each.
+"""Comparing a subject with a recording: every tensor measured twice, and a verdict on each.
 
-The subject runs on its own inputs as they arrive, and forced, on the reference's. A layer that is off only as its
-inputs arrive has inherited the error; one that is off on the reference's inputs is wrong itself.
+The subject runs end to end, and isolated, with every layer on the reference's inputs. A layer that is off end to end
+only has inherited the error; one that is off on the reference's inputs is wrong.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from itertools import groupby
 import torch
 
 from parity.errors import RecordingError
-from parity.judge.backward import WrongWay, wrong_ways
+from parity.judge.backward import BackwardFault, backward_faults
 from parity.measure import Measure, Worst, measure_exact, measure_rounded
+from parity.recording.names import parse
 from parity.recording.recording import Recording
 from parity.results import Comparison, Hint
 from parity.subject.subject import NOT_DETACHED, RunMode, Subject, TracedTensor
@@ -24,14 +25,14 @@ from sharnn_py.errors import InputError, SharnnError
 from sharnn_py.freed import return_freed_memory
 
 REQUIRED_GROUPS = {"param"}
-"""Of the groups of tensors in a recording; the others may be absent as a whole."""
+"""The groups of tensors that every recording has. Any other may be absent altogether."""
 
 
 @dataclass(frozen=True)
 class Measured:
     """One tensor of one of the two runs."""
 
-    item: TracedTensor
+    traced: TracedTensor
     measure: Measure
     shape: tuple[int, ...]
 
@@ -39,8 +40,8 @@ class Measured:
 def judge(recording: Recording, subject: Subject) -> list[Comparison]:
     """Every comparison of a recording with a subject, in order of computation.
 
-    If the subject itself stops with an error, that is the last and a wrong one. Raises `SharnnError` for a recording
-    that cannot be replayed.
+    If the subject itself stops with an error, that is the last comparison, and wrong. Raises `SharnnError` for a
+    recording that cannot be replayed.
     """
     comparisons: list[Comparison] = []
     runs = [_by_segment(_measure(recording, subject, isolated)) for isolated in (False, True)]
@@ -49,12 +50,12 @@ def judge(recording: Recording, subject: Subject) -> list[Comparison]:
         end_to_end, isolated = (next(run, []) for run in runs)
         return_freed_memory()
         if not end_to_end and not isolated:
-            return _with_ways_back(recording, subject, _with_detached(comparisons))
+            return _with_backward_faults(recording, subject, _with_detached(comparisons))
         comparisons += _verdicts(recording, subject, end_to_end, isolated, comparisons)
 
 
 def _by_segment(measured: Iterator[Measured]) -> Iterator[list[Measured]]:
-    for _, members in groupby(measured, lambda m: m.item.place[1]):
+    for _, members in groupby(measured, lambda m: m.traced.parts.index):
         yield list(members)
 
 
@@ -62,11 +63,11 @@ def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator
     """One run in float64 and the float32 runs beside it, in step."""
     modes = [RunMode(torch.float64, isolated=isolated)]
     modes += [RunMode(torch.float32, run, isolated) for run in range(ROUNDING_RUNS)]
-    groups = {name.split("/")[0] for name in recording.tensors} | REQUIRED_GROUPS
+    groups = {parse(name).group for name in recording.tensors} | REQUIRED_GROUPS
     last = "nothing"
     try:
         for truth, *rounded in zip(*(subject.stream(recording, p) for p in modes), strict=True):
-            if truth.reference.split("/")[0] not in groups:
+            if parse(truth.reference).group not in groups:
                 continue
             yield _measured(recording, truth, rounded)
             last = truth.name
@@ -75,7 +76,7 @@ def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator
         if isinstance(error, SharnnError) and not isinstance(error, InputError):
             raise
         problem = f"{subject.label} stopped with {type(error).__name__}: {error}"
-        stopped = TracedTensor(f"after {last}", torch.empty(0), subject.label, whole=True)
+        stopped = TracedTensor(f"after {last}", torch.empty(0), subject.label, end_to_end_only=True)
         yield Measured(stopped, Measure(False, problem), ())
 
 
@@ -83,14 +84,14 @@ def _measured(recording: Recording, truth: TracedTensor, rounded: list[TracedTen
     recorded = recording.tensors.get(truth.reference)
     if recorded is None:
         if not truth.problem:
-            raise RecordingError(f"{recording.path}: tensor {truth.reference} is missing")
+            raise RecordingError(f"{recording.label}: tensor {truth.reference} is missing")
         return Measured(truth, Measure(False, truth.problem), tuple(truth.tensor.shape))
     if truth.exact:
         measure = measure_exact(recorded, rounded[0].tensor)
     else:
-        runs = [item.tensor for item in rounded]
+        runs = [run.tensor for run in rounded]
         measure = measure_rounded(recorded, truth.tensor, runs, time_axis=truth.time_axis, least=_moved(truth, rounded))
-    if truth.problem or any(item.problem for item in rounded):
+    if truth.problem or any(run.problem for run in rounded):
         measure = replace(measure, agrees=False, problem=truth.problem or rounded[0].problem)
     return Measured(replace(truth, tensor=torch.empty(0), norm_of=None), measure, tuple(recorded.shape))
 
@@ -102,7 +103,7 @@ def _moved(truth: TracedTensor, rounded: list[TracedTensor]) -> float:
     """
     if truth.norm_of is None:
         return 0.0
-    moves = [item.norm_of.to(torch.float64) - truth.norm_of for item in rounded if item.norm_of is not None]
+    moves = [run.norm_of.to(torch.float64) - truth.norm_of for run in rounded if run.norm_of is not None]
     return max(float(torch.linalg.vector_norm(move)) for move in moves)
 
 
@@ -113,49 +114,55 @@ def _verdicts(
     isolated: list[Measured],
     before: list[Comparison],
 ) -> Iterator[Comparison]:
-    alone = {m.item.name: m.measure for m in isolated}
+    on_reference = {m.traced.name: m.measure for m in isolated}
     wrong = any(c.verdict == "wrong" for c in before)
-    wrong_forward = any(c.verdict == "wrong" and c.name.startswith("eval/") for c in before)
+    wrong_forward = any(c.verdict == "wrong" and c.tensor_name.is_forward for c in before)
     parameters = {c.name for c in before if c.verdict == "wrong" and c.exact}
     for m in end_to_end or isolated:
-        item = m.item
-        own = alone.get(item.name)
-        if own is not None and (item.whole or math.prod(m.shape) == 1):
-            # What all of the model stands behind carries the rounding of all of it; and of a single number, such as
-            # a loss, a few runs by themselves may miss what rounding does.
+        traced, name = m.traced, m.traced.parts
+        own = on_reference.get(traced.name)
+        if own is not None and (traced.end_to_end_only or math.prod(m.shape) == 1):
+            # A tensor that depends on the whole model carries the rounding of all of it; and of a single number, such
+            # as a loss, the few isolated runs may miss what rounding does.
             own = own.with_rounding(m.measure)
-        layer, segment = item.place
         comparison = Comparison(
-            item.name, item.reference, item.where, layer, segment, item.exact, m.shape, m.measure, own, "agrees"
-        )
-        if not (m.measure if own is None else own):
-            blamed = wrong if own is None or item.whole else parameters & subject.parameters_of(recording, comparison)
-            # What is wrong on the way forward, or computes with a wrong parameter, is so on the way back.
-            blamed = blamed or (item.name.startswith("agrad/") and (wrong_forward or bool(parameters)))
-            comparison = replace(comparison, verdict="inherited" if blamed else "wrong")
-        elif not m.measure:
+            traced.name, traced.reference, traced.where, name.layer, name.index, traced.exact, m.shape, m.measure, own,
+            "agrees",
+        )  # fmt: skip
+        if not (m.measure if own is None else own).agrees:
+            if own is None or traced.end_to_end_only:
+                inherited = wrong
+            else:
+                inherited = bool(parameters & subject.parameters_of(recording, comparison))
+            # What is wrong in the forward pass, or computes with a wrong parameter, is wrong in the backward pass.
+            inherited = inherited or (name.group == "agrad" and (wrong_forward or bool(parameters)))
+            comparison = replace(comparison, verdict="inherited" if inherited else "wrong")
+        elif not m.measure.agrees:
             comparison = replace(comparison, verdict="inherited")
-        wrong |= comparison.verdict == "wrong"
-        wrong_forward |= comparison.verdict == "wrong" and item.name.startswith("eval/")
-        if item.exact and comparison.verdict == "wrong":
-            parameters.add(item.name)
+        if comparison.verdict == "wrong":
+            wrong = True
+            wrong_forward |= name.is_forward
+            if traced.exact:
+                parameters.add(traced.name)
         yield comparison
 
 
-def _with_ways_back(recording: Recording, subject: Subject, comparisons: list[Comparison]) -> list[Comparison]:
-    """Before the first gradient that is wrong, the layers whose way back is; those gradients have inherited it."""
-    first = next((c for c in comparisons if c.verdict == "wrong" and c.name.startswith(("agrad/", "grad/"))), None)
+def _with_backward_faults(recording: Recording, subject: Subject, comparisons: list[Comparison]) -> list[Comparison]:
+    """Before the first gradient that is wrong, the layers whose derivative is; those gradients have inherited it."""
+    first = next((c for c in comparisons if c.verdict == "wrong" and c.tensor_name.group in ("agrad", "grad")), None)
     gradient_probe = (
         None if first is None or first.segment is None else subject.gradient_probe(recording, first.segment)
     )
     if first is None or gradient_probe is None:
         return comparisons
-    ways = [_way_back(way, first) for way in wrong_ways(gradient_probe)]
-    if not ways:
+    faults = [_backward(fault, first) for fault in backward_faults(gradient_probe)]
+    if not faults:
         return comparisons
     at = comparisons.index(first)
-    after = [replace(c, verdict="inherited") if _is_gradient(c) and not c else c for c in comparisons[at:]]
-    return [*comparisons[:at], *ways, *after]
+    after = [
+        replace(c, verdict="inherited") if c.tensor_name.is_gradient and not c.agrees else c for c in comparisons[at:]
+    ]
+    return [*comparisons[:at], *faults, *after]
 
 
 def _with_detached(comparisons: list[Comparison]) -> list[Comparison]:
@@ -164,8 +171,8 @@ def _with_detached(comparisons: list[Comparison]) -> list[Comparison]:
     def explained(c: Comparison) -> Comparison:
         if c.end_to_end.problem != NOT_DETACHED or c.segment is None:
             return c
-        after = [g for g in comparisons if g.segment == c.segment + 1 and g.name.startswith("grad/")]
-        if not after or not all(g.isolated for g in after):
+        after = [g for g in comparisons if g.segment == c.segment + 1 and g.tensor_name.group == "grad"]
+        if not after or not all(g.isolated is not None and g.isolated.agrees for g in after):
             return c
         cut = max(g.isolated.units for g in after if g.isolated is not None)
         description = (
@@ -176,16 +183,12 @@ def _with_detached(comparisons: list[Comparison]) -> list[Comparison]:
     return [explained(c) for c in comparisons]
 
 
-def _is_gradient(comparison: Comparison) -> bool:
-    return "grad" in comparison.name.split("/")[0] or comparison.layer.startswith("train/")
-
-
-def _way_back(way: WrongWay, first: Comparison) -> Comparison:
-    name = f"backward/{first.segment}/{way.to}"
-    where = f"segment {first.segment}, gradient from {way.to} back to {way.source}"
-    error = abs(way.found - way.expected)
-    worst = Worst((), way.expected, way.found, way.expected)
-    measure = Measure(False, "", error, way.tolerance / MULTIPLE, abs(way.expected), way.tolerance, worst)
-    hint = Hint(way.description, way.to, measure.units, 0.0)
-    layer = f"backward/{way.to}"
+def _backward(fault: BackwardFault, first: Comparison) -> Comparison:
+    name = f"backward/{first.segment}/{fault.to}"
+    where = f"segment {first.segment}, gradient from {fault.to} back to {fault.source}"
+    error = abs(fault.found - fault.expected)
+    worst = Worst((), fault.expected, fault.found, fault.expected)
+    measure = Measure(False, "", error, fault.tolerance / MULTIPLE, abs(fault.expected), fault.tolerance, worst)
+    hint = Hint(fault.description, fault.to, measure.units, 0.0)
+    layer = f"backward/{fault.to}"
     return Comparison(name, "", where, layer, first.segment, False, (), measure, measure, "wrong", (hint,))

@@ -4,7 +4,7 @@ from .machine import sequences_machine
 from .oracle import Broken, Expected, Oracle, check
 from .plain import PlainSHARNN
 from .record import record_case
-from .replay import replay, with_repro
+from .repro import replay, with_repro
 from .strategies import Spec, configs, parameters, specs, states, token_segments, tokens
 from .suite import LawSuite
 from .target import LawTarget, SHARNNTarget

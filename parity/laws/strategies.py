@@ -74,7 +74,7 @@ def parameters() -> st.SearchStrategy[int]:
 
 
 def specs(semantics: Program, *, any_attention: bool = True) -> st.SearchStrategy[Spec]:
-    """Models of SHA-RNN: every `Spec` of these semantics, in the sizes of `configs`."""
+    """Models of these semantics: a small config with parameters."""
     return st.builds(Spec, configs(semantics, any_attention=any_attention), parameters())
 
 
@@ -86,7 +86,7 @@ def token_segments(draw: st.DrawFn, batch: int, *, most: int = 4, steps: int = 8
 
 
 def tokens(steps: int, batch: int) -> st.SearchStrategy[NDArray[np.int64]]:
-    """Segments of ids (T, B), int64, from 0 to `VOCAB` - 1."""
+    """Token ids, int64 (T, B), for T = `steps` and B = `batch`."""
     ids = st.lists(st.integers(0, VOCAB - 1), min_size=steps * batch, max_size=steps * batch)
     return ids.map(lambda drawn: np.array(drawn, np.int64).reshape(steps, batch))
 

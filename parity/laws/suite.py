@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from parity.laws.laws import ANY_MODEL, LAWS
-from parity.laws.replay import with_repro
+from parity.laws.repro import with_repro
 from parity.laws.target import LawTarget
 
 

@@ -35,7 +35,7 @@ class LawTarget:
     """Whether x then y should give what x+y gives in one go."""
 
     def spec(self, draw: Draw) -> Any:
-        """Draw a model for `make`."""
+        """Draw the model that a law is tried on."""
         return draw(self.models)
 
     def begin(self, spec: Any, batch: int = 1, layers: Layers | None = None) -> Backend:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from parity.errors import UsageError
-from parity.judge.backward import Note
 from parity.module.hooks import NAME, mapped, watched
 from parity.module.segment import Call, Loss, plainly
+from parity.recording.library import open
 from parity.recording.recording import Recording
 from parity.recording.writer import RecordingWriter
+from parity.subject.gradient_probe import Note
 
 Segment = Tensor | tuple[Tensor, ...]
 """The inputs of one segment: a tensor, or several in order."""
@@ -23,7 +24,7 @@ Segment = Tensor | tuple[Tensor, ...]
 def capture(
     module: nn.Module,
     *segments: Segment,
-    call: Call = plainly,
+    call: Call | None = None,
     loss: Loss | None = None,
     path: str | Path | None = None,
     metadata: Mapping[str, str] | None = None,
@@ -38,6 +39,7 @@ def capture(
     """
     if not segments:
         raise UsageError("there are no inputs; give the tensors of at least one segment")
+    call = call or plainly
     tensors: dict[str, Tensor] = {}
 
     def keep(name: str, tensor: Tensor) -> Tensor:
@@ -75,9 +77,7 @@ def capture(
         "torch": torch.__version__,
         **(metadata or {}),
     }
-    recording = Recording(
-        Path(path).stem if path else type(module).__qualname__, Path(path or "memory"), (tensors, header)
-    )
+    recording = Recording(type(module).__qualname__, contents=(tensors, header))
     return recording if path is None else save(recording, path)
 
 
@@ -97,8 +97,8 @@ def recorded(tensors: Mapping[str, Any], **metadata: str) -> Recording:
 
     `param/<name>`, `input/<segment>/<i>`, `eval/<segment>/<tensor>`, `grad/<segment>/<parameter>`, ...
     """
-    held = {name: torch.as_tensor(value) for name, value in tensors.items()}
-    return Recording(metadata.get("implementation", "memory"), Path("memory"), (held, metadata))
+    contents = {name: torch.as_tensor(value) for name, value in tensors.items()}
+    return Recording(metadata.get("implementation", "memory"), contents=(contents, metadata))
 
 
 def save(recording: Recording, path: str | Path) -> Recording:
@@ -110,4 +110,4 @@ def save(recording: Recording, path: str | Path) -> Recording:
         for name, tensor in recording.tensors.items():
             writer.add(name, tensor)
         writer.finish(recording.metadata)
-    return Recording(path.stem, path)
+    return open(path)

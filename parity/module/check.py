@@ -18,19 +18,19 @@ def check(
     reference: Recording,
     *,
     names: Mapping[str, str] | None = None,
-    call: Call = plainly,
+    call: Call | None = None,
     loss: Loss | None = None,
     time_axis: int | None = None,
 ) -> CaseResult:
     """Run `module` on the inputs that `reference` holds and compare everything of the same name, layer by layer.
 
     `names` maps the module's names of tensors and parameters to the recording's, where they differ
-    (`parity.module.hooks` has the module's); `call` runs a segment, of (module, inputs, state) the (output, state);
+    (`parity.module.hooks` has the module's); `call(module, inputs, state)` runs a segment and returns (output, state);
     `loss` makes a scalar of the output, for gradients to be compared; `time_axis` is the axis of the steps, for the
     first bad one to be found. The module runs in evaluation mode, in float64 and several times in float32, on copies.
     Raises `RecordingError` for a recording without inputs.
     """
-    subject = ModuleSubject(module, Run(dict(names or {}), call, loss, time_axis))
+    subject = ModuleSubject(module, Run(dict(names or {}), call or plainly, loss, time_axis))
     return compare_case(reference, subject, reference.metadata.get("implementation", reference.name))
 
 
@@ -39,7 +39,7 @@ def assert_parity(
     reference: Recording,
     *,
     names: Mapping[str, str] | None = None,
-    call: Call = plainly,
+    call: Call | None = None,
     loss: Loss | None = None,
     time_axis: int | None = None,
 ) -> CaseResult:

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from parity.judge.backward import Note
+from parity.subject.gradient_probe import Note
 
 NAME = "_parity_name"
 """The attribute under which a tensor that was handed out keeps its name."""

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from parity.errors import RecordingError
-from parity.judge.backward import Note
 from parity.module.hooks import NAME, Called, mapped, unheard, watched
 from parity.recording.recording import Recording
+from parity.subject.gradient_probe import Note
 from parity.subject.subject import RunMode, TracedTensor
 from parity.subject.substitute import substitute
 
@@ -103,11 +103,18 @@ class Segment:
     def _gradients(self, loss: Tensor, emit: Callable[[TracedTensor], None]) -> None:
         names, parameters = zip(*self.module.named_parameters(), strict=True)
         found = torch.autograd.grad(loss, parameters, materialize_grads=True)
-        whole = not (self.mode.isolated and self.recording.has("agrad"))
+        end_to_end_only = not (self.mode.isolated and self.recording.has("agrad"))
         for name, gradient in reversed(list(zip(names, found, strict=True))):
             recorded = self._name(name, "grad")
             if recorded in self.recording.tensors:
-                emit(TracedTensor(recorded, gradient, f"segment {self.number}, gradient of {name}", whole=whole))
+                emit(
+                    TracedTensor(
+                        recorded,
+                        gradient,
+                        f"segment {self.number}, gradient of {name}",
+                        end_to_end_only=end_to_end_only,
+                    )
+                )
 
     def _carry(self, name: str, tensor: Tensor, emit: Callable[[TracedTensor], None]) -> Tensor:
         recorded = self.recorded(name, "carry")
@@ -120,7 +127,7 @@ def segments(recording: Recording) -> int:
     """How many segments of inputs a recording has. Raises `RecordingError` if it has none."""
     count = recording.count("input")
     if not count:
-        raise RecordingError(f"{recording.path}: it holds no inputs (input/1/0, ...), so nothing can be run on them")
+        raise RecordingError(f"{recording.label}: it holds no inputs (input/1/0, ...), so nothing can be run on them")
     return count
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from parity.judge.backward import GradientProbe, Note
 from parity.module.operations import FIRST_OF_STATE, steps_of
 from parity.module.segment import Run, Segment, segments
 from parity.recording.recording import Recording
 from parity.results import Comparison
+from parity.subject.gradient_probe import GradientProbe, Note
 from parity.subject.lockstep import lockstep
 from parity.subject.scene import Operation, Scene
 from parity.subject.subject import RunMode, TracedTensor
@@ -73,7 +73,7 @@ class ModuleSubject:
         return frozenset(f"param/{self.run.names.get(name, name)}" for name in names)
 
     def gradient_probe(self, recording: Recording, segment: int) -> GradientProbe | None:
-        """See `Subject.traced`."""
+        """See `Subject.gradient_probe`."""
         if self.run.loss is None:
             return None
         run = self._forced_segment(recording, segment)
@@ -87,7 +87,7 @@ class ModuleSubject:
 
     def scene(self, recording: Recording, comparison: Comparison) -> tuple[Scene, str] | None:
         """See `Subject.scene`. For the outputs of submodules of torch's own types."""
-        if comparison.segment is None or not comparison.name.startswith("eval/"):
+        if comparison.segment is None or not comparison.tensor_name.is_forward:
             return None
         run = self._forced_segment(recording, comparison.segment)
         own = {f"parameter {name}": p.detach() for name, p in run.module.named_parameters()}

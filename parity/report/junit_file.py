@@ -53,7 +53,7 @@ def _tests(case: CaseResult) -> list[TestCase]:
         groups.setdefault(_group(comparison), []).append(comparison)
     second = case.seconds / len(case.comparisons)
     return [
-        _test(case, group, second * len(members), _failure(case, [c for c in members if c.verdict != "agrees"]))
+        _test(case, group, second * len(members), _failure(case, [c for c in members if not c.agrees]))
         for group, members in groups.items()
     ]
 

@@ -40,7 +40,7 @@ def distance(measure: Measure, exact: bool) -> str:
     if measure.problem:
         return measure.problem
     if exact:
-        return f"{measure.error:,.0f} of the elements differ; they should be equal"
+        return f"elements that differ: {measure.error:,.0f}; all should be equal"
     ratio = "no rounding at all" if math.isinf(measure.ratio) else f"{short(measure.ratio)} times"
     return (
         f"{short(measure.error)} from the truth, {ratio} the {short(measure.tolerance)} that float32 rounding "
@@ -95,14 +95,14 @@ def consequences(case: CaseResult) -> str:
     first = case.first
     assert first is not None
     later = case.comparisons[case.comparisons.index(first) + 1 :]
-    off = [c for c in later if c.verdict != "agrees"]
+    off = [c for c in later if not c.agrees]
     if not later:
         return "none: it is the last comparison"
     if not off:
-        return f"none: all {len(later):,} later comparisons agree"
+        return "none: every comparison after it agrees"
     inherited = sum(c.verdict == "inherited" for c in off)
     parts = [
-        f"{len(off):,} of the {len(later):,} later comparisons diverge too "
+        f"after it, {len(off):,} of {len(later):,} comparisons diverge "
         f"(inherited: {inherited:,}, wrong in isolation: {len(off) - inherited:,})"
     ]
     return "; ".join(parts + [_off_by(c) for c in outcomes(off)])

@@ -9,26 +9,22 @@ from torch import Tensor
 
 from parity.errors import RecordingError
 from parity.recording.recording import Recording
+from parity.sharnn.header import baseline_config, segment_count
 from parity.subject.subject import RunMode, TracedTensor
 from parity.tolerance import nudge
-from sharnn_py.baseline import Baseline, BaselineConfig
+from sharnn_py.baseline import Baseline
 from sharnn_py.model import nll
 from sharnn_py.weights import from_julia, to_julia
 
 
 def replay_baseline(recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
     """The stream of `eval/`, `grad/`, `param/` and `rnnparam/`."""
-    config = BaselineConfig(
-        vocab=recording.setting("vocab"),
-        emb=recording.setting("emb"),
-        hidden=recording.setting("hidden"),
-        layers=recording.setting("nlayers"),
-    )
+    config = baseline_config(recording)
     model = Baseline(config).to(mode.dtype).eval()
     parameters = from_julia(recording.group("param/"), config)
     model.load_state_dict({name: nudge(t, mode.nudged, name) for name, t in parameters.items()})
     state: tuple[Tensor, Tensor] | None = None
-    for segment in range(1, recording.segments + 1):
+    for segment in range(1, segment_count(recording) + 1):
         prefix, place = f"eval/{segment}/", f"segment {segment}"
         tokens, targets = (_ids(recording, prefix + name, config.vocab) for name in "xy")
         seen: dict[str, Tensor] = {}
@@ -50,7 +46,7 @@ def replay_baseline(recording: Recording, mode: RunMode) -> Iterator[TracedTenso
 def _ids(recording: Recording, name: str, vocab: int) -> Tensor:
     ids = recording.tensor(name)
     if ids.is_floating_point() or not ids.numel() or int(ids.min()) < 1 or int(ids.max()) > vocab:
-        raise RecordingError(f"{recording.path}: {name} should hold ids from 1 to {vocab}")
+        raise RecordingError(f"{recording.label}: {name} should hold ids from 1 to {vocab}")
     return ids.long() - 1
 
 

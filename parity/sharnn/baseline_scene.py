@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from parity.recording.recording import Recording
+from parity.sharnn.header import baseline_config
 from parity.sharnn.operations import baseline_steps, parameter_key
 from parity.subject.scene import Scene
-from sharnn_py.baseline import Baseline, BaselineConfig
+from sharnn_py.baseline import Baseline
 from sharnn_py.model import nll
 from sharnn_py.weights import from_julia
 
@@ -17,8 +18,7 @@ RECORDED = ("embed", "rnn", "h", "c", "logits", "loss")
 
 def baseline_scene(recording: Recording, segment: int) -> Scene:
     """Every tensor of a segment, each computed from what was recorded before it; ids are counted from 0."""
-    sizes = {"vocab": "vocab", "emb": "emb", "hidden": "hidden", "layers": "nlayers"}
-    config = BaselineConfig(**{name: recording.setting(theirs) for name, theirs in sizes.items()})
+    config = baseline_config(recording)
     model = Baseline(config).double().eval()
     model.load_state_dict(from_julia(recording.group("param/"), config))
     ids = {name: recording.tensor(f"eval/{segment}/{x}").long() - 1 for name, x in (("tokens", "x"), ("targets", "y"))}

@@ -40,7 +40,7 @@ def replay_data(recording: Recording) -> Iterator[Entry]:
     try:
         yield from _entries(data)
     except (KeyError, TypeError, IndexError) as error:
-        raise RecordingError(f"{recording.path}: missing or malformed entry: {error!r}") from error
+        raise RecordingError(f"{recording.label}: missing or malformed entry: {error!r}") from error
 
 
 def _entries(data: dict[str, Any]) -> Iterator[Entry]:

@@ -22,7 +22,7 @@ from julia_bridge.sharnn.upstream import UpstreamError, model_source
 from parity.errors import RecordingError, UsageError
 from parity.recording.recording import Recording
 from parity.recording.writer import RecordingWriter
-from parity.sharnn.port import model_config
+from parity.sharnn.header import header_sizes, model_config, program_of, segment_count
 from parity.sharnn.random_model import random_model, random_segments, segment_lengths
 from sharnn_py import batches
 from sharnn_py.checkpoint import load_checkpoint
@@ -86,7 +86,8 @@ def random_case(seed: int, lengths: Sequence[int] | None = None) -> Case:
 
 def recorded_case(recording: Recording) -> Case:
     """A recorded SHA-RNN.jl run, to be run again: its parameters and ids."""
-    ids = [[recording.tensor(f"eval/{s}/{name}").long() - 1 for name in "xy"] for s in range(1, recording.segments + 1)]
+    segments = range(1, segment_count(recording) + 1)
+    ids = [[recording.tensor(f"eval/{segment}/{name}").long() - 1 for name in "xy"] for segment in segments]
     config = model_config(recording, JULIA)
     return Case(recording.name, config, recording.group("param/"), [(x, y) for x, y in ids])
 
@@ -200,15 +201,8 @@ def _with_gradients(case: Case, source: Source) -> bool:
 
 
 def _config(case: Case) -> dict[str, object]:
-    config = case.config
     return {
-        "emb": config.emb,
-        "hidden": config.hidden,
-        "vocab": config.vocab,
-        "nlayers": config.layers,
-        "npos": config.max_memory,
-        "heads": config.heads,
-        "tie": config.tied,
+        **header_sizes(case.config),
         "batch": case.segments[0][0].shape[1],
         "segs": [len(tokens) for tokens, _ in case.segments],
         "seed": case.seed,
@@ -220,7 +214,7 @@ def recordable(recordings: Sequence[Recording]) -> list[Case]:
     cases = []
     for recording in recordings:
         try:
-            if not recording.is_data and recording.program == "julia" and "param/encoder.w" in recording.tensors:
+            if not recording.is_data and program_of(recording) == "julia" and "param/encoder.w" in recording.tensors:
                 cases.append(recorded_case(recording))
         except RecordingError:
             continue

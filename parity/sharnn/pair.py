@@ -6,6 +6,7 @@ from parity.judge.case import compare_case
 from parity.judge.difference import diff
 from parity.recording.recording import Recording
 from parity.results import CaseResult
+from parity.sharnn.header import program_of
 from parity.sharnn.subject import PortOf
 from parity.sharnn.translate import translated
 from sharnn_py.config import PRESETS
@@ -18,7 +19,11 @@ def pair(a: Recording, b: Recording) -> list[CaseResult]:
     `b`: so both recordings are held against the port under their own semantics first, which also measures what
     rounding explains, and these results come first. Raises `RecordingError` for a recording that cannot be run.
     """
-    own = [compare_case(r, PortOf(PRESETS[r.program], f"the port under {r.program}"), r.program) for r in (a, b)]
+    programs = program_of(a), program_of(b)
+    own = [
+        compare_case(r, PortOf(PRESETS[program], f"the port under {program}"), program)
+        for r, program in zip((a, b), programs, strict=True)
+    ]
     (ours, names_of_a), (theirs, names_of_b) = translated(a), translated(b)
     tolerance = [{c.recorded: c.end_to_end.tolerance for c in result.comparisons} for result in own]
     known = {
@@ -28,7 +33,7 @@ def pair(a: Recording, b: Recording) -> list[CaseResult]:
     }
     isolated = {}
     if all(own):
-        there = compare_case(a, PortOf(PRESETS[b.program], f"the port under {b.program}, as {b.name}"), a.program)
+        there = compare_case(a, PortOf(PRESETS[programs[1]], f"the port under {programs[1]}, as {b.name}"), programs[0])
         by_name = {c.name: c for c in there.comparisons if not c.exact}
         isolated = {name: by_name[theirs] for name, theirs in names_of_a.items() if theirs in by_name}
     return [*own, diff(ours, theirs, known, isolated)]

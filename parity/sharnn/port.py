@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from parity.errors import RecordingError
 from parity.recording.recording import Recording
+from parity.sharnn.header import model_config, program_of
 from parity.sharnn.names import first_block
 from parity.subject.subject import RunMode
 from parity.tolerance import nudge
@@ -17,25 +17,6 @@ from sharnn_py.config import PRESETS, Config, Program, Semantics
 from sharnn_py.model import SHARNN
 from sharnn_py.weights import from_julia, from_smerity, to_julia, to_smerity
 from sharnn_py.weights.shapes import parameter_shapes
-
-
-def model_config(recording: Recording, semantics: Semantics) -> Config:
-    """The configuration of the recorded model, under the semantics asked for."""
-    attention_layers: Any = None
-    if "attn_layer" in recording.config:  # Smerity's recordings: the 0-based block or blocks, -1 for none
-        chosen = recording.config["attn_layer"]
-        attention_layers = tuple(chosen) if isinstance(chosen, list) else () if chosen == -1 else (chosen,)
-    return Config(
-        vocab=recording.setting("vocab"),
-        emb=recording.setting("emb"),
-        hidden=recording.setting("hidden"),
-        layers=recording.setting("nlayers"),
-        heads=recording.setting("heads"),
-        max_memory=recording.setting("npos"),
-        tied=recording.setting("tie"),
-        attention_layers=attention_layers,
-        semantics=semantics,
-    )
 
 
 @dataclass
@@ -49,7 +30,7 @@ class Port:
 
     @property
     def program(self) -> Program:
-        return self.recording.program
+        return program_of(self.recording)
 
     @property
     def config_of_recording(self) -> Config:
@@ -88,16 +69,16 @@ class Port:
         """Recorded ids, from 0. Raises `RecordingError` for ids out of range or a batch the header does not name."""
         ids = self.recording.tensor(name)
         if ids.ndim != 2 or not ids.numel() or ids.is_floating_point():
-            raise RecordingError(f"{self.recording.path}: {name} has shape {tuple(ids.shape)}; expected ids (T, B)")
+            raise RecordingError(f"{self.recording.label}: {name} has shape {tuple(ids.shape)}; expected ids (T, B)")
         if ids.shape[1] != config_batch:
             raise RecordingError(
-                f"{self.recording.path}: {name} has batch {ids.shape[1]}, but the header's config says {config_batch}"
+                f"{self.recording.label}: {name} has batch {ids.shape[1]}, but the header's config says {config_batch}"
             )
         ids = ids.long() - first_block(self.program)  # Julia's ids, as its blocks, count from 1
         lowest = -1 if self.program == "julia" and name.endswith("/y") else 0  # label 0 is left out of Julia's loss
         if int(ids.min()) < lowest or int(ids.max()) >= self.config.vocab:
             raise RecordingError(
-                f"{self.recording.path}: {name} has ids outside the vocabulary of {self.config.vocab} "
+                f"{self.recording.label}: {name} has ids outside the vocabulary of {self.config.vocab} "
                 f"({int(ids.min()) + first_block(self.program)} to {int(ids.max()) + first_block(self.program)})"
             )
         return ids

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from parity.errors import RecordingError
 from parity.recording.recording import Recording
+from parity.sharnn.header import segment_count
 from parity.sharnn.names import first_block, intermediates, time_axis
 from parity.sharnn.port import Port, build, shaped_like_loss
 from parity.subject.lockstep import lockstep
@@ -45,7 +46,7 @@ def replay_port(port: Port) -> Iterator[TracedTensor]:
     for name, tensor in port.parameters().items():
         yield TracedTensor(f"param/{name}", tensor, "parameters", exact=True)
     state: State | None = None
-    for segment in range(1, port.recording.segments + 1):
+    for segment in range(1, segment_count(port.recording) + 1):
         run = Segment(port, segment, state)
         yield from lockstep(run.produce, lambda item: item.tensor.nbytes)
         state = run.carried
@@ -201,7 +202,7 @@ def _check_length(recording: Recording, segment: int, steps: int) -> None:
     lengths = recording.setting("segs")
     if lengths[segment - 1] != steps:
         raise RecordingError(
-            f"{recording.path}: segment {segment} has {steps} steps, but the header's segs are {lengths}"
+            f"{recording.label}: segment {segment} has {steps} steps, but the header's segs are {lengths}"
         )
 
 
@@ -241,19 +242,21 @@ def in_recorded_order(port: Port, ours: dict[str, Tensor]) -> dict[str, Tensor]:
 def _gradients(port: Port, segment: int, loss: Tensor, embedded: Tensor, state: State) -> Iterator[TracedTensor]:
     ours, (per_token,) = gradients(port.model, loss, state, embedded)
     prefix, place = f"grad/{segment}/", f"segment {segment}"
-    # Without recorded gradients inside the model all of the way back stands behind a parameter's gradient.
-    whole = not (port.mode.isolated and port.recording.has("agrad"))
+    # Without recorded gradients inside the model, a parameter's gradient depends on the whole backward path.
+    end_to_end_only = not (port.mode.isolated and port.recording.has("agrad"))
     if port.program == "julia":
-        yield TracedTensor(f"{prefix}loss", shaped_like_loss(loss, port.program), place, whole=True)
+        yield TracedTensor(f"{prefix}loss", shaped_like_loss(loss, port.program), place, end_to_end_only=True)
     unclipped = unclipped_by_julia(port.config)
     for name, gradient in in_recorded_order(port, ours).items():
         where = f"{place}, gradient of {name}"
-        yield TracedTensor(prefix + name, gradient, where, whole=whole)
+        yield TracedTensor(prefix + name, gradient, where, end_to_end_only=end_to_end_only)
         if port.program == "julia":
             # The gradient of a sparse embedding is a list with one entry a token, and Knet takes the norm of that.
             sparse = name == "encoder.w" and name in unclipped
             of = per_token if sparse else gradient
-            yield TracedTensor(f"gradnorm/{segment}/{name}", joint_norm([of]).reshape(1), where, whole=True, norm_of=of)
+            yield TracedTensor(
+                f"gradnorm/{segment}/{name}", joint_norm([of]).reshape(1), where, end_to_end_only=True, norm_of=of
+            )
             if name in unclipped:
                 flag = torch.ones(1, dtype=torch.int32)
                 yield TracedTensor(f"gradissparse/{segment}/{name}", flag, where, exact=True)

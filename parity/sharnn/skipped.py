@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from parity.recording.recording import Recording
+from parity.sharnn.header import program_of
 
 INPUT = "given to the port as its input"
 UNUSED = "built by Smerity's program but never used in what it computes"
@@ -17,7 +18,7 @@ def reason(name: str, recording: Recording) -> str:
     """The reason in words; `UNKNOWN` if there is no good one."""
     if re.fullmatch(r"(eval|train)/\d+/[xy]", name):
         return INPUT
-    if recording.program == "paper" and re.search(
+    if program_of(recording) == "paper" and re.search(
         r"param/blocks\.\d+\.(lnout|lnmid|lnmem|attn\.qkvs|attn\.r_gate)", name
     ):
         return UNUSED

@@ -8,18 +8,19 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from parity.judge.backward import GradientProbe, Note
 from parity.recording.recording import Recording
 from parity.results import Comparison
 from parity.sharnn.baseline import replay_baseline
 from parity.sharnn.baseline_scene import baseline_scene
+from parity.sharnn.header import is_baseline, model_config, program_of
 from parity.sharnn.names import first_block, intermediates
 from parity.sharnn.operations import parameters_of, segment_steps
-from parity.sharnn.port import Port, build, model_config
+from parity.sharnn.port import Port, build
 from parity.sharnn.replay import isolated_segment, replay_port
 from parity.sharnn.scenes import AFTER, parameter_scene, update_scene
 from parity.sharnn.segment_scene import segment_scene
 from parity.sharnn.updates import replay_training
+from parity.subject.gradient_probe import GradientProbe, Note
 from parity.subject.scene import Scene
 from parity.subject.subject import RunMode, TracedTensor
 from sharnn_py.config import PRESETS, Semantics
@@ -38,7 +39,7 @@ class PortOf:
 
     def stream(self, recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
         """See `Subject.stream`."""
-        if "param/projection.w" in recording.tensors:
+        if is_baseline(recording):
             yield from replay_baseline(recording, mode)
             return
         key = mode.dtype, mode.nudged
@@ -49,17 +50,17 @@ class PortOf:
 
     def parameters_of(self, recording: Recording, comparison: Comparison) -> frozenset[str]:
         """See `Subject.parameters_of`."""
-        if "param/projection.w" in recording.tensors:
+        if is_baseline(recording):
             return frozenset()
         config = model_config(recording, self.semantics)
         step = segment_steps(config).get(_key(recording, comparison.name))
         taken = set() if step is None else set(parameters_of(step))
-        rows = (julia if recording.program == "julia" else smerity).rows(config)
+        rows = (julia if program_of(recording) == "julia" else smerity).rows(config)
         return frozenset(f"param/{theirs}" for theirs, ours, _ in rows if taken & set(ours))
 
     def gradient_probe(self, recording: Recording, segment: int) -> GradientProbe | None:
-        """See `Subject.traced`."""
-        if "param/projection.w" in recording.tensors:
+        """See `Subject.gradient_probe`."""
+        if is_baseline(recording):
             return None
         run = isolated_segment(recording, self.semantics, segment)
         tokens, targets = run.tokens()
@@ -85,7 +86,7 @@ class PortOf:
         elif group == "train" and made in MADE and comparison.segment is not None:
             key = MADE[made]
             scene = update_scene(recording, self.semantics, comparison.segment, name, key)
-        elif "param/projection.w" in recording.tensors and comparison.segment is not None:
+        elif is_baseline(recording) and comparison.segment is not None:
             scene, key = baseline_scene(recording, comparison.segment), comparison.layer
         elif comparison.segment is not None:
             key = _key(recording, comparison.name)
@@ -101,19 +102,21 @@ MADE = {group: key for key, group in AFTER.items()}
 
 def _key(recording: Recording, name: str) -> str:
     """The key of a compared tensor in `parity.sharnn.operations`; "" if it has none."""
-    config = model_config(recording, PRESETS[recording.program])
+    config = model_config(recording, PRESETS[program_of(recording)])
     group, _, rest = name.partition("/")
     inner = rest.partition("/")[2]
     if group == "carry":
         _, number, kind = inner.split(".")
-        return f"after.blocks.{int(number) - first_block(recording.program)}.{kind}"
+        return f"after.blocks.{int(number) - first_block(program_of(recording))}.{kind}"
     if group != "eval":
         return ""
     if inner in CUT and config.attention_layers:
         return f"blocks.{config.attention_layers[0]}.memory_in"
     inner = inner.removesuffix(".size")
     steps = segment_steps(config)
-    table = {theirs: ours for ours, (theirs, _) in intermediates(recording.program, config).items() if ours in steps}
+    table = {
+        theirs: ours for ours, (theirs, _) in intermediates(program_of(recording), config).items() if ours in steps
+    }
     return table.get(inner, inner if inner == "loss" else "")
 
 

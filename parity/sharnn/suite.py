@@ -15,10 +15,12 @@ from parity.errors import UsageError
 from parity.judge.case import compare_case
 from parity.measure import Measure, measure_rounded
 from parity.processes import spread
-from parity.recording.recording import PACKAGED, Recording, discover
+from parity.recording.library import PACKAGED, discover, named
+from parity.recording.recording import Recording
 from parity.results import CaseResult, Comparison, SuiteResult, Verdict
 from parity.sharnn.data_pipeline import Entry, replay_data
 from parity.sharnn.environment import environment
+from parity.sharnn.header import DATA_PROVENANCE, program_of
 from parity.sharnn.skipped import reason
 from parity.sharnn.subject import PortOf
 from parity.tolerance import UNIT
@@ -37,15 +39,15 @@ def select(recordings: Sequence[Recording], semantics: str, names: Sequence[str]
     """
     chosen = []
     for name in names:
-        named = [r for r in recordings if r.name == name or r.name.endswith("/" + name)]
-        if not named:
+        found = named(recordings, name)
+        if not found:
             known = ", ".join(r.name for r in recordings)
             raise UsageError(f"there is no case {name!r}; the cases are {known}")
-        own = [r for r in named if semantics == "all" or r.program == semantics]
-        chosen += [r for r in own or named if r not in chosen]
+        own = [r for r in found if semantics == "all" or program_of(r) == semantics]
+        chosen += [r for r in own or found if r not in chosen]
     if names:
         return chosen
-    kept = [r for r in recordings if semantics == "all" or r.program == semantics]
+    kept = [r for r in recordings if semantics == "all" or program_of(r) == semantics]
     if not kept:
         raise UsageError(
             f"no recording here is of the program with {semantics} semantics; to run one of the other program under "
@@ -55,7 +57,7 @@ def select(recordings: Sequence[Recording], semantics: str, names: Sequence[str]
 
 
 def run(
-    references: Path = PACKAGED,
+    references: Path | None = None,
     semantics: str = "all",
     cases: Sequence[str] = (),
     flip: Sequence[str] = (),
@@ -63,7 +65,7 @@ def run(
     processes: int = 1,
     live: Iterable[Recording] = (),
 ) -> SuiteResult:
-    """Hold the port against every recording asked for, and those of `live`.
+    """Hold the port against every recording in folder `references`, by default the packaged ones, and those of `live`.
 
     `semantics` is 'all', every recording under its own program's, or 'julia' or 'paper' (see `select`). `flip`
     names switches of `Semantics` to turn the other way. With `processes` above 1 the cases are shared out among as
@@ -75,7 +77,7 @@ def run(
     for preset in PRESETS.values():
         preset.flipped(*flip)
     start = time.perf_counter()
-    chosen = select(discover(references), semantics, cases) + list(live)
+    chosen = select(discover(references or PACKAGED), semantics, cases) + list(live)
     results = []
     for result in spread(partial(run_case, semantics=semantics, flip=flip), chosen, processes):
         results.append(result)
@@ -89,7 +91,7 @@ def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] =
     start = time.perf_counter()
     reference, label = "unknown", semantics
     try:
-        reference = recording.program
+        reference = program_of(recording)
         computed = reference if semantics == "all" else semantics
         label = ", ".join([computed, *(f"{row} flipped" for row in flip)])
         if recording.is_data:
@@ -106,13 +108,13 @@ def _data_case(recording: Recording, label: str) -> CaseResult:
     entries = list(replay_data(recording))
     return CaseResult(
         recording.name,
-        recording.program,
+        program_of(recording),
         label,
         len(entries),
         [_compare_entry(entry) for entry in entries],
         {},
         time.perf_counter() - start,
-        recording.provenance,
+        {**DATA_PROVENANCE, **recording.provenance},
         compared_names=frozenset(entry.name for entry in entries),
     )
 
@@ -125,5 +127,5 @@ def _compare_entry(entry: Entry) -> Comparison:
         agrees = entry.recorded == entry.port
         measure = Measure(agrees, "" if agrees else f"recorded {entry.recorded!r}, the port has {entry.port!r}")
         exact, shape = True, torch.Size()
-    verdict: Verdict = "agrees" if measure else "wrong"
+    verdict: Verdict = "agrees" if measure.agrees else "wrong"
     return Comparison(entry.name, entry.name, "data", entry.name, None, exact, tuple(shape), measure, measure, verdict)

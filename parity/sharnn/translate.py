@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from torch import Tensor
 
 from parity.recording.recording import Recording
+from parity.sharnn.header import model_config, program_of, segment_count
 from parity.sharnn.names import first_block, intermediates
-from parity.sharnn.port import model_config
 from sharnn_py.config import PRESETS, Config
 from sharnn_py.weights import julia, smerity
 from sharnn_py.weights.shapes import parameter_shapes
@@ -40,9 +40,9 @@ def translated(recording: Recording) -> tuple[Recording, dict[str, str]]:
 
     In order of computation. Also, each of these names to the recorded one.
     """
-    config = model_config(recording, PRESETS[recording.program])
+    config = model_config(recording, PRESETS[program_of(recording)])
     sources = dict(_by_parameter(recording, config, "param/"))
-    for segment in range(1, recording.segments + 1):
+    for segment in range(1, segment_count(recording) + 1):
         sources.update(_of_segment(recording, config, f"eval/{segment}/"))
         sources.update(reversed(list(_by_parameter(recording, config, f"grad/{segment}/"))))
     header = {**recording.metadata, "names": "the port's"}
@@ -53,7 +53,7 @@ def translated(recording: Recording) -> tuple[Recording, dict[str, str]]:
 def _by_parameter(recording: Recording, config: Config, prefix: str) -> Iterator[tuple[str, Source]]:
     """What was recorded of every parameter. One of theirs may be several of ours."""
     shapes = parameter_shapes(config)
-    for theirs, ours, layout in (julia if recording.program == "julia" else smerity).rows(config):
+    for theirs, ours, layout in (julia if program_of(recording) == "julia" else smerity).rows(config):
         recorded = prefix + theirs
         for i, name in enumerate(ours if recorded in recording.tensors else ()):
 
@@ -64,14 +64,14 @@ def _by_parameter(recording: Recording, config: Config, prefix: str) -> Iterator
 
 
 def _of_segment(recording: Recording, config: Config, prefix: str) -> Iterator[tuple[str, Source]]:
-    first_id = first_block(recording.program)
+    first_id = first_block(program_of(recording))
 
     def reader(theirs: str, turn: Callable[[Tensor], Tensor]) -> Source:
         return prefix + theirs, lambda: turn(recording.tensor(prefix + theirs))
 
     for name in ("x", "y"):
         yield prefix + name, reader(name, lambda ids: ids.long() - first_id)
-    for ours, (theirs, layout) in intermediates(recording.program, config).items():
+    for ours, (theirs, layout) in intermediates(program_of(recording), config).items():
         if prefix + theirs in recording.tensors:
             yield prefix + ours, reader(theirs, layout.to_ours)
     yield f"{prefix}loss", reader("loss", lambda loss: loss.reshape(()))

@@ -72,7 +72,7 @@ def replay_training(recording: Recording, semantics: Semantics, mode: RunMode) -
         tokens, targets = (port.tokens(f"eval/1/{name}", batch) for name in "xy")
         loss = nll(port.model(tokens, state)[0], targets)
         yield TracedTensor(
-            "train/loss_after", shaped_like_loss(loss, port.program), "after the last update", whole=True
+            "train/loss_after", shaped_like_loss(loss, port.program), "after the last update", end_to_end_only=True
         )
 
 
@@ -100,24 +100,24 @@ def _update(
 ) -> Iterator[TracedTensor]:
     prefix, place = f"train/{update}/", f"update {update}"
     parameters = dict(port.model.named_parameters())
-    yield TracedTensor(f"{prefix}loss", shaped_like_loss(loss, port.program), place, whole=True)
+    yield TracedTensor(f"{prefix}loss", shaped_like_loss(loss, port.program), place, end_to_end_only=True)
     if port.program == "julia":
         for name, gradient in in_recorded_order(port, ours).items():
-            yield TracedTensor(f"{prefix}grad/{name}", gradient, f"{place}, gradient of {name}", whole=True)
+            yield TracedTensor(f"{prefix}grad/{name}", gradient, f"{place}, gradient of {name}", end_to_end_only=True)
         if port.mode.isolated:
             ours = {**ours, **_recorded(port, f"{prefix}grad/")}
     else:
         of = torch.cat([gradient.flatten() for gradient in ours.values()])
-        yield TracedTensor(f"{prefix}grad_norm_before_clip", joint_norm([of]), place, whole=True, norm_of=of)
+        yield TracedTensor(f"{prefix}grad_norm_before_clip", joint_norm([of]), place, end_to_end_only=True, norm_of=of)
     for name, gradient in ours.items():
         parameters[name].grad = gradient.clone()
     optimizer.step()
-    # Smerity's recordings have no gradients of the updates, so the whole model stands behind theirs.
-    whole = port.program == "paper"
+    # Smerity's recordings have no gradients of the updates, so these depend on the whole model.
+    end_to_end_only = port.program == "paper"
     if port.program == "julia":
         for theirs, key in MOMENTS.items():
             moments = port.recorded_layout({name: optimizer.state[p][key] for name, p in parameters.items()})
             for name, moment in moments.items():
                 yield TracedTensor(f"{prefix}{theirs}/{name}", moment.clone(), f"{place}, moment of {name}")
     for name, tensor in port.parameters().items():
-        yield TracedTensor(f"{prefix}param/{name}", tensor.clone(), f"{place}, {name}", whole=whole)
+        yield TracedTensor(f"{prefix}param/{name}", tensor.clone(), f"{place}, {name}", end_to_end_only=end_to_end_only)

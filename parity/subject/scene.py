@@ -1,6 +1,6 @@
 """How one tensor of a trace comes from others: what diagnosis recomputes.
 
-An `Operation` has a name (a key of `parity.diagnosis.operations.KINDS`, such as "linear", "layer_norm",
+An `Operation` has a name (a key of `parity.diagnosis.operations.OPERATIONS`, such as "linear", "layer_norm",
 "lstm"), the tensors it takes by role, and its settings. It says nothing of the model it is part of.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation."""
+    """One operation of a scene: its name, its inputs by role, and its settings."""
 
     name: str
     inputs: Mapping[str, str]

@@ -1,7 +1,7 @@
 """What can be held against a recording: anything that computes the recorded tensors again, in order.
 
-A subject's stream is run several times in step, once in float64 and several times in float32; and all that twice, on
-its own inputs as they arrive and on the reference's.
+A subject's stream is run several times in step, once in float64 and several times in float32; and all that twice: end
+to end, and isolated, every layer on the reference's inputs.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from parity.judge.backward import GradientProbe
+from parity.recording.names import TensorName, parse
 from parity.recording.recording import Recording
 from parity.results import Comparison
+from parity.subject.gradient_probe import GradientProbe
 from parity.subject.scene import Scene
 
 
@@ -45,9 +46,9 @@ class TracedTensor:
     recorded: str = ""
     """The recorded tensor it is held against, if that has another name."""
     time_axis: int | None = None
-    whole: bool = False
-    """Whether all of the model stands behind it in either run, as behind a parameter's gradient. Such a tensor is
-    wrong by itself only if nothing before it is."""
+    end_to_end_only: bool = False
+    """Whether it depends on the whole model even in an isolated run, as a parameter's gradient does. Such a tensor is
+    wrong only if nothing before it is."""
     problem: str = ""
     """What is wrong with it whatever its numbers are; with one, it need not have been recorded."""
     norm_of: Tensor | None = None
@@ -59,13 +60,9 @@ class TracedTensor:
         return self.recorded or self.name
 
     @property
-    def place(self) -> tuple[str, int | None]:
-        """Name without the number of the segment or update, and that number."""
-        group, _, rest = self.name.partition("/")
-        number, _, inner = rest.partition("/")
-        if not number.isdigit():
-            return self.name, None
-        return (inner if group == "eval" else f"{group}/{inner}"), int(number)
+    def parts(self) -> TensorName:
+        """The name in its parts."""
+        return parse(self.name)
 
 
 class Subject(Protocol):
@@ -76,13 +73,13 @@ class Subject(Protocol):
         """What it is, for reports."""
 
     def stream(self, recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
-        """Every tensor of one run, in order of computation. The names do not depend on the precision."""
+        """Every tensor of one run, in order of computation. The names are the same in every mode."""
 
     def parameters_of(self, recording: Recording, comparison: Comparison) -> frozenset[str]:
         """The recorded parameters that the compared layer itself uses."""
 
     def gradient_probe(self, recording: Recording, segment: int) -> GradientProbe | None:
-        """A segment to be run again on the reference's inputs; None where the subject cannot."""
+        """A segment to be run again on the reference's inputs, to find a wrong gradient; None where there is none."""
 
     def scene(self, recording: Recording, comparison: Comparison) -> tuple[Scene, str] | None:
         """What diagnosis needs to explain a wrong tensor, and that tensor's key; None where it can tell nothing."""

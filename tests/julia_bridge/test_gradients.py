@@ -8,12 +8,13 @@ import torch
 
 from julia_bridge import JuliaModel
 from parity import PACKAGED, Recording
+from parity.sharnn.header import segment_count
 from parity.sharnn.live import random_case, recorded_case
 from parity.sharnn.names import intermediates
 from parity.tolerance import ROUNDING_RUNS, UNIT, allowed, nudge
 from sharnn_py import JULIA, SHARNN, Config, ConfigError, from_julia, nll, to_julia
 
-pytestmark = pytest.mark.usefixtures("lane")
+pytestmark = pytest.mark.usefixtures("installation")
 
 
 def run_in_julia(case, worker, dtype):
@@ -126,7 +127,7 @@ def test_they_are_those_that_were_recorded(worker, name):
             assert rounding <= 1e-3 * scale, f"segment {segment}: float32 says nothing about {parameter}"
             error = np.abs(recorded[parameter].numpy() - gradient).max()
             assert error <= allowed(rounding, scale, UNIT[torch.float32]), f"segment {segment}: {parameter}"
-    assert segment == recording.segments
+    assert segment == segment_count(recording)
 
 
 def test_asking_for_gradients_changes_nothing_else(worker):

@@ -26,20 +26,26 @@ class Kill:
     cases: int
     """Tried before the first that failed, over all laws before and this one."""
     message: str
-    """What was broken, in the smallest case found."""
+    """What was broken, in the smallest case found, or the first."""
     case: str
     """That case: what was drawn."""
 
 
-def kill(where: str, worker: Callable[[], Worker]) -> Kill | None:
-    """The first law that does not hold on the back end `where`, or None: then the fault lives."""
+def kill(where: str, worker: Callable[[], Worker], only: str | None = None, shrink: bool = True) -> Kill | None:
+    """The first law that does not hold on the back end `where`, or None: then the fault lives.
+
+    With `only`, no other law is tried; without `shrink`, the case is the first that was found and not the smallest.
+    """
+    phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
     tried = 0
     for name, holds in laws_of(where, worker):
+        if only not in (None, name):
+            continue
         counter = _Counter(holds)
         try:
             settings(
                 max_examples=CASES, derandomize=True, database=None, deadline=None,
-                suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink),
+                suppress_health_check=list(HealthCheck), phases=phases,
             )(given(st.data())(counter.run))()  # fmt: skip
         except Exception as error:
             notes = [note for note in getattr(error, "__notes__", []) if note.startswith("Draw ")]

@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from parity.laws import LawSuite, SHARNNTarget, Spec, record_case, sequences_machine, specs
 from parity.laws.backends import JuliaBackend
-from parity.recording.recording import discover
+from parity.recording.library import discover
 from parity.sharnn.suite import run_case
 from sharnn_py import JULIA, PAPER, Config, ConfigError
 from tests.laws.targets import MAKERS

@@ -2,15 +2,13 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from parity.laws import LAWS, Broken, LawSuite, Spec, replay, with_repro
-from parity.laws.replay import program
+from parity.laws.repro import program
 from sharnn_py import PAPER, Config
-from tests.laws.faults import FAULTS
 from tests.laws.targets import TARGETS
 
 
@@ -18,11 +16,9 @@ class TestLaws(LawSuite):
     targets = TARGETS
 
 
-def test_every_law_says_why_here_and_in_the_docs():
-    page = " ".join((Path(__file__).parents[2] / "docs" / "laws.md").read_text().split())
-    for name, function in LAWS.items():
-        assert f"| `{name}` | {' '.join(function.__doc__.split())} |" in page
-    assert f"plants {len(FAULTS)} faults" in page
+def test_every_law_says_why():
+    """In a docstring, from which the docs' table of laws is built."""
+    assert [name for name, function in LAWS.items() if not function.__doc__] == []
 
 
 LAW, NAME = "every_segment_is_the_plain_models", "torch float32, paper"

@@ -61,7 +61,9 @@ def comparison(name, end_to_end, isolated=None, verdict=None, *, exact=False, sh
     number, _, layer = rest.partition("/")
     numbered = number.isdigit()
     segment = int(number) if numbered else None
-    verdict = verdict or ("agrees" if end_to_end else "wrong" if isolated is not None and not isolated else "inherited")
+    verdict = verdict or (
+        "agrees" if end_to_end.agrees else "wrong" if isolated is not None and not isolated.agrees else "inherited"
+    )
     where = where or (f"segment {number}" if numbered else "the parameters")
     layer = (layer if group == "eval" else f"{group}/{layer}") if numbered else rest
     return Comparison(

@@ -11,7 +11,8 @@ import parity
 import sharnn_py.layers as layers
 import sharnn_py.model as model
 from parity import PACKAGED, Recording, run_case
-from parity.judge.backward import GradientProbe, wrong_ways
+from parity.judge.backward import backward_faults
+from parity.subject.gradient_probe import GradientProbe
 
 JULIA, PAPER = "sha_rnn_jl/L4_h1_tied_b2", "smerity/L4_h1_tied_b2"
 gelu, cat = layers.gelu, torch.cat
@@ -62,7 +63,7 @@ def test_a_wrong_way_back_is_named_and_all_gradients_behind_it_inherit(name, pat
     assert all(c.name.startswith(("grad", "train/")) for c in result.inherited)
     assert any(c.name.startswith("grad/1/") for c in result.inherited)
     position = result.comparisons.index(result.first)
-    assert all(c for c in result.comparisons[:position])
+    assert all(c.agrees for c in result.comparisons[:position])
 
 
 def test_a_state_that_is_not_detached_is_the_fault_and_the_next_gradients_inherit():
@@ -134,7 +135,7 @@ def test_what_is_right_is_left_alone_whatever_its_size():
             return note("norm", norm(note("gate", torch.sigmoid(h) * h))).square().sum()
 
         parameters = {name: p for layer in (linear, norm) for name, p in layer.named_parameters(prefix=str(id(layer)))}
-        assert wrong_ways(GradientProbe(loss, parameters, lambda name, tensor: tensor.detach(), str)) == []
+        assert backward_faults(GradientProbe(loss, parameters, lambda name, tensor: tensor.detach(), str)) == []
 
 
 def test_a_recorded_gradient_that_never_comes_back_is_a_finding():

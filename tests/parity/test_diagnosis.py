@@ -6,7 +6,7 @@ import torch
 from parity.diagnosis import explain
 from parity.diagnosis.interpreter import Interpreter
 from parity.diagnosis.matching import distance
-from parity.diagnosis.operations import KINDS
+from parity.diagnosis.operations import OPERATIONS
 from parity.sharnn.faults import FAULTS
 from parity.sharnn.faults.plant import Edit
 from parity.sharnn.operations import parameters_of
@@ -81,7 +81,7 @@ def test_every_kind_can_prepare_its_variants(options):
     for key, step in scene.operations.items():
         operands = Interpreter(scene, key).operands(key)
         if step.inputs and len(operands.tensors) == len(step.inputs):
-            assert list(KINDS[step.name].variants(operands)), key
+            assert list(OPERATIONS[step.name].variants(operands)), key
 
 
 @pytest.mark.parametrize("options", [{}, SMERITY])

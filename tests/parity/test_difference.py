@@ -6,7 +6,8 @@ import torch
 import parity
 from parity import RecordingError, UsageError
 from parity.judge.difference import FORWARD_UNITS
-from parity.sharnn.pairs import compare_recordings, open_recording
+from parity.recording.library import find
+from parity.sharnn.pairs import compare_recordings
 from parity.sharnn.translate import translated
 from parity.tolerance import UNIT
 from tests.parity.test_cli import sharnn
@@ -16,7 +17,7 @@ JULIA, PAPER = "sha_rnn_jl/L4_longseg", "smerity/jl_L4_longseg"
 
 @pytest.fixture(scope="module")
 def both_programs():
-    return compare_recordings(open_recording(JULIA), open_recording(PAPER))
+    return compare_recordings(find(JULIA), find(PAPER))
 
 
 def test_both_programs_on_the_same_weights_differ_where_the_rows_say(both_programs):
@@ -25,7 +26,7 @@ def test_both_programs_on_the_same_weights_differ_where_the_rows_say(both_progra
     assert not between
     assert between.first.name == "eval/1/blocks.0.lnstart"
     assert "n - 1" in between.first.hints[0].description
-    agreeing = {c.name for c in between.comparisons if c}
+    agreeing = {c.name for c in between.comparisons if c.agrees}
     assert {"param/encoder.weight", "eval/1/x", "eval/1/embed", "eval/6/embed"} <= agreeing
     inside = {layer.split(".", 2)[2] for layer in (c.layer for c in between.wrong) if layer.startswith("blocks.")}
     assert inside >= {"lnstart", "lnff", "lnxff", "lnmem", "lnmid", "boom", "attn.q_ln", "attn.focus"}
@@ -36,25 +37,25 @@ def test_both_programs_on_the_same_weights_differ_where_the_rows_say(both_progra
 
 def test_a_recording_against_itself_agrees_in_every_tensor():
     for name in (JULIA, "smerity/L2_h1_untied_b2"):
-        *_, same = compare_recordings(open_recording(name), open_recording(name))
+        *_, same = compare_recordings(find(name), find(name))
         assert same
         assert same.compared > 200
         assert max(c.end_to_end.error for c in same.comparisons) == 0
 
 
 def test_other_weights_are_the_first_difference_and_all_else_inherits():
-    *_, case = compare_recordings(open_recording("sha_rnn_jl/L1_h1_tied_b2"), open_recording("smerity/L1_h1_tied_b2"))
+    *_, case = compare_recordings(find("sha_rnn_jl/L1_h1_tied_b2"), find("smerity/L1_h1_tied_b2"))
     assert case.first.exact
     assert case.first.name == "param/encoder.weight"
 
 
 def test_translated_names_every_tensor_as_the_port_does():
-    ours, names = translated(open_recording(JULIA))
+    ours, names = translated(find(JULIA))
     assert names["eval/2/blocks.2.attn.qk"] == "eval/2/blocks.3.attn.qk"
     assert names["grad/1/blocks.0.rnn.bias_hh_l0"] == "grad/1/blocks.1.rnn.w"
     assert ours.tensor("eval/2/blocks.2.attn.qk").shape[-2:] == (14, 18)  # queries, keys
-    assert int(ours.tensor("eval/1/x").min()) == int(open_recording(JULIA).tensor("eval/1/x").min()) - 1
-    theirs, _ = translated(open_recording(PAPER))
+    assert int(ours.tensor("eval/1/x").min()) == int(find(JULIA).tensor("eval/1/x").min()) - 1
+    theirs, _ = translated(find(PAPER))
     assert torch.equal(ours.tensor("param/blocks.2.attn.q.weight"), theirs.tensor("param/blocks.2.attn.q.weight"))
 
 
@@ -95,11 +96,11 @@ def test_nothing_in_common_is_an_error_and_not_agreement():
 
 def test_a_name_that_is_none():
     with pytest.raises(UsageError, match="neither a recording's file"):
-        open_recording("nonesuch")
+        find("nonesuch")
     with pytest.raises(UsageError, match="sha_rnn_jl/L4_h1_tied_b2, smerity/L4_h1_tied_b2"):
-        open_recording("L4_h1_tied_b2")
+        find("L4_h1_tied_b2")
     with pytest.raises(UsageError, match="there is no file"):
-        open_recording("nonesuch.safetensors")
+        find("nonesuch.safetensors")
 
 
 def test_from_the_command_line(tmp_path):

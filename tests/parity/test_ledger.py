@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from parity.recording.recording import PACKAGED, discover
+from parity.recording.library import PACKAGED, discover
+from parity.sharnn.header import program_of, segment_count
 from parity.sharnn.ledger import ledger as reader
 from parity.sharnn.ledger.entry import OVER, QUANTITIES, SWITCHES
 from parity.sharnn.ledger.ledger import PATH, LedgerError, load
@@ -26,7 +27,7 @@ def entry(id):
 
 def of_julia(group):
     """Recordings of SHA-RNN.jl's model that hold a group of tensors."""
-    models = [r for r in RECORDINGS.values() if not r.is_data and r.program == "julia"]
+    models = [r for r in RECORDINGS.values() if not r.is_data and program_of(r) == "julia"]
     return [r for r in models if r.group(f"{group}/")]
 
 
@@ -52,7 +53,7 @@ def test_evidence_is_there(id, evidence):
 
 @pytest.mark.parametrize("program", ["julia", "paper"])
 def test_patterns_are_of_tensors_that_recordings_hold(program):
-    names = {n for r in RECORDINGS.values() if not r.is_data and r.program == program for n in r.tensors}
+    names = {n for r in RECORDINGS.values() if not r.is_data and program_of(r) == program for n in r.tensors}
     for e in LEDGER.entries:
         for pattern in e.patterns(program):
             assert any(fnmatchcase(name, pattern) for name in names), (e.id, pattern)
@@ -100,7 +101,7 @@ def test_a_block_without_attention_holds_an_empty_vector_of_length_1():
     for recording in of_julia("eval"):
         if recording.config["nlayers"] < 3 or "heads" not in recording.config:
             continue
-        for segment in range(2, recording.segments + 1):
+        for segment in range(2, segment_count(recording) + 1):
             if int(recording.tensor(f"eval/{segment}/mem_start_idx")) == 1:  # nothing is cut
                 lengths.append(int(recording.tensor(f"eval/{segment}/mem_in.1.size")[-1]))
     assert len(lengths) > 10

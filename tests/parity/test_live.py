@@ -9,12 +9,12 @@ import torch
 import sharnn_py.layers as layers
 from julia_bridge.sharnn.upstream import UpstreamError
 from parity import Recording, UsageError, run_case
-from parity.recording.recording import PACKAGED
+from parity.recording.library import PACKAGED
 from parity.sharnn.live import Case, checkpoint_case, random_case, record, recorded_case, sources
 from sharnn_py import JULIA, PAPER, SHARNN, Config, ConfigError, Vocabulary, from_julia, save_checkpoint
 from tests.parity.test_cli import sharnn
 
-pytestmark = pytest.mark.usefixtures("lane")
+pytestmark = pytest.mark.usefixtures("installation")
 
 
 @pytest.mark.parametrize("seed", range(10, 16))

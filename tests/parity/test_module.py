@@ -175,7 +175,7 @@ def test_a_module_that_stops_says_where(tagger, reference):
     broken.norm = nn.LayerNorm(7)
     result = parity.check(broken, reference, **OPTIONS)
     assert "stopped with RuntimeError" in result.comparisons[-1].end_to_end.problem
-    assert not result.comparisons[-1]
+    assert not result.comparisons[-1].agrees
 
 
 def test_assert_parity_returns_the_result_or_raises_the_report(tagger, reference):
@@ -241,4 +241,4 @@ def test_the_documented_example(worker):
     result = parity.check(found["port"], found["reference"], names=found["names"], time_axis=0)
     assert result.first.name == "eval/1/normed"
     assert "n - 1" in result.first.hints[0].description
-    assert {c.name for c in result.comparisons if c} == {"eval/1/hidden"}
+    assert {c.name for c in result.comparisons if c.agrees} == {"eval/1/hidden"}

@@ -5,6 +5,7 @@ import torch
 
 from parity import PACKAGED, Measure, Recording, RunMode, measure_exact, measure_rounded
 from parity.judge.verdicts import judge
+from parity.sharnn.header import program_of
 from parity.sharnn.replay import replay
 from parity.sharnn.subject import PortOf
 from parity.tolerance import FLOOR, MULTIPLE, ROUNDING_RUNS, UNIT, nudge
@@ -34,7 +35,7 @@ def test_n_for_n_minus_1_is_seen_at_any_width(width):
     found = measure_rounded(recorded, truth, runs)
     assert not found
     assert found.ratio > 10
-    assert measure_rounded(runs[3], truth, runs[:3])
+    assert measure_rounded(runs[3], truth, runs[:3]).agrees
 
 
 def test_rounding_passes_and_a_hundred_units_do_not():
@@ -42,7 +43,7 @@ def test_rounding_passes_and_a_hundred_units_do_not():
     plain = truth.float()
     moved = plain.clone()
     moved[100] += 3 * ULP
-    assert measure_rounded(moved, truth, [plain])
+    assert measure_rounded(moved, truth, [plain]).agrees
     moved[100] += 100 * ULP
     found = measure_rounded(moved, truth, [plain])
     assert not found
@@ -53,46 +54,46 @@ def test_rounding_passes_and_a_hundred_units_do_not():
 def test_where_float32_scatters_the_tolerance_follows():
     truth = torch.ones(5, dtype=torch.float64)
     runs = [torch.ones(5), torch.ones(5) + 1e-3]
-    assert measure_rounded(torch.ones(5) + 0.9 * MULTIPLE * 1e-3, truth, runs)
-    assert not measure_rounded(torch.ones(5) + 1.1 * MULTIPLE * 1e-3, truth, runs)
+    assert measure_rounded(torch.ones(5) + 0.9 * MULTIPLE * 1e-3, truth, runs).agrees
+    assert not measure_rounded(torch.ones(5) + 1.1 * MULTIPLE * 1e-3, truth, runs).agrees
 
 
 def test_a_norm_moves_as_far_as_what_it_is_the_norm_of():
     """One number may be hit by all float32 runs by chance; the tensor behind it is not."""
     truth = torch.tensor([5.0], dtype=torch.float64)
     moved = truth.float() + 30 * ULP
-    assert not measure_rounded(moved, truth, [truth.float()])
-    assert measure_rounded(moved, truth, [truth.float()], least=2 * ULP)
+    assert not measure_rounded(moved, truth, [truth.float()]).agrees
+    assert measure_rounded(moved, truth, [truth.float()], least=2 * ULP).agrees
 
 
 def test_a_tensor_of_zeros_must_be_zeros():
     zeros = torch.zeros(3, dtype=torch.float64)
-    assert measure_rounded(torch.zeros(3), zeros, [torch.zeros(3)])
-    assert not measure_rounded(torch.full((3,), 1e-30), zeros, [torch.zeros(3)])
+    assert measure_rounded(torch.zeros(3), zeros, [torch.zeros(3)]).agrees
+    assert not measure_rounded(torch.full((3,), 1e-30), zeros, [torch.zeros(3)]).agrees
 
 
 def test_nan_and_infinity_never_agree_by_accident():
     truth, nan, inf = torch.ones(2, dtype=torch.float64), torch.nan, torch.inf
     for recorded in ([nan, 1.0], [inf, 1.0]):
-        assert not measure_rounded(torch.tensor(recorded), truth, [torch.ones(2)])
+        assert not measure_rounded(torch.tensor(recorded), truth, [torch.ones(2)]).agrees
     broken = torch.tensor([nan, 1.0], dtype=torch.float64)
-    assert not measure_rounded(torch.ones(2), broken, [broken.float()])
-    assert not measure_rounded(torch.ones(2), truth, [torch.tensor([nan, 1.0])])
-    assert not measure_rounded(torch.ones(2), truth, [torch.ones(2), torch.tensor([nan, 1.0])])
+    assert not measure_rounded(torch.ones(2), broken, [broken.float()]).agrees
+    assert not measure_rounded(torch.ones(2), truth, [torch.tensor([nan, 1.0])]).agrees
+    assert not measure_rounded(torch.ones(2), truth, [torch.ones(2), torch.tensor([nan, 1.0])]).agrees
     masked = torch.tensor([-inf, 0.5])
-    assert measure_rounded(masked, masked.double(), [masked])
-    assert not measure_rounded(-masked, masked.double(), [masked])
+    assert measure_rounded(masked, masked.double(), [masked]).agrees
+    assert not measure_rounded(-masked, masked.double(), [masked]).agrees
 
 
 def test_shapes_must_be_equal_even_where_they_would_broadcast():
     one = torch.ones(1, 3)
-    assert not measure_rounded(one, torch.ones(2, 3).double(), [torch.ones(2, 3)])
-    assert not measure_exact(torch.ones(3, dtype=torch.int64), torch.ones(1, 3, dtype=torch.int64))
+    assert not measure_rounded(one, torch.ones(2, 3).double(), [torch.ones(2, 3)]).agrees
+    assert not measure_exact(torch.ones(3, dtype=torch.int64), torch.ones(1, 3, dtype=torch.int64)).agrees
 
 
 def test_integers_and_parameters_agree_exactly_or_not_at_all():
     a = torch.tensor([1.0, 2.0])
-    assert measure_exact(a, a.clone())
+    assert measure_exact(a, a.clone()).agrees
     found = measure_exact(a, torch.nextafter(a, torch.tensor(9.0)))
     assert isinstance(found, Measure)
     assert not found
@@ -115,7 +116,7 @@ def test_nudges_are_about_one_unit_repeatable_and_leave_zero():
 def test_other_float32_runs_of_the_port_never_fail(name, isolated):
     """Twenty runs with other nudges stand in for other people's float32: none is taken for a divergence."""
     recording = Recording(name, PACKAGED / f"{name}.safetensors.xz")
-    semantics = PRESETS[recording.program]
+    semantics = PRESETS[program_of(recording)]
     modes = [RunMode(torch.float64, 0, isolated)]
     modes += [RunMode(torch.float32, run, isolated) for run in range(ROUNDING_RUNS)]
     streams = [replay(recording, semantics, mode) for mode in modes]
@@ -123,7 +124,7 @@ def test_other_float32_runs_of_the_port_never_fail(name, isolated):
     count = 0
     for items in zip(*streams, *others, strict=True):
         truth, *rest = items
-        if truth.exact or (isolated and truth.whole):  # those are held against the tolerance of what arrives
+        if truth.exact or (isolated and truth.end_to_end_only):  # those are held against the tolerance of what arrives
             continue
         runs = [item.tensor for item in rest[:ROUNDING_RUNS]]
         for other in rest[ROUNDING_RUNS:]:
@@ -147,7 +148,8 @@ def test_every_packaged_tensor_in_the_middle_is_watched(julia):
         julia.tensors[name].flatten()[-1] += 1e-3 * scale
         julia.write()
         comparisons = judge(Recording("case", julia.path), PortOf(JULIA, "the port"))
-        assert [c.name for c in comparisons if not c.end_to_end and c.name.startswith("eval/")] == [name], (name, scale)
+        off = [c.name for c in comparisons if not c.end_to_end.agrees and c.tensor_name.is_forward]
+        assert off == [name], (name, scale)
         assert next(c.name for c in comparisons if c.verdict == "wrong") == name
         julia.tensors[name] = original
 

@@ -6,7 +6,8 @@ import os
 import pytest
 from junitparser import JUnitXml
 
-from parity.recording.recording import PACKAGED, Recording
+from parity.recording.library import PACKAGED
+from parity.recording.recording import Recording
 from parity.sharnn.live import record_if_available, recorded_case
 from tests.parity.test_cli import sharnn
 from tests.parity.test_report_page import Page

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from parity.recording.recording import PACKAGED, Recording
+from parity.recording.library import PACKAGED
+from parity.recording.recording import Recording
 from sharnn_py import (
     PAPER,
     SHARNN,

@@ -1,6 +1,6 @@
-"""The kinds of operations that diagnosis knows, by the names that steps give them."""
+"""The operations that diagnosis knows, by name, and how others are added."""
 
-from parity.diagnosis.operation import Kind
+from parity.diagnosis.definition import OperationDefinition
 from parity.diagnosis.operations.activation import ACTIVATION
 from parity.diagnosis.operations.arithmetic import ADD, PRODUCT, SAME, SELECT, STACK
 from parity.diagnosis.operations.chunks import CHUNK_SUMS
@@ -19,8 +19,9 @@ from parity.diagnosis.operations.norm import LAYER_NORM
 from parity.diagnosis.operations.parameter import PARAMETER
 from parity.diagnosis.operations.scale import SCALE
 from parity.diagnosis.operations.softmax import SOFTMAX
+from parity.errors import UsageError
 
-KINDS: dict[str, Kind] = {
+OPERATIONS: dict[str, OperationDefinition] = {
     "activation": ACTIVATION,
     "add": ADD,
     "attention_mix": ATTENTION_MIX,
@@ -53,6 +54,18 @@ KINDS: dict[str, Kind] = {
     "square_moment": SQUARE_MOMENT,
     "stack": STACK,
 }
-"""An operation of any other name is left alone: what it gives is taken as the subject gives it."""
+"""What diagnosis knows of each operation, by its name. An operation of any other name is left alone: what it gives is
+taken as the subject gives it."""
 
-__all__ = ["KINDS"]
+
+def register(name: str, definition: OperationDefinition) -> None:
+    """Make an operation known to diagnosis under the name that `parity.Operation` gives it.
+
+    Raises `UsageError` for a name that is taken.
+    """
+    if name in OPERATIONS:
+        raise UsageError(f"an operation {name!r} is registered already: give yours a name of its own")
+    OPERATIONS[name] = definition
+
+
+__all__ = ["OPERATIONS", "register"]

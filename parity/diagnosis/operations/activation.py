@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Knob, Operands, Variant, rows_of
+from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant, for_each, rowwise
 
 FUNCTIONS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "sigmoid": ("the sigmoid", torch.sigmoid),
@@ -58,20 +58,18 @@ def _variants(o: Operands) -> Iterator[Variant]:
     x = o["x"]
     for other, (words, f) in FUNCTIONS.items():
         if other != name:
-            yield Variant(f"applies {words}", canonical, partial(lambda f: f(x), f))
+            yield Variant(f"applies {words}", canonical, partial(f, x))
     yield Variant("applies its function twice", "once", lambda: function(function(x)))
-    for slope in (1.5, 1.6, 1.7, 1.702, 1.703, 1.72, 1.74, 1.782, 1.8, 2.0, 0.851, 1.0, 0.5):
-        yield Variant(
-            f"applies x sigmoid({slope:g} x)", canonical, partial(lambda slope: x * torch.sigmoid(slope * x), slope)
-        )
+    slopes = (1.5, 1.6, 1.703, 1.72, 1.74, 1.782, 1.8, 2.0, 0.851, 0.5)
+    yield from for_each(slopes, "applies x sigmoid({:g} x)", canonical, lambda slope: x * torch.sigmoid(slope * x))
 
 
-def _knobs(o: Operands) -> Iterator[Knob]:
+def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
     x, canonical = o["x"], FUNCTIONS[o.settings["function"]][0]
-    yield Knob("applies x sigmoid({} x)", canonical, 1.702, lambda slope: x * torch.sigmoid(slope * x))
-    yield Knob("applies a leaky relu of slope {}", canonical, 0.1, lambda slope: F.leaky_relu(x, slope))
-    yield Knob("applies the sigmoid of {} x", canonical, 1.0, lambda slope: torch.sigmoid(slope * x))
-    yield Knob("applies tanh of {} x", canonical, 1.0, lambda slope: torch.tanh(slope * x))
+    yield FittedParameter("applies x sigmoid({} x)", canonical, 1.702, lambda slope: x * torch.sigmoid(slope * x))
+    yield FittedParameter("applies a leaky relu of slope {}", canonical, 0.1, lambda slope: F.leaky_relu(x, slope))
+    yield FittedParameter("applies the sigmoid of {} x", canonical, 1.0, lambda slope: torch.sigmoid(slope * x))
+    yield FittedParameter("applies tanh of {} x", canonical, 1.0, lambda slope: torch.tanh(slope * x))
 
 
-ACTIVATION = Kind(_compute, _variants, rows_of("x", mixes=1), _knobs)
+ACTIVATION = OperationDefinition(_compute, _variants, rowwise("x", mixes=1), _fitted_parameters)

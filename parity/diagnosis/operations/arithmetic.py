@@ -6,29 +6,25 @@ row `row` of x, a setting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant, nothing_follows, rows_of
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, instead_of, rowwise
 
 
 def _same_variants(o: Operands) -> Iterator[Variant]:
     x = o["x"]
     for rate in (0.1, 0.2, 0.25, 0.3, 0.5):
-        yield Variant(
-            f"scales by 1 - {rate:g}, as for a dropout", "does not", partial(lambda rate: x * (1 - rate), rate)
-        )
-        yield Variant(
-            f"scales by 1 / (1 - {rate:g}), as for a dropout", "does not", partial(lambda rate: x / (1 - rate), rate)
-        )
+        yield Variant(f"scales by 1 - {rate:g}, as for a dropout", "does not", partial(torch.mul, x, 1 - rate))
+        yield Variant(f"scales by 1 / (1 - {rate:g}), as for a dropout", "does not", partial(torch.div, x, 1 - rate))
 
 
 def _add_variants(o: Operands) -> Iterator[Variant]:
     a, b = o["a"], o["b"]
-    first, second = o.keys.get("a", "a"), o.keys.get("b", "b")
+    first, second = o.name("a"), o.name("b")
     yield Variant(f"leaves {second} out", "adds it", lambda: a.expand_as(a + b))
     yield Variant(f"leaves {first} out", "adds it", lambda: b.expand_as(a + b))
     yield Variant(f"adds {second} twice", "once", lambda: a + 2 * b)
@@ -48,47 +44,42 @@ def _product(o: Operands) -> Tensor:
 
 def _product_variants(o: Operands) -> Iterator[Variant]:
     x, gain = o["x"], o["gain"]
-    times = o.keys.get("gain", "the gain")
+    times = o.name("gain", "the gain")
+    yield Variant(f"leaves {times} out", "multiplies by it", lambda: x.clone())
     # A gain between 0 and 1 is the sigmoid of something; of any other the logit is NaN, which reproduces nothing.
-    formulas: list[tuple[str, str, Callable[[], Tensor]]] = [
-        (f"leaves {times} out", "multiplies by it", lambda: x.clone()),
-        (f"multiplies by the number whose sigmoid {times} is (no sigmoid)", times, lambda: x * gain.logit()),
-        (f"multiplies by the sigmoid of {times} (a sigmoid too many)", times, lambda: x * gain.sigmoid()),
-        (f"multiplies by tanh in place of the sigmoid in {times}", times, lambda: x * gain.logit().tanh()),
-        (f"multiplies by tanh of {times}", times, lambda: x * gain.tanh()),
-        (f"multiplies by 1 + {times}", times, lambda: x * (1 + gain)),
-        (f"multiplies by 1 - {times}", times, lambda: x * (1 - gain)),
-        (f"multiplies by exp of {times}", times, lambda: x * gain.exp()),
-        (f"multiplies by relu of {times}", times, lambda: x * gain.relu()),
-        (f"multiplies by {times} twice", "once", lambda: x * gain * gain),
-        (f"multiplies by twice {times}", times, lambda: 2 * x * gain),
-        (f"divides by {times}", "multiplies by it", lambda: x / gain),
-        (f"adds {times}", "multiplies by it", lambda: x + gain),
-        (f"multiplies by {times} in reverse", "in order", lambda: x * gain.flip(-1)),
-    ]
-    yield from (
-        Variant(f"{description}", canonical_description, f) for description, canonical_description, f in formulas
-    )
+    other_gains = {
+        f"multiplies by the number whose sigmoid {times} is (no sigmoid)": lambda: x * gain.logit(),
+        f"multiplies by the sigmoid of {times} (a sigmoid too many)": lambda: x * gain.sigmoid(),
+        f"multiplies by tanh in place of the sigmoid in {times}": lambda: x * gain.logit().tanh(),
+        f"multiplies by tanh of {times}": lambda: x * gain.tanh(),
+        f"multiplies by 1 + {times}": lambda: x * (1 + gain),
+        f"multiplies by 1 - {times}": lambda: x * (1 - gain),
+        f"multiplies by exp of {times}": lambda: x * gain.exp(),
+        f"multiplies by relu of {times}": lambda: x * gain.relu(),
+    }
+    yield from instead_of(times, other_gains)
+    yield Variant(f"multiplies by {times} twice", "once", lambda: x * gain * gain)
+    yield Variant(f"multiplies by twice {times}", times, lambda: 2 * x * gain)
+    yield Variant(f"divides by {times}", "multiplies by it", lambda: x / gain)
+    yield Variant(f"adds {times}", "multiplies by it", lambda: x + gain)
+    yield Variant(f"multiplies by {times} in reverse", "in order", lambda: x * gain.flip(-1))
 
 
 def _stack_variants(o: Operands) -> Iterator[Variant]:
     parts = list(o.tensors.values())
     yield Variant("stacks them last to first", "first to last", lambda: torch.stack(parts[::-1]))
-    for i, key in enumerate(o.keys.values()):
-        yield Variant(
-            f"has {key} in every row", "each in its own", partial(lambda i: torch.stack([parts[i]] * len(parts)), i)
-        )
+    for part, key in zip(parts, o.keys.values(), strict=True):
+        yield Variant(f"has {key} in every row", "each in its own", partial(torch.stack, [part] * len(parts)))
 
 
 def _select_variants(o: Operands) -> Iterator[Variant]:
     x, own = o["x"], o.settings["row"]
-    for row in range(x.shape[0]):
-        if row != own:
-            yield Variant(f"takes row {row} of {o.keys['x']}", f"row {own}", partial(lambda row: x[row], row))
+    others = [row for row in range(x.shape[0]) if row != own]
+    yield from for_each(others, f"takes row {{}} of {o.name('x')}", f"row {own}", lambda row: x[row])
 
 
-SAME = Kind(lambda o: o["x"], _same_variants, lambda settings, axis: {"x": axis})
-ADD = Kind(lambda o: o["a"] + o["b"], _add_variants, lambda settings, axis: {"a": axis, "b": axis})
-STACK = Kind(lambda o: torch.stack(list(o.tensors.values())), _stack_variants, nothing_follows)
-SELECT = Kind(lambda o: o["x"][o.settings["row"]], _select_variants, nothing_follows)
-PRODUCT = Kind(_product, _product_variants, rows_of("x", mixes=1))
+SAME = OperationDefinition(lambda o: o["x"], _same_variants, rowwise("x"))
+ADD = OperationDefinition(lambda o: o["a"] + o["b"], _add_variants, rowwise("a", "b"))
+STACK = OperationDefinition(lambda o: torch.stack(list(o.tensors.values())), _stack_variants)
+SELECT = OperationDefinition(lambda o: o["x"][o.settings["row"]], _select_variants)
+PRODUCT = OperationDefinition(_product, _product_variants, rowwise("x", mixes=1))

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant, rows_of
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, rowwise
 
 Rule = Callable[[Tensor, int], Tensor]
 
@@ -112,10 +112,10 @@ def _variants(o: Operands) -> Iterator[Variant]:
     x, width = o["x"], o.settings["width"]
     for name, (description, rule) in RULES.items():
         if name != own:
-            yield Variant(description, RULES[own][0], partial(lambda rule: rule(x, width), rule))
-    for k in range(2, x.shape[-1] // width - 1):
-        first = partial(lambda k: RULES[own][1](x[..., : k * width], width), k)
-        yield Variant(f"takes the first {k} chunks alone", "all of them", first)
+            yield Variant(description, RULES[own][0], partial(rule, x, width))
+    counts = range(2, x.shape[-1] // width - 1)
+    first = "takes the first {} chunks alone"
+    yield from for_each(counts, first, "all of them", lambda k: RULES[own][1](x[..., : k * width], width))
 
 
-CHUNK_SUMS = Kind(_compute, _variants, rows_of("x", mixes=1))
+CHUNK_SUMS = OperationDefinition(_compute, _variants, rowwise("x", mixes=1))

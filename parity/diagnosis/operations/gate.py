@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant, rows_of
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, rowwise
 from parity.diagnosis.operations.activation import FUNCTIONS
 
 
@@ -32,10 +31,10 @@ def _variants(o: Operands) -> Iterator[Variant]:
     yield Variant("leaves the tanh factor out", "multiplies by it", lambda: torch.sigmoid(f))
     for name in ("identity", "sigmoid", "relu", "hard_tanh", "gelu_sigmoid", "silu"):
         words, g = FUNCTIONS[name]
-        yield Variant(f"applies {words} to c", "tanh", partial(lambda g: torch.sigmoid(f) * g(c), g))
+        yield from for_each([g], f"applies {words} to c", "tanh", lambda g: torch.sigmoid(f) * g(c))
     for name in ("identity", "tanh", "relu", "hard_sigmoid", "half_tanh", "complement"):
         words, g = FUNCTIONS[name]
-        yield Variant(f"applies {words} to f", "the sigmoid", partial(lambda g: g(f) * torch.tanh(c), g))
+        yield from for_each([g], f"applies {words} to f", "the sigmoid", lambda g: g(f) * torch.tanh(c))
     yield Variant("adds sigmoid(f) and tanh(c)", "multiplies them", lambda: torch.sigmoid(f) + torch.tanh(c))
     yield Variant("multiplies c and f as they are", "sigmoid(f) and tanh(c)", lambda: f * c)
     yield Variant("multiplies by 1 + tanh(c)", "by tanh(c)", lambda: torch.sigmoid(f) * (1 + torch.tanh(c)))
@@ -45,4 +44,4 @@ def _variants(o: Operands) -> Iterator[Variant]:
     yield Variant(f"{words}, f first", "from the two halves", lambda: torch.sigmoid(woven_c) * torch.tanh(woven_f))
 
 
-GATE = Kind(_compute, _variants, rows_of("x", mixes=1))
+GATE = OperationDefinition(_compute, _variants, rowwise("x", mixes=1))

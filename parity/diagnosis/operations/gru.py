@@ -10,108 +10,90 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Change, Kind, Operands, Variant, vary
+from parity.diagnosis.definition import Change, Operands, OperationDefinition, Variant, vary
 from parity.diagnosis.operations.activation import FUNCTIONS
-from parity.diagnosis.operations.recurrent import Weights, follows, read, shared_changes
+from parity.diagnosis.operations.recurrent import RecurrentOptions, function_changes, read, shared_changes, window_rule
 
 GATES = "rzn"
 
 
 @dataclass(frozen=True)
-class Form:
+class Options(RecurrentOptions):
     """How the layer is computed."""
 
-    output: str
-    order: str
-    weights: Weights = Weights()  # noqa: RUF009, frozen
+    biases_exchanged: bool = False
     reset_before: bool = False
     """Whether the reset gate is applied to h, before the recurrent weight, as in the first paper."""
-    update_turned: bool = False
+    update_inverted: bool = False
     """Whether z weighs the new state and 1 - z the old one."""
-    ungated: str = ""
-    candidate: str = "tanh"
-    gate: str = "sigmoid"
     recurrent_bias_inside: bool = True
     """Whether the reset gate applies to the recurrent bias of n, too."""
-    last: str = "last"
 
 
-def compute(o: Operands, form: Form) -> Tensor:
+def compute(o: Operands, options: Options) -> Tensor:
     """(T, B, H), or (B, H) for the state."""
-    w = read(o, form.weights)
+    if options.biases_exchanged:
+        o = o.having(bias_ih=o["bias_hh"], bias_hh=o["bias_ih"])
+    w = read(o, options)
     width = w.recurrent.shape[-1]
-    places = [form.order.index(gate) for gate in GATES]
+    places = [options.order.index(gate) for gate in GATES]
     inputs = w.x @ w.inputs.mT  # (T, B, 3H)
     if w.bias_ih is not None:
         inputs = inputs + w.bias_ih
     recurrent_bias = torch.zeros_like(inputs[0, 0]) if w.bias_hh is None else w.bias_hh  # (3H,)
     rows = [slice(place * width, (place + 1) * width) for place in places]
-    gate, candidate = FUNCTIONS[form.gate][1], FUNCTIONS[form.candidate][1]
+    gate, candidate = FUNCTIONS[options.gate][1], FUNCTIONS[options.candidate][1]
     h, steps = w.h, []
     for at_step in inputs.unbind(0):
         in_r, in_z, in_n = (at_step[..., block] for block in rows)  # (B, H) each
         on_h = h @ w.recurrent.mT  # (B, 3H)
         r, z = gate(in_r + (on_h + recurrent_bias)[..., rows[0]]), gate(in_z + (on_h + recurrent_bias)[..., rows[1]])
-        r, z = (torch.ones_like(g) if form.ungated == n else g for n, g in (("r", r), ("z", z)))
+        r, z = (torch.ones_like(g) if options.ungated == n else g for n, g in (("r", r), ("z", z)))
         bias = recurrent_bias[rows[2]]
-        if form.reset_before:
+        if options.reset_before:
             recurred = (r * h) @ w.recurrent[rows[2]].mT + bias
-        elif form.recurrent_bias_inside:
+        elif options.recurrent_bias_inside:
             recurred = r * (on_h[..., rows[2]] + bias)
         else:
             recurred = r * on_h[..., rows[2]] + bias
         new = candidate(in_n + recurred)
-        h = z * new + (1 - z) * h if form.update_turned else (1 - z) * new + z * h
+        h = z * new + (1 - z) * h if options.update_inverted else (1 - z) * new + z * h
         steps.append(h)
-    if form.output == "y":
-        return form.weights.in_time(torch.stack(steps))
-    return form.weights.in_batch(steps[0 if form.last == "first" else -1])
+    return options.given_out({"h": steps})
 
 
-def _form(o: Operands) -> Form:
-    return Form(o.setting("output", "y"), o.setting("order", GATES))
+def _options(o: Operands) -> Options:
+    return Options(o.setting("output", "y"), o.setting("order", GATES))
 
 
-def _changes(o: Operands, form: Form) -> Iterator[Change]:
-    spelled = ", ".join(form.order)
+def _changes(o: Operands, options: Options) -> Iterator[Change]:
+    spelled = ", ".join(options.order)
     for order in permutations(GATES):
         yield Change(f"takes its gates in the order {', '.join(order)}", spelled, {"order": "".join(order)})
-    rows: list[tuple[str, str, dict[str, Any]]] = [
-        ("applies the reset gate before the recurrent weight", "after it", {"reset_before": True}),
-        ("keeps the recurrent bias of n out of the reset gate", "within it", {"recurrent_bias_inside": False}),
-        ("weighs the new state by z and the old by 1 - z", "the old by z", {"update_turned": True}),
-        ("has no reset gate", "has one", {"ungated": "r"}),
-        ("has no update gate", "has one", {"ungated": "z"}),
-        ("applies the sigmoid to the new state", "tanh", {"candidate": "sigmoid"}),
-        ("applies relu to the new state", "tanh", {"candidate": "relu"}),
-        ("applies no function to the new state", "tanh", {"candidate": "identity"}),
-        ("applies the hard sigmoid to its gates", "the sigmoid", {"gate": "hard_sigmoid"}),
-        ("applies the hard sigmoid of slope 0.2 to its gates", "the sigmoid", {"gate": "hard_sigmoid_0_2"}),
-    ]
-    if form.output == "h":
-        rows.append(("returns the state after the first step", "after the last", {"last": "first"}))
-    yield from (Change(*row) for row in rows)
+    yield Change("applies the reset gate before the recurrent weight", "after it", {"reset_before": True})
+    bias = "keeps the recurrent bias of n out of the reset gate"
+    yield Change(bias, "within it", {"recurrent_bias_inside": False})
+    yield Change("weighs the new state by z and the old by 1 - z", "the old by z", {"update_inverted": True})
+    yield Change("has no reset gate", "has one", {"ungated": "r"})
+    yield Change("has no update gate", "has one", {"ungated": "z"})
+    functions = {"sigmoid": "the sigmoid", "relu": "relu", "identity": "no function"}
+    yield from function_changes("new state", functions)
+    if options.output == "h":
+        yield Change("returns the state after the first step", "after the last", {"last": "first"})
+    if "bias_ih" in o and "bias_hh" in o:  # an LSTM adds them up
+        yield Change("exchanges the two biases", "does not", {"biases_exchanged": True})
     yield from shared_changes(o, ("h",))
-    turned = {"order": _exchanged(form.order), "update_turned": True}
-    yield Change("takes its gates in the order of z and r exchanged and weighs by 1 - z", spelled, turned)
-
-
-def _exchanged(order: str) -> str:
-    return order.translate(str.maketrans("rz", "zr"))
+    both = {"order": options.order.translate(str.maketrans("rz", "zr")), "update_inverted": True}
+    yield Change("takes its gates in the order of z and r exchanged and weighs by 1 - z", spelled, both)
 
 
 def _variants(o: Operands) -> Iterator[Variant]:
-    form = _form(o)
-    yield from vary(compute, o, form, _changes(o, form))
+    options = _options(o)
+    yield from vary(compute, o, options, _changes(o, options))
 
 
-def _canonical(o: Operands) -> Tensor:
-    return compute(o, _form(o))
-
-
-GRU = Kind(_canonical, _variants, follows, causal=True)
+GRU = OperationDefinition(lambda o: compute(o, _options(o)), _variants, window_rule, causal=True)

@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, WindowRule, for_each
 
 Split = Callable[[Tensor, int], Tensor]
 
@@ -60,28 +59,30 @@ def _products(q: Tensor, k: Tensor) -> Tensor:
     return q @ k.mT
 
 
+def _split_products(q: Tensor, k: Tensor, heads: int, of_q: Split, of_k: Split) -> Tensor:
+    return _products(of_q(q, heads), of_k(k, heads))
+
+
 def _qk(o: Operands) -> Tensor:
     heads = o.setting("heads", 1)
-    return _products(_contiguous(o["q"], heads), _contiguous(o["k"], heads))
+    return _split_products(o["q"], o["k"], heads, _contiguous, _contiguous)
 
 
 def _qk_variants(o: Operands) -> Iterator[Variant]:
     heads, q, k = o.setting("heads", 1), o["q"], o["k"]
     (steps, batch, width), keys = o.shape("q"), o.shape("k")[0]
     split_q, split_k = _contiguous(q, heads), _contiguous(k, heads)
-    for description, canonical_description, split in SPLITS:
-        other_q, other_k = partial(split, q, heads), partial(split, k, heads)
-        both = partial(lambda q, k: _products(q(), k()), other_q, other_k)
-        yield Variant(description, canonical_description, both, whole=True)
-        of_q, of_k = f"{description} for queries alone", f"{description} for keys alone"
-        yield Variant(of_q, canonical_description, partial(lambda q: _products(q(), split_k), other_q), whole=True)
-        yield Variant(of_k, canonical_description, partial(lambda k: _products(split_q, k()), other_k), whole=True)
-    sizes = {"head": width // heads, "emb": width, "T": steps, "K": keys, "heads": heads, "B": batch}
-    for n in dict.fromkeys(n for n in sizes.values() if n > 1):
-        description = f"divides the products by sqrt({n})"
-        yield Variant(description, "does not", partial(lambda n: _products(split_q, split_k) / math.sqrt(n), n))
+    for description, canonical, split in SPLITS:
+        alone = (" for queries alone", split, _contiguous), (" for keys alone", _contiguous, split)
+        for whose, of_q, of_k in (("", split, split), *alone):
+            compute = partial(_split_products, q, k, heads, of_q, of_k)
+            yield Variant(description + whose, canonical, compute, needs_whole_tensor=True)
+    sizes = dict.fromkeys(n for n in (width // heads, width, steps, keys, heads, batch) if n > 1)
+    yield from for_each(sizes, "divides the products by sqrt({})", "does not", lambda n: _qk(o) / math.sqrt(n))
     if steps == keys:
-        yield Variant("takes queries for keys and keys for queries", "does not", lambda: _qk(o).mT, whole=True)
+        yield Variant(
+            "takes queries for keys and keys for queries", "does not", lambda: _qk(o).mT, needs_whole_tensor=True
+        )
     yield Variant(
         "divides queries and keys by their norms (cosines)",
         "does not",
@@ -94,7 +95,11 @@ def _qk_variants(o: Operands) -> Iterator[Variant]:
 
 
 def _mix(o: Operands) -> Tensor:
-    return o["weights"] @ _contiguous(o["values"], o.setting("heads", 1))
+    return _mixed(o["weights"], o["values"], o.setting("heads", 1), _contiguous)
+
+
+def _mixed(weights: Tensor, values: Tensor, heads: int, split: Split) -> Tensor:
+    return weights @ split(values, heads)
 
 
 def _mix_variants(o: Operands) -> Iterator[Variant]:
@@ -105,16 +110,12 @@ def _mix_variants(o: Operands) -> Iterator[Variant]:
         yield Variant(
             f"mixes {taken}", o.keys.get("values", "the values"), lambda: weights @ _contiguous(o["keys"], heads)
         )
-    for description, canonical_description, other in SPLITS:
-        yield Variant(
-            f"{description} for values",
-            canonical_description,
-            partial(lambda other: weights @ other(values, heads), other),
-            whole=True,
-        )
+    for description, canonical, other in SPLITS:
+        compute = partial(_mixed, weights, values, heads, other)
+        yield Variant(f"{description} for values", canonical, compute, needs_whole_tensor=True)
     yield Variant("takes the values in reverse", "in order", lambda: weights @ split.flip(-2))
     yield Variant("mixes all values alike", "by the weights", lambda: split.mean(-2, keepdim=True).expand_as(_mix(o)))
-    yield Variant("transposes the weights", "does not", lambda: weights.mT @ split, whole=True)
+    yield Variant("transposes the weights", "does not", lambda: weights.mT @ split, needs_whole_tensor=True)
     yield Variant("takes the heads of the weights in reverse", "in order", lambda: weights.flip(1) @ split)
     yield Variant("takes the mean over the heads", "each head's weights", lambda: _shared(weights) @ split)
     n = o.shape("values")[0]
@@ -143,22 +144,20 @@ def _merge_variants(o: Operands) -> Iterator[Variant]:
     ]
     for description, order in orders:
         words = "puts the heads one after another"
-        yield Variant(description, words, partial(lambda order: x.permute(order).reshape(shape), order), whole=True)
+        yield Variant(
+            description, words, partial(lambda order: x.permute(order).reshape(shape), order), needs_whole_tensor=True
+        )
     yield Variant("takes the heads in reverse", "in order", lambda: x.flip(1).permute(2, 0, 1, 3).flatten(-2))
 
 
-def _qk_follows(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] | None:
-    return {-4: {"q": -2, "k": -2}, -2: {"q": -3}, -1: {"k": -3}}.get(axis)
+def _axes(by_axis: Mapping[int, Mapping[str, int]]) -> WindowRule:
+    return lambda settings, axis: by_axis.get(axis)
 
 
-def _mix_follows(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] | None:
-    return {-4: {"weights": -4, "values": -2, "keys": -2}, -2: {"weights": -2}}.get(axis)
-
-
-def _merge_follows(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] | None:
-    return {-3: {"x": -2}, -2: {"x": -4}}.get(axis)
-
-
-ATTENTION_PRODUCTS = Kind(_qk, _qk_variants, _qk_follows)
-ATTENTION_MIX = Kind(_mix, _mix_variants, _mix_follows)
-MERGE_HEADS = Kind(_merge, _merge_variants, _merge_follows)
+ATTENTION_PRODUCTS = OperationDefinition(
+    _qk, _qk_variants, _axes({-4: {"q": -2, "k": -2}, -2: {"q": -3}, -1: {"k": -3}})
+)
+ATTENTION_MIX = OperationDefinition(
+    _mix, _mix_variants, _axes({-4: {"weights": -4, "values": -2, "keys": -2}, -2: {"weights": -2}})
+)
+MERGE_HEADS = OperationDefinition(_merge, _merge_variants, _axes({-3: {"x": -2}, -2: {"x": -4}}))

@@ -13,7 +13,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant, rows_of
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, rowwise
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -31,22 +31,17 @@ def _variants(o: Operands) -> Iterator[Variant]:
     x, weight, bias = o["x"], o["weight"], o.get("bias")
     out, width = weight.shape
     yield Variant("transposes the weight", "does not", lambda: linear(x, weight.mT, bias))
-    yield Variant(
-        "reads the transposed weight as if it were not (reshaped, not transposed)",
-        "takes it as it is",
-        lambda: linear(x, weight.mT.reshape(out, width), bias),
-    )
+    reshaped = "reads the transposed weight as if it were not (reshaped, not transposed)"
+    yield Variant(reshaped, "takes it as it is", lambda: linear(x, weight.mT.reshape(out, width), bias))
     if bias is not None:
         yield Variant("leaves the bias out", "adds it", lambda: linear(x, weight, None))
         yield Variant("adds the bias twice", "once", lambda: linear(x, weight, 2 * bias))
         yield Variant("subtracts the bias", "adds it", lambda: linear(x, weight, -bias))
         yield Variant("takes the bias in reverse", "in order", lambda: linear(x, weight, bias.flip(0)))
         yield Variant("adds the bias before the weight", "after it", lambda: linear(x + bias, weight, None))
-    root = math.sqrt(width)
-    yield Variant(
-        f"scales the weight by 1 / sqrt({width})", "leaves it as it is", lambda: linear(x, weight / root, bias)
-    )
-    yield Variant(f"scales the weight by sqrt({width})", "leaves it as it is", lambda: linear(x, weight * root, bias))
+    root, as_it_is = math.sqrt(width), "leaves it as it is"
+    yield Variant(f"scales the weight by 1 / sqrt({width})", as_it_is, lambda: linear(x, weight / root, bias))
+    yield Variant(f"scales the weight by sqrt({width})", as_it_is, lambda: linear(x, weight * root, bias))
     yield Variant("takes the weight's negative", "the weight as it is", lambda: linear(x, -weight, bias))
     yield Variant("takes the rows of the weight in reverse", "in order", lambda: linear(x, weight.flip(0), bias))
     yield Variant("takes the columns of the weight in reverse", "in order", lambda: linear(x, weight.flip(1), bias))
@@ -56,43 +51,37 @@ def _variants(o: Operands) -> Iterator[Variant]:
 def _blocks(x: Tensor, weight: Tensor, bias: Tensor | None) -> Iterator[Variant]:
     """Rows or columns in blocks of another order, and interleaved."""
     out, width = weight.shape
-    for count in (2, 3, 4):
-        for order in permutations(range(count)):
-            if order == tuple(range(count)):
-                continue
-            words = ", ".join(str(k + 1) for k in order)
-            rows, columns = block_order(out, order), block_order(width, order)
-            both = f"takes the rows of {'the weight' if bias is None else 'weight and bias'} in {count} blocks"
-            if rows is not None:
-                yield Variant(
-                    f"{both} in the order {words}",
-                    "in order",
-                    partial(lambda rows: linear(x, weight[rows], None if bias is None else bias[rows]), rows),
-                )
-            if rows is not None and bias is not None:
-                yield Variant(
-                    f"takes the rows of the weight alone in {count} blocks in the order {words}",
-                    "in order",
-                    partial(lambda rows: linear(x, weight[rows], bias), rows),
-                )
-                yield Variant(
-                    f"takes the bias in {count} blocks in the order {words}",
-                    "in order",
-                    partial(lambda rows: linear(x, weight, bias[rows]), rows),
-                )
-            if columns is not None:
-                yield Variant(
-                    f"takes the columns of the weight in {count} blocks in the order {words}",
-                    "in order",
-                    partial(lambda columns: linear(x, weight[:, columns], bias), columns),
-                )
+    what = "the weight" if bias is None else "weight and bias"
+    for words, order in block_orders():
+        rows, columns = block_order(out, order), block_order(width, order)
+        if rows is not None:
+            permuted = None if bias is None else bias[rows]
+            yield Variant(f"takes the rows of {what} {words}", "in order", partial(linear, x, weight[rows], permuted))
+        if rows is not None and bias is not None:
+            alone = f"takes the rows of the weight alone {words}"
+            yield Variant(alone, "in order", partial(linear, x, weight[rows], bias))
+            yield Variant(f"takes the bias {words}", "in order", partial(linear, x, weight, bias[rows]))
+        if columns is not None:
+            description = f"takes the columns of the weight {words}"
+            yield Variant(description, "in order", partial(linear, x, weight[:, columns], bias))
+    for count in BLOCKS:
         if out % count == 0:
             woven = torch.arange(out).reshape(count, -1).mT.flatten()
-            yield Variant(
-                f"interleaves the {count} blocks of rows",
-                "keeps them one after another",
-                partial(lambda woven: linear(x, weight[woven], None if bias is None else bias[woven]), woven),
-            )
+            compute_woven = partial(linear, x, weight[woven], None if bias is None else bias[woven])
+            description = f"interleaves the {count} blocks of rows"
+            yield Variant(description, "keeps them one after another", compute_woven)
+
+
+BLOCKS = (2, 3, 4)
+"""Numbers of equal blocks that rows or columns may be taken in."""
+
+
+def block_orders() -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Every order of 2, 3 or 4 blocks but their own, in words; of those that are alike, the one of fewest blocks."""
+    for count in BLOCKS:
+        for order in permutations(range(count)):
+            if order not in (tuple(range(count)), (2, 3, 0, 1)):
+                yield f"in {count} blocks in the order {', '.join(str(k + 1) for k in order)}", order
 
 
 def block_order(size: int, order: tuple[int, ...]) -> Tensor | None:
@@ -102,4 +91,4 @@ def block_order(size: int, order: tuple[int, ...]) -> Tensor | None:
     return torch.arange(size).reshape(len(order), -1)[list(order)].flatten()
 
 
-LINEAR = Kind(compute, _variants, rows_of("x", mixes=1))
+LINEAR = OperationDefinition(compute, _variants, rowwise("x", mixes=1))

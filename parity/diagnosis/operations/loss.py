@@ -6,13 +6,14 @@ Roles: logits (..., V), targets (...) int64 counted from 0. Setting: `ignored`, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant, nothing_follows
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, instead_of
 
 
 def _each(logits: Tensor, targets: Tensor) -> Tensor:
@@ -39,68 +40,51 @@ def _variants(o: Operands) -> Iterator[Variant]:
     every = torch.ones_like(counted)
     mean = _mean(nats, counted)
     divisor = f"by the {int(counted.sum())} targets"
-    formulas: list[tuple[str, str, Callable[[], Tensor]]] = [
-        ("takes the sum over the targets", "the mean", lambda: nats.sum()),
-        ("takes the mean over time alone, the sum over the batch", "over both", lambda: nats.sum() / len(targets)),
-        ("takes the mean over the batch alone, the sum over time", "over both", lambda: nats.sum() / targets.shape[-1]),
-        ("takes logarithms to base 2", "natural ones", lambda: mean / math.log(2)),
-        ("takes logarithms to base 10", "natural ones", lambda: mean / math.log(10)),
-        ("takes the likelihood's logarithm without the minus", "its negative", lambda: -mean),
-        ("takes exp of the mean (the perplexity)", "the mean", lambda: mean.exp()),
-        ("counts the targets that are left out in the mean", divisor, lambda: _mean(nats, every)),
-        ("leaves the last target out", "counts it", lambda: _mean(nats[:-1], counted[:-1])),
-        ("leaves the first target out", "counts it", lambda: _mean(nats[1:], counted[1:])),
-        ("takes the last step's targets alone", "all of them", lambda: _mean(nats[-1:], counted[-1:])),
-        ("takes the first sequence alone", "all of them", lambda: _mean(nats[:, :1], counted[:, :1])),
-        ("does not normalise the logits", "takes log softmax", lambda: _mean(_unnormalised(logits, targets), counted)),
-        ("takes a softmax of the logits first", "does not", lambda: _mean(_each(logits.softmax(-1), targets), counted)),
-        ("leaves target 0 out", "counts it", lambda: _mean(nats, counted & (targets != 0))),
-        (
-            "takes target + 1 (0- against 1-based ids)",
-            "the target",
-            lambda: _mean(_each(logits, (targets + 1) % vocab), counted),
+    yield Variant("takes the sum over the targets", "the mean", lambda: nats.sum())
+    means = {
+        "takes the mean over time alone, the sum over the batch": lambda: nats.sum() / len(targets),
+        "takes the mean over the batch alone, the sum over time": lambda: nats.sum() / targets.shape[-1],
+    }
+    yield from instead_of("over both", means)
+    yield Variant("takes logarithms to base 2", "natural ones", lambda: mean / math.log(2))
+    yield Variant("takes logarithms to base 10", "natural ones", lambda: mean / math.log(10))
+    yield Variant("takes the likelihood's logarithm without the minus", "its negative", lambda: -mean)
+    yield Variant("takes exp of the mean (the perplexity)", "the mean", lambda: mean.exp())
+    yield Variant("counts the targets that are left out in the mean", divisor, lambda: _mean(nats, every))
+    yield Variant("leaves the last target out", "counts it", lambda: _mean(nats[:-1], counted[:-1]))
+    yield Variant("leaves the first target out", "counts it", lambda: _mean(nats[1:], counted[1:]))
+    yield Variant("takes the last step's targets alone", "all of them", lambda: _mean(nats[-1:], counted[-1:]))
+    yield Variant("takes the first sequence alone", "all of them", lambda: _mean(nats[:, :1], counted[:, :1]))
+    bare, twice = partial(_unnormalised, logits, targets), partial(_each, logits.softmax(-1), targets)
+    yield Variant("does not normalise the logits", "takes log softmax", lambda: _mean(bare(), counted))
+    yield Variant("takes a softmax of the logits first", "does not", lambda: _mean(twice(), counted))
+    yield Variant("leaves target 0 out", "counts it", lambda: _mean(nats, counted & (targets != 0)))
+    for sign, shift in (("+", 1), ("-", -1)):
+        other = partial(_each, logits, (targets + shift) % vocab)
+        description = f"takes target {sign} 1 (0- against 1-based ids)"
+        yield from for_each([other], description, "the target", lambda each: _mean(each(), counted))
+    in_step = {
+        "takes the targets one step later": lambda: _mean(_each(logits, targets.roll(-1, 0)), counted.roll(-1, 0)),
+        "takes the targets one step earlier": lambda: _mean(_each(logits, targets.roll(1, 0)), counted.roll(1, 0)),
+        "compares every step's logits with the target of the step before": (
+            lambda: _mean(_each(logits[1:], targets[:-1]), counted[:-1])
         ),
-        (
-            "takes target - 1 (0- against 1-based ids)",
-            "the target",
-            lambda: _mean(_each(logits, (targets - 1) % vocab), counted),
+        "compares every step's logits with the target of the step after": (
+            lambda: _mean(_each(logits[:-1], targets[1:]), counted[1:])
         ),
-        (
-            "takes the targets one step later",
-            "in step",
-            lambda: _mean(_each(logits, targets.roll(-1, 0)), counted.roll(-1, 0)),
-        ),
-        (
-            "takes the targets one step earlier",
-            "in step",
-            lambda: _mean(_each(logits, targets.roll(1, 0)), counted.roll(1, 0)),
-        ),
-        (
-            "compares every step's logits with the target of the step before",
-            "in step",
-            lambda: _mean(_each(logits[1:], targets[:-1]), counted[:-1]),
-        ),
-        (
-            "compares every step's logits with the target of the step after",
-            "in step",
-            lambda: _mean(_each(logits[:-1], targets[1:]), counted[1:]),
-        ),
-        (
-            "smooths the labels by 0.1",
-            "does not",
-            lambda: F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=-1, label_smoothing=0.1),
-        ),
-        ("takes the mean square error", "the likelihood", lambda: _square(logits, targets)),
-    ]
-    yield from (Variant(*row) for row in formulas)
+    }
+    yield from instead_of("in step", in_step)
+    smoothed = partial(F.cross_entropy, ignore_index=-1, label_smoothing=0.1)
+    flat = logits.flatten(0, -2), targets.flatten()
+    yield Variant("smooths the labels by 0.1", "does not", partial(smoothed, *flat))
+    yield Variant("takes the mean square error", "the likelihood", lambda: _square(logits, targets))
     if targets.ndim == 2:
         turned = targets.mT.reshape(targets.shape)
         description = "reads the targets batch by batch as if they lay step by step"
         yield Variant(description, "step by step", lambda: _mean(_each(logits, turned), counted))
     if "inputs" in o:
-        yield Variant(
-            "scores the inputs", "the targets, one step on", lambda: _mean(_each(logits, o["inputs"]), counted)
-        )
+        inputs = o["inputs"]
+        yield Variant("scores the inputs", "the targets, one step on", lambda: _mean(_each(logits, inputs), counted))
 
 
 def _unnormalised(logits: Tensor, targets: Tensor) -> Tensor:
@@ -111,4 +95,4 @@ def _square(logits: Tensor, targets: Tensor) -> Tensor:
     return F.mse_loss(logits, F.one_hot(targets.clamp(min=0), logits.shape[-1]).to(logits.dtype))
 
 
-NLL = Kind(_compute, _variants, nothing_follows)
+NLL = OperationDefinition(_compute, _variants)

@@ -13,9 +13,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Knob, Operands, Variant
+from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant, for_each, rowwise
 
 CAUSAL = "what is before a step and itself"
+SAID_OTHERWISE = ("hides nothing", "hides the visible and shows the hidden")
+"""Masks whose sums have words of their own: "leaves the mask out", "puts -inf for visible scores"."""
 MOST_ROWS = 32
 """Widths of a window of keys that are tried."""
 LARGE = (-1e4, -65504.0, -1e5, -1e6, -1e9, -1e30, torch.finfo(torch.float32).min, -100.0, -10.0)
@@ -68,9 +70,9 @@ def _causal_variants(o: Operands) -> Iterator[Variant]:
     for description, mask in _other_masks(steps, memory, o["new"]):
         zeros = not bool(mask.any())
         yield Variant(f"has a mask that {description}", f"shows {CAUSAL}", partial(torch.clone, mask), zeros=zeros)
-    for value in LARGE:
-        finite = _filled(steps, memory, o["new"], value=value)
-        yield Variant(f"puts {value:g} for hidden keys", "-inf", partial(torch.clone, finite))
+    yield from for_each(
+        LARGE, "puts {:g} for hidden keys", "-inf", lambda value: _filled(steps, memory, o["new"], value=value)
+    )
     causal = _causal(o)
     yield Variant("has 1 for visible and 0 for hidden keys", "0 and -inf", lambda: (causal == 0).to(causal.dtype))
     yield Variant("has 0 for visible and 1 for hidden keys", "0 and -inf", lambda: (causal != 0).to(causal.dtype))
@@ -85,32 +87,27 @@ def _masked_variants(o: Operands) -> Iterator[Variant]:
     yield Variant("leaves the mask out", "adds it", lambda: x.clone())
     steps, keys = o.shape("mask")
     for description, other in _other_masks(steps, keys - steps, mask):
-        if description != "hides nothing":
-            yield Variant(
-                f"adds a mask that {description}",
-                f"shows {CAUSAL}",
-                partial(lambda other: x + other, other),
-                whole=True,
-            )
+        if description not in SAID_OTHERWISE:
+            words = f"adds a mask that {description}"
+            yield Variant(words, f"shows {CAUSAL}", partial(torch.add, x, other), needs_whole_tensor=True)
     for value in (*LARGE, 0.0):
-        description, canonical_description = f"puts {value:g} for hidden scores", "-inf"
-        yield Variant(
-            description, canonical_description, partial(lambda value: torch.where(mask == 0, x, value), value)
-        )
-        yield Variant(
-            f"adds {value:g} to hidden scores",
-            canonical_description,
-            partial(lambda value: x + torch.where(mask == 0, 0.0, value), value),
-        )
+        yield Variant(f"puts {value:g} for hidden scores", "-inf", partial(_hidden_as, x, mask, value))
+        if -1e30 < value < 0:  # beyond that, the sum is the value itself
+            yield Variant(f"adds {value:g} to hidden scores", "-inf", partial(_hidden_as, x, mask, x + value))
     yield Variant("multiplies by the mask", "adds it", lambda: x * mask)
     yield Variant("puts -inf for visible scores", "for hidden ones", lambda: torch.where(mask == 0, -math.inf, x))
 
 
-def _masked_knobs(o: Operands) -> Iterator[Knob]:
-    x, hidden = o["x"], o["mask"] != 0
-    yield Knob("puts {} for hidden scores", "-inf", 0.0, lambda value: torch.where(hidden, value, x))
-    yield Knob("adds {} to hidden scores", "-inf", 0.0, lambda value: torch.where(hidden, x + value, x))
+def _hidden_as(x: Tensor, mask: Tensor, hidden: Tensor | float) -> Tensor:
+    """x where it is visible, and something else where it is not."""
+    return torch.where(mask == 0, x, hidden)
 
 
-CAUSAL_MASK = Kind(_causal, _causal_variants, lambda settings, axis: {})
-MASKED = Kind(_masked, _masked_variants, lambda settings, axis: {"x": axis, "mask": axis}, _masked_knobs)
+def _masked_fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
+    x, mask = o["x"], o["mask"]
+    yield FittedParameter("puts {} for hidden scores", "-inf", 0.0, partial(_hidden_as, x, mask))
+    yield FittedParameter("adds {} to hidden scores", "-inf", 0.0, lambda value: _hidden_as(x, mask, x + value))
+
+
+CAUSAL_MASK = OperationDefinition(_causal, _causal_variants, lambda settings, axis: {})
+MASKED = OperationDefinition(_masked, _masked_variants, rowwise("x", "mask"), _masked_fitted_parameters)

@@ -14,8 +14,8 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant, nothing_follows
-from parity.diagnosis.operations.linear import block_order
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant
+from parity.diagnosis.operations.linear import block_order, block_orders
 
 OTHERWISE = "does not"
 
@@ -26,41 +26,44 @@ def _variants(o: Operands) -> Iterator[Variant]:
     if parts:
         yield from _of_parts(x, list(parts), gates)
         return
-    yield from _orders(x, gates)
-    for role in o.tensors:
+    yield from _gates_moved(x, gates)
+    for role, tensor in o.tensors.items():
         if role != "x":
-            other = o.keys.get(role, role)
-            yield Variant(f"has {other} in its place", "itself", partial(lambda role: o[role].clone(), role))
-            yield Variant(f"has {other} added to it", OTHERWISE, partial(lambda role: x + o[role], role))
+            yield Variant(f"has {o.name(role)} in its place", "itself", tensor.clone)
+            yield Variant(f"has {o.name(role)} added to it", OTHERWISE, partial(torch.add, x, tensor))
     yield from _moved(x, gates)
 
 
-def _orders(x: Tensor, gates: str) -> Iterator[Variant]:
+def _orders(gates: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Every order of the gates but their own, in words, and of their blocks of rows."""
     for order in permutations(gates) if gates else ():
-        rows = block_order(x.shape[0], tuple(gates.index(gate) for gate in order))
-        if order != tuple(gates) and rows is not None:
-            description = f"has its gates in the order {', '.join(order)}"
-            yield Variant(description, ", ".join(gates), partial(lambda rows: x[rows], rows))
+        if order != tuple(gates):
+            yield f"has its gates in the order {', '.join(order)}", tuple(gates.index(gate) for gate in order)
 
 
-def _moved(x: Tensor, gates: str) -> Iterator[Variant]:
+def _gates_moved(x: Tensor, gates: str) -> Iterator[Variant]:
+    for description, order in _orders(gates):
+        rows = block_order(x.shape[0], order)
+        if rows is not None:
+            yield Variant(description, ", ".join(gates), partial(torch.index_select, x, 0, rows))
+
+
+def _moved(x: Tensor, gates: str, flattened: bool = False) -> Iterator[Variant]:
     """The same numbers elsewhere, or none of them."""
     if x.ndim == 2:
         rows, width = x.shape
         yield Variant("is transposed", "is not", lambda: x.mT)
-        yield Variant("is transposed, but reshaped and not turned", "is not", lambda: x.mT.reshape(rows, width))
+        if rows != width and not flattened:
+            yield Variant("is transposed, but reshaped and not turned", "is not", lambda: x.mT.reshape(rows, width))
         if rows % width == 0:
             blocks = x.reshape(-1, width, width)
             yield Variant("has every gate's block transposed", OTHERWISE, lambda: blocks.mT.reshape(rows, width))
-    for count in () if gates else (2, 3, 4):
-        for order in permutations(range(count)):
-            index = block_order(x.shape[0], order)
-            if index is not None and order != tuple(range(count)):
-                words = ", ".join(str(k + 1) for k in order)
-                description = f"has its rows in {count} blocks in the order {words}"
-                yield Variant(description, "in order", partial(lambda index: x[index], index))
+    for words, order in () if gates else block_orders():
+        index = block_order(x.shape[0], order)
+        if index is not None:
+            yield Variant(f"has its rows {words}", "in order", partial(torch.index_select, x, 0, index))
     for axis in range(x.ndim):
-        yield Variant(f"is reversed along axis {axis}", "is not", partial(lambda axis: x.flip(axis), axis))
+        yield Variant(f"is reversed along axis {axis}", "is not", partial(torch.flip, x, (axis,)))
     if x.ndim == 2:
         half = block_order(x.shape[1], (1, 0))
         if half is not None:
@@ -83,29 +86,25 @@ def _of_parts(flat: Tensor, parts: list[tuple[str, tuple[int, ...]]], gates: str
     def joined(changed: list[Tensor]) -> Tensor:
         return torch.cat([piece.flatten() for piece in changed]).reshape(flat.shape)
 
-    for order in permutations(gates) if gates else ():
-        if order == tuple(gates):
-            continue
-        rows = [block_order(piece.shape[0], tuple(gates.index(gate) for gate in order)) for piece in pieces]
+    for description, order in _orders(gates):
+        rows = [block_order(piece.shape[0], order) for piece in pieces]
         if all(r is not None for r in rows):
-            moved = [piece[r] for piece, r in zip(pieces, rows, strict=True)]
-            description = f"has its gates in the order {', '.join(order)}"
-            yield Variant(description, ", ".join(gates), partial(lambda moved: joined(moved), moved))
+            permuted = [piece[r] for piece, r in zip(pieces, rows, strict=True)]
+            yield Variant(description, ", ".join(gates), partial(joined, permuted))
     for i, (name, shape) in enumerate(parts):
         for j in range(i):
             if parts[j][1] == shape:
                 swapped = list(pieces)
                 swapped[i], swapped[j] = pieces[j], pieces[i]
                 description = f"has {parts[j][0]} and {name} exchanged"
-                yield Variant(description, OTHERWISE, partial(lambda swapped: joined(swapped), swapped))
+                yield Variant(description, OTHERWISE, partial(joined, swapped))
     for places in permutations(range(len(parts))):
-        if places != tuple(range(len(parts))):
+        moved = [i for i, place in enumerate(places) if i != place]
+        if len({parts[i][1] for i in moved}) > 1 or len(moved) > 2:  # two of one shape are exchanged, as above
             description = "has its parts in the order " + ", ".join(parts[place][0] for place in places)
-            yield Variant(
-                description, "in order", partial(lambda places: joined([pieces[place] for place in places]), places)
-            )
+            yield Variant(description, "in order", partial(joined, [pieces[place] for place in places]))
     for i, (name, _) in enumerate(parts):
-        for variant in (*_orders(pieces[i], gates), *_moved(pieces[i], gates)):
+        for variant in (*_gates_moved(pieces[i], gates), *_moved(pieces[i], gates, flattened=True)):
             yield Variant(
                 f"has its {name} changed: it {variant.description}",
                 variant.canonical_description,
@@ -113,4 +112,4 @@ def _of_parts(flat: Tensor, parts: list[tuple[str, tuple[int, ...]]], gates: str
             )
 
 
-PARAMETER = Kind(lambda o: o["x"], _variants, nothing_follows)
+PARAMETER = OperationDefinition(lambda o: o["x"], _variants)

@@ -9,9 +9,10 @@ import math
 from collections.abc import Iterator
 from functools import partial
 
+import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Operands, Variant
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, rowwise
 
 
 def _sizes(o: Operands) -> dict[str, int]:
@@ -30,33 +31,23 @@ def _compute(o: Operands) -> Tensor:
 def _variants(o: Operands) -> Iterator[Variant]:
     x = o["x"]
     (letter, own), *others = _sizes(o).items()
-    canonical_description = f"by sqrt({letter}) = sqrt({own})"
-    for other, n in others:
-        if n > 1 and n != own:
-            yield Variant(
-                f"divides by sqrt({other}) = sqrt({n})", canonical_description, partial(lambda n: x / math.sqrt(n), n)
-            )
-    yield Variant("does not scale", f"divides {canonical_description}", lambda: x.clone())
-    for other, n in [(letter, own), *others]:
-        if n > 1:
-            yield Variant(f"divides by {other} = {n}", canonical_description, partial(lambda n: x / n, n))
-            yield Variant(
-                f"multiplies by sqrt({other}) = sqrt({n})",
-                f"divides {canonical_description}",
-                partial(lambda n: x * n**0.5, n),
-            )
-            yield Variant(
-                f"multiplies by {other} = {n}", f"divides {canonical_description}", partial(lambda n: x * n, n)
-            )
+    canonical = f"by sqrt({letter}) = sqrt({own})"
+    sizes = [(other, n) for other, n in others if n > 1]
+    for other, n in sizes:
+        if n != own:
+            yield Variant(f"divides by sqrt({other}) = sqrt({n})", canonical, partial(torch.div, x, math.sqrt(n)))
+    yield Variant("does not scale", f"divides {canonical}", lambda: x.clone())
+    for other, n in [(letter, own), *sizes]:
+        yield Variant(f"divides by {other} = {n}", canonical, partial(torch.div, x, n))
+        root_words = f"multiplies by sqrt({other}) = sqrt({n})"
+        yield Variant(root_words, f"divides {canonical}", partial(torch.mul, x, math.sqrt(n)))
+        yield Variant(f"multiplies by {other} = {n}", f"divides {canonical}", partial(torch.mul, x, n))
     root = math.sqrt(own)
-    for name, factor in (("sqrt(2)", math.sqrt(2)), ("2", 2.0), ("-1", -1.0)):
-        yield Variant(
-            f"divides by {name} sqrt({letter})", canonical_description, partial(lambda f: x / (f * root), factor)
-        )
-        yield Variant(
-            f"divides by sqrt({letter}) / {name}", canonical_description, partial(lambda f: x * f / root, factor)
-        )
-    yield Variant(f"divides by the fourth root of {letter}", canonical_description, lambda: x / own**0.25)
+    for name, factor in (("sqrt(2)", math.sqrt(2)), ("2", 2.0)):
+        yield Variant(f"divides by {name} sqrt({letter})", canonical, partial(torch.div, x, factor * root))
+        yield Variant(f"divides by sqrt({letter}) / {name}", canonical, partial(torch.mul, x, factor / root))
+    yield Variant(f"divides by -1 sqrt({letter})", canonical, lambda: -x / root)
+    yield Variant(f"divides by the fourth root of {letter}", canonical, lambda: x / own**0.25)
 
 
-SCALE = Kind(_compute, _variants, lambda settings, axis: {"x": axis})
+SCALE = OperationDefinition(_compute, _variants, rowwise("x"))

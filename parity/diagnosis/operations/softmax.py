@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.operation import Kind, Knob, Operands, Variant
+from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant
 
 
 def _compute(o: Operands) -> Tensor:
@@ -24,22 +24,13 @@ def _plus_one(x: Tensor) -> Tensor:
 
 def _variants(o: Operands) -> Iterator[Variant]:
     x = o["x"]
-    canonical_description = "over the last axis"
+    canonical = "over the last axis"
     for axis in range(-2, -x.ndim - 1, -1):
-        description = "the queries" if axis == -2 else f"axis {axis + x.ndim}"
-        yield Variant(
-            f"takes the softmax over {description}",
-            canonical_description,
-            partial(lambda axis: x.softmax(axis), axis),
-            whole=True,
-        )
+        words = f"takes the softmax over {'the queries' if axis == -2 else f'axis {axis + x.ndim}'}"
+        yield Variant(words, canonical, partial(torch.softmax, x, axis), needs_whole_tensor=True)
     if x.ndim > 1:
-        yield Variant(
-            "takes the softmax over the last two axes together",
-            canonical_description,
-            lambda: x.flatten(-2).softmax(-1).reshape(x.shape),
-            whole=True,
-        )
+        words = "takes the softmax over the last two axes together"
+        yield Variant(words, canonical, lambda: x.flatten(-2).softmax(-1).reshape(x.shape), needs_whole_tensor=True)
     yield Variant("applies the sigmoid", "softmax", lambda: x.sigmoid())
     yield Variant("takes powers of 2", "of e", lambda: (x * math.log(2)).softmax(-1))
     yield Variant("has a temperature of 2", "of 1", lambda: (x / 2).softmax(-1))
@@ -59,11 +50,8 @@ def _variants(o: Operands) -> Iterator[Variant]:
     yield Variant("takes no mask", "takes the mask first", lambda: bare.softmax(-1))
     if "mask" in o:
         visible = o["mask"] == 0
-        yield Variant(
-            "masks after the softmax, without dividing again",
-            "before it",
-            lambda: torch.where(visible, bare.softmax(-1), 0.0),
-        )
+        late = "masks after the softmax, without dividing again"
+        yield Variant(late, "before it", lambda: torch.where(visible, bare.softmax(-1), 0.0))
         yield Variant("adds the mask after the softmax", "before it", lambda: bare.softmax(-1) + o["mask"])
 
 
@@ -71,16 +59,16 @@ def _normed(x: Tensor) -> Tensor:
     return x / x.sum(-1, keepdim=True)
 
 
-def _knobs(o: Operands) -> Iterator[Knob]:
+def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
     powers = o["x"].exp()
-    yield Knob(
+    yield FittedParameter(
         "adds {} to the denominator", "does not", 0.0, lambda more: powers / (powers.sum(-1, keepdim=True) + more)
     )
 
 
-SOFTMAX = Kind(
+SOFTMAX = OperationDefinition(
     _compute,
     _variants,
     lambda settings, axis: None if axis == -1 else {"x": axis, "unmasked": axis, "mask": axis},
-    _knobs,
+    _fitted_parameters,
 )

@@ -12,10 +12,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from parity.diagnosis.definition import FittedParameter, Variant
 from parity.diagnosis.interpreter import Goal, Interpreter, attempt
-from parity.diagnosis.operation import Knob, Variant
 from parity.diagnosis.variants.inputs import groups
-from parity.diagnosis.variants.site import Here
+from parity.diagnosis.variants.site import Site
 from parity.diagnosis.variants.transforms import ENOUGH, named
 
 Residual = Callable[[float], tuple[Tensor, float] | None]
@@ -27,72 +27,76 @@ STEP = 1e-6
 """Of the differences, relative."""
 
 
-def numbers_of_kind(machine: Interpreter, site: str, goal: Goal | None) -> Iterator[Variant]:
-    """Variants of the step `site` with a number of its formula fitted; none for a goal of few numbers."""
-    here = _fitting(machine, site, goal)
-    if here is not None and goal is not None:
-        yield from _with_numbers(here, here.kind.knobs(here.operands), goal)
+def fitted_parameters(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
+    """Variants of the operation `node` with a number of its formula fitted; none for a goal of few numbers."""
+    site = _fitting(interpreter, node, goal)
+    if site is not None and goal is not None:
+        yield from _with_numbers(site, site.definition.fitted_parameters(site.operands), goal)
 
 
-def numbers_of_inputs(machine: Interpreter, site: str, goal: Goal | None) -> Iterator[Variant]:
-    """Variants of the step `site` with an input, or a result behind which the goal is, scaled or moved by a number."""
-    here = _fitting(machine, site, goal)
-    # Not of a large step: many runs of it for an unlikely fault.
-    if here is not None and goal is not None and machine.window.open:
-        if goal.key != site:
-            meaning = f" ({here.kind.factor})" if here.kind.factor else ""
+def fitted_inputs(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
+    """Variants of the operation `node` with a fitted scale or offset of an input, or of a result before the goal."""
+    site = _fitting(interpreter, node, goal)
+    # Not of a large operation: many runs of it for an unlikely fault.
+    if site is not None and goal is not None and interpreter.window.covers_all:
+        if goal.key != node:
+            meaning = f" ({site.definition.scale_meaning})" if site.definition.scale_meaning else ""
             description = f"gives its result scaled by {{}}{meaning}"
             yield from _with_numbers(
-                here, iter([Knob(description, "as it is", 1.0, partial(torch.mul, here.result))]), goal
+                site, iter([FittedParameter(description, "as it is", 1.0, partial(torch.mul, site.result))]), goal
             )
-        yield from _with_numbers(here, _of_inputs(here), goal)
+        yield from _with_numbers(site, _of_inputs(site), goal)
 
 
-def _fitting(machine: Interpreter, site: str, goal: Goal | None) -> Here | None:
-    if goal is None or goal.tensor.numel() < ENOUGH or machine.is_slow(site):
+def _fitting(interpreter: Interpreter, node: str, goal: Goal | None) -> Site | None:
+    if goal is None or goal.tensor.numel() < ENOUGH or interpreter.is_slow(node):
         return None
-    return Here.of(machine, site)
+    return Site.of(interpreter, node)
 
 
-def _with_numbers(here: Here, knobs: Iterator[Knob], goal: Goal) -> Iterator[Variant]:
-    for knob in knobs:
-        number = _fitted(here, knob, goal)
-        if number is not None and knob.low <= number <= knob.high and abs(number - knob.start) > STEP * abs(knob.start):
-            description = knob.description.format(named(number, here.sizes(here.result)))
-            yield Variant(description, knob.canonical_description, partial(knob.compute, number))
+def _with_numbers(site: Site, fitted_parameters: Iterator[FittedParameter], goal: Goal) -> Iterator[Variant]:
+    for parameter in fitted_parameters:
+        number = _fitted(site, parameter, goal)
+        if (
+            number is not None
+            and parameter.low <= number <= parameter.high
+            and abs(number - parameter.start) > STEP * abs(parameter.start)
+        ):
+            description = parameter.description.format(named(number, site.sizes(site.result)))
+            yield Variant(description, parameter.canonical_description, partial(parameter.compute, number))
 
 
-def _of_inputs(here: Here) -> Iterator[Knob]:
-    for role in here.floats:
-        name = here.name(role)
-        yield Knob(f"takes {name} scaled by {{}}", "as it is", 1.0, partial(_scaled, here, (role,)))
-        yield Knob(f"takes {name} with {{}} added", "as it is", 0.0, partial(_moved, here, role))
-    for roles in groups(here):
-        names = ", ".join(here.name(role) for role in roles)
-        yield Knob(f"takes {names} scaled by {{}}", "as they are", 1.0, partial(_scaled, here, tuple(roles)))
+def _of_inputs(site: Site) -> Iterator[FittedParameter]:
+    for role in site.floats:
+        name = site.name(role)
+        yield FittedParameter(f"takes {name} scaled by {{}}", "as it is", 1.0, partial(_scaled, site, (role,)))
+        yield FittedParameter(f"takes {name} with {{}} added", "as it is", 0.0, partial(_moved, site, role))
+    for roles in groups(site):
+        names = ", ".join(site.name(role) for role in roles)
+        yield FittedParameter(f"takes {names} scaled by {{}}", "as they are", 1.0, partial(_scaled, site, tuple(roles)))
 
 
-def _scaled(here: Here, roles: tuple[str, ...], factor: float) -> Tensor:
-    return here.kind.compute(here.operands.having(**{role: factor * here.floats[role] for role in roles}))
+def _scaled(site: Site, roles: tuple[str, ...], factor: float) -> Tensor:
+    return site.definition.compute(site.operands.having(**{role: factor * site.floats[role] for role in roles}))
 
 
-def _moved(here: Here, role: str, offset: float) -> Tensor:
-    return here.kind.compute(here.operands.having(**{role: here.floats[role] + offset}))
+def _moved(site: Site, role: str, offset: float) -> Tensor:
+    return site.definition.compute(site.operands.having(**{role: site.floats[role] + offset}))
 
 
-def _fitted(here: Here, knob: Knob, goal: Goal) -> float | None:
+def _fitted(site: Site, parameter: FittedParameter, goal: Goal) -> float | None:
     """The number for which the formula leads nearest to the goal; None where it comes to none."""
     finite = goal.tensor.isfinite()
 
     def residual(number: float) -> tuple[Tensor, float] | None:
-        value = attempt(partial(knob.compute, number))
-        value = None if value is None else here.machine.through(here.site, value, goal.key)
+        value = attempt(partial(parameter.compute, number))
+        value = None if value is None else site.interpreter.through(site.node, value, goal.key)
         if value is None or value.shape != goal.tensor.shape or not bool((value.isfinite() == finite).all()):
             return None
         gap = torch.where(finite, goal.tensor - value, 0.0)
         return gap, float(gap.square().sum())
 
-    number = knob.start
+    number = parameter.start
     at = residual(number)
     first = None if at is None else at[1]
     for round_ in range(ROUNDS):

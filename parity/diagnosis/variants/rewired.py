@@ -1,4 +1,4 @@
-"""Variants of several unrecorded steps at once: a state that none takes up, parameters in each other's place."""
+"""Variants of several unrecorded operations at once: a state that none takes up, parameters in each other's place."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from parity.diagnosis.definition import Variant
 from parity.diagnosis.interpreter import Goal, Interpreter
-from parity.diagnosis.operation import Variant
 from parity.diagnosis.variants.inputs import first_word
 
 
-def rewired(machine: Interpreter, site: str, goal: Goal | None) -> Iterator[Variant]:
-    """Of the target alone, if steps before it are unrecorded: their inputs zeroed or exchanged together."""
-    if site != machine.target or len(machine.sites) < 2 or any(map(machine.is_slow, machine.sites)):
+def rewired(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
+    """Of the target alone, if operations before it are unrecorded: their inputs zeroed or exchanged together."""
+    if node != interpreter.target or len(interpreter.nodes) < 2 or any(map(interpreter.is_slow, interpreter.nodes)):
         return
-    leaves = _leaves(machine)
+    leaves = _leaves(interpreter)
     groups: dict[str, list[str]] = {}
     for key in leaves:
         groups.setdefault(first_word(key), []).append(key)
     for keys in groups.values():
         if len(keys) > 1:
             zeros = {key: torch.zeros_like(leaves[key]) for key in keys}
-            yield replace(_variant(machine, f"takes zeros for {', '.join(keys)}", zeros), zeros=True)
+            yield replace(_variant(interpreter, f"takes zeros for {', '.join(keys)}", zeros), zeros=True)
     for a, b in combinations(leaves, 2):
         if leaves[a].shape == leaves[b].shape:
-            yield _variant(machine, f"takes {a} and {b} in each other's place", {a: leaves[b], b: leaves[a]})
-    for a, b in combinations(machine.sites, 2):
+            yield _variant(interpreter, f"takes {a} and {b} in each other's place", {a: leaves[b], b: leaves[a]})
+    for a, b in combinations(interpreter.nodes, 2):
         for sort in ("", "weight", "bias"):
-            exchanged = _parameters_exchanged(machine, leaves, a, b, sort)
+            exchanged = _parameters_exchanged(interpreter, leaves, a, b, sort)
             if exchanged:
                 what = {"": "parameters", "weight": "weights", "bias": "biases"}[sort]
-                yield _variant(machine, f"has the {what} of {a} and {b} in each other's place", exchanged)
+                yield _variant(interpreter, f"has the {what} of {a} and {b} in each other's place", exchanged)
 
 
-def _leaves(machine: Interpreter) -> dict[str, Tensor]:
-    """What the chain starts from and no step computes, by key."""
-    keys = [key for site in machine.sites for key in machine.scene.operations[site].inputs.values()]
-    found = {key: machine.value(key) for key in dict.fromkeys(keys) if key not in machine.scene.operations}
+def _leaves(interpreter: Interpreter) -> dict[str, Tensor]:
+    """What the chain starts from and no operation computes, by key."""
+    keys = [key for node in interpreter.nodes for key in interpreter.scene.operations[node].inputs.values()]
+    found = {key: interpreter.value(key) for key in dict.fromkeys(keys) if key not in interpreter.scene.operations}
     return {key: tensor for key, tensor in found.items() if tensor is not None and tensor.is_floating_point()}
 
 
 def _parameters_exchanged(
-    machine: Interpreter, leaves: Mapping[str, Tensor], a: str, b: str, sort: str
+    interpreter: Interpreter, leaves: Mapping[str, Tensor], a: str, b: str, sort: str
 ) -> dict[str, Tensor]:
-    """Of two steps of a kind, the values of the roles that begin with `sort`, each under the other's key."""
-    first, second = machine.scene.operations[a], machine.scene.operations[b]
+    """Of two operations of one name, the values of the roles that begin with `sort`, each under the other's key."""
+    first, second = interpreter.scene.operations[a], interpreter.scene.operations[b]
     exchanged: dict[str, Tensor] = {}
     for role, key in first.inputs.items():
         other = second.inputs.get(role, "")
@@ -57,12 +57,12 @@ def _parameters_exchanged(
     return exchanged
 
 
-def _variant(machine: Interpreter, description: str, values: Mapping[str, Tensor]) -> Variant:
+def _variant(interpreter: Interpreter, description: str, values: Mapping[str, Tensor]) -> Variant:
     def compute() -> Tensor:
-        scene = replace(machine.scene, reference={**machine.scene.reference, **values})
-        result = Interpreter(scene, machine.target).computed(machine.target)
+        scene = replace(interpreter.scene, reference={**interpreter.scene.reference, **values})
+        result = Interpreter(scene, interpreter.target).computed(interpreter.target)
         if result is None:
             raise ValueError("the exchanged inputs do not fit")
         return result
 
-    return Variant(description, "does not", compute, whole=True)
+    return Variant(description, "does not", compute, needs_whole_tensor=True)

@@ -1,4 +1,4 @@
-"""One step of a scene, with what it computes from and what it gives: what generic variants are made of."""
+"""One operation of a scene, with what it computes from and what it gives: what generic variants are made of."""
 
 from __future__ import annotations
 
@@ -8,30 +8,34 @@ from functools import cached_property, partial
 
 from torch import Tensor
 
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant
 from parity.diagnosis.interpreter import Interpreter
-from parity.diagnosis.operation import Kind, Operands, Variant
 from parity.subject.scene import Scene
 
 
 @dataclass(frozen=True)
-class Here:
-    """The step of `site`, by its canonical formula."""
+class Site:
+    """The operation of `node`, by its canonical formula."""
 
-    machine: Interpreter
-    site: str
-    kind: Kind
+    interpreter: Interpreter
+    node: str
+    definition: OperationDefinition
     operands: Operands
     result: Tensor
 
     @classmethod
-    def of(cls, machine: Interpreter, site: str) -> Here | None:
-        """None if the step is not known, or cannot be computed."""
-        kind, result = machine.kind(site), machine.computed(site)
-        return None if kind is None or result is None else cls(machine, site, kind, machine.operands(site), result)
+    def of(cls, interpreter: Interpreter, node: str) -> Site | None:
+        """None if the operation is not known, or cannot be computed."""
+        definition, result = interpreter.definition(node), interpreter.computed(node)
+        return (
+            None
+            if definition is None or result is None
+            else cls(interpreter, node, definition, interpreter.operands(node), result)
+        )
 
     @property
     def scene(self) -> Scene:
-        return self.machine.scene
+        return self.interpreter.scene
 
     @cached_property
     def floats(self) -> dict[str, Tensor]:
@@ -40,7 +44,7 @@ class Here:
 
     @cached_property
     def leaves(self) -> list[str]:
-        """The roles of inputs that no step computes: parameters, and what is carried in."""
+        """The roles of inputs that no operation computes: parameters, and what is carried in."""
         return [role for role in self.floats if self.name(role) not in self.scene.operations]
 
     @cached_property
@@ -52,16 +56,19 @@ class Here:
         return self.operands.keys[role]
 
     def precedes(self, key: str) -> bool:
-        """Whether `key` is there before this step: it is a parameter, or has no step, or an earlier one."""
-        step = self.scene.operations.get(key)
-        return step is None or step.name == "parameter" or self._order[key] < self._order[self.site]
+        """Whether `key` is there before this operation: it is a parameter, or has no operation, or an earlier one."""
+        operation = self.scene.operations.get(key)
+        return operation is None or operation.name == "parameter" or self._order[key] < self._order[self.node]
 
     def with_inputs(
         self, description: str, canonical_description: str, tensors: dict[str, Tensor], zeros: bool = False
     ) -> Variant:
-        """The step with other tensors for some roles."""
+        """The operation with other tensors for some roles."""
         return Variant(
-            description, canonical_description, partial(self.kind.compute, self.operands.having(**tensors)), zeros=zeros
+            description,
+            canonical_description,
+            partial(self.definition.compute, self.operands.having(**tensors)),
+            zeros=zeros,
         )
 
     def sizes(self, *tensors: Tensor) -> list[int]:
@@ -73,9 +80,9 @@ class Here:
 
 
 def axis_names(scene: Scene, key: str, ndim: int) -> Sequence[str]:
-    """The axes of a tensor in words: as its step names them in the setting `axes`, else by number."""
-    step = scene.operations.get(key)
-    names = () if step is None else step.settings.get("axes", ())
+    """The axes of a tensor in words: as its operation names them in the setting `axes`, else by number."""
+    operation = scene.operations.get(key)
+    names = () if operation is None else operation.settings.get("axes", ())
     if len(names) == ndim:
         return [f"the {name} axis" for name in names]
     return [f"axis {axis}" for axis in range(ndim)]

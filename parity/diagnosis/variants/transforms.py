@@ -17,7 +17,7 @@ from torch import Tensor
 HALVES = {"bfloat16": (torch.bfloat16, 2.0**-7), "float16": (torch.float16, 2.0**-10)}
 """The half precisions, each with its unit of rounding; bfloat16 first, for most of its numbers are float16's, too."""
 FEW = 4
-"""Elements from which on anything but a kind's own variants is no coincidence."""
+"""Elements from which on anything but an operation's own variants is no coincidence."""
 LEAST = 1e-6
 """Of a fitted factor."""
 ENOUGH = 8
@@ -32,7 +32,7 @@ class Transform:
 
     phrase: str
     apply: Callable[[Tensor], Tensor]
-    whole: bool = False
+    needs_whole_tensor: bool = False
     """Whether it moves rows, so that a window of its result is not its result on a window."""
 
 
@@ -58,33 +58,37 @@ def moves(shape: Sequence[int], axes: Sequence[str]) -> Iterator[Transform]:
     """Axes reversed, exchanged, and shifted by up to three rows."""
     for axis, size in enumerate(shape):
         if size > 1:
-            yield Transform(f"reversed along {axes[axis]}", partial(lambda axis, x: x.flip(axis), axis), whole=True)
+            yield Transform(
+                f"reversed along {axes[axis]}", partial(lambda axis, x: x.flip(axis), axis), needs_whole_tensor=True
+            )
             yield Transform(
                 f"with the first row of {axes[axis]} in every row",
                 partial(lambda axis, x: x.narrow(axis, 0, 1).expand_as(x), axis),
-                whole=True,
+                needs_whole_tensor=True,
             )
     if len(shape) > 1 and shape[-1] == shape[-2] > 1:
-        yield Transform(f"with {axes[-2]} and {axes[-1]} exchanged", lambda x: x.mT, whole=True)
+        yield Transform(f"with {axes[-2]} and {axes[-1]} exchanged", lambda x: x.mT, needs_whole_tensor=True)
     if len(shape) > 2 and shape[0] == shape[1] > 1:
-        yield Transform(f"with {axes[0]} and {axes[1]} exchanged", lambda x: x.transpose(0, 1), whole=True)
+        yield Transform(f"with {axes[0]} and {axes[1]} exchanged", lambda x: x.transpose(0, 1), needs_whole_tensor=True)
     for axis, size in enumerate(shape):
         for k in (1, -1, 2, -2, 3, -3):
             if abs(k) < size:
                 by = f"by {abs(k)} {'row' if abs(k) == 1 else 'rows'} {'later' if k > 0 else 'earlier'} in {axes[axis]}"
                 words = f"shifted {by}"
                 yield Transform(
-                    f"{words}, round the end", partial(lambda k, axis, x: x.roll(k, axis), k, axis), whole=True
+                    f"{words}, round the end",
+                    partial(lambda k, axis, x: x.roll(k, axis), k, axis),
+                    needs_whole_tensor=True,
                 )
                 yield Transform(
                     f"{words}, with zeros for what is missing",
                     partial(lambda k, axis, x: _shift(x, k, axis), k, axis),
-                    whole=True,
+                    needs_whole_tensor=True,
                 )
                 yield Transform(
                     f"{words}, with the last row repeated",
                     partial(lambda k, axis, x: _shift(x, k, axis, repeat=True), k, axis),
-                    whole=True,
+                    needs_whole_tensor=True,
                 )
 
 

@@ -10,7 +10,8 @@ from julia_bridge import JuliaModel, JuliaState, Worker
 from julia_bridge.sharnn.model import Source
 from parity.errors import RecordingError
 from parity.measure import Measure, measure_rounded
-from parity.recording.recording import PACKAGED, Recording
+from parity.recording.library import PACKAGED
+from parity.recording.recording import Recording
 from parity.sharnn.attribution.outputs import Evaluation, Outputs
 from parity.sharnn.attribution.recorded import RecordedRun
 from parity.sharnn.attribution.results import Endpoint
@@ -49,7 +50,7 @@ def counterpart(recorded: RecordedRun) -> RecordedRun | None:
     ids = zip(recorded.segments, other.segments, strict=False)
     if not same or not all(torch.equal(a, b) for ours, theirs in ids for a, b in zip(ours, theirs, strict=True)):
         raise RecordingError(
-            f"{recorded.recording.path}: its header says that it has the weights and ids of {name}, but they differ"
+            f"{recorded.recording.label}: its header says that it has the weights and ids of {name}, but they differ"
         )
     return other
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from parity.recording.recording import PACKAGED
+from parity.recording.library import is_packaged
 from parity.sharnn.attribution import endpoints
 from parity.sharnn.attribution.contributions import (
     FirstChangeFinder,
@@ -43,7 +43,7 @@ def explain(recorded: RecordedRun, ledger: Ledger, live: RunJulia | None) -> Att
     model that `julia` cannot be.
     """
     program = recorded.program
-    origin: Origin = "packaged" if recorded.recording.path.resolve().is_relative_to(PACKAGED.resolve()) else "given"
+    origin: Origin = "packaged" if is_packaged(recorded.recording) else "given"
     entries = [entry for entry in ledger.entries if entry.switch in FORWARD_SWITCHES]
     ran = _run(recorded, entries)
     measured = endpoints.measures(

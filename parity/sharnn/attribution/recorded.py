@@ -10,7 +10,7 @@ from torch import Tensor
 
 from parity.errors import RecordingError
 from parity.recording.recording import Recording
-from parity.sharnn.port import model_config
+from parity.sharnn.header import model_config, program_of, segment_count
 from parity.tolerance import nudge
 from sharnn_py.config import JULIA, PRESETS, Config, Program, Semantics
 from sharnn_py.errors import ConfigError
@@ -27,7 +27,7 @@ class RecordedRun:
     @property
     def program(self) -> Program:
         """Whose recording it is."""
-        return self.recording.program
+        return program_of(self.recording)
 
     def config(self, semantics: Semantics) -> Config:
         """The recorded model's sizes under these semantics. Raises `ConfigError` where no such model can be."""
@@ -63,9 +63,9 @@ class RecordedRun:
     @cached_property
     def segments(self) -> list[tuple[Tensor, Tensor]]:
         """Inputs and targets, each (T, B), int64 ids from 0, in order; the state is carried from one to the next."""
-        count = self.recording.segments
+        count = segment_count(self.recording)
         if not count:
-            raise RecordingError(f"{self.recording.path} holds no segments, so there is nothing to explain")
+            raise RecordingError(f"{self.recording.label} holds no segments, so there is nothing to explain")
         return [(self._ids(number, "x", 0), self._ids(number, "y", -1)) for number in range(1, count + 1)]
 
     def _ids(self, segment: int, name: str, lowest: int) -> Tensor:
@@ -74,8 +74,8 @@ class RecordedRun:
         vocab = self.recording.setting("vocab")
         if ids.ndim != 2 or not ids.numel() or int(ids.min()) < lowest or int(ids.max()) >= vocab:
             raise RecordingError(
-                f"{self.recording.path}: eval/{segment}/{name} has shape {tuple(ids.shape)}; it should hold ids (T, B) "
-                f"within the vocabulary of {vocab}"
+                f"{self.recording.label}: eval/{segment}/{name} has shape {tuple(ids.shape)}; it should hold ids "
+                f"(T, B) within the vocabulary of {vocab}"
             )
         return ids
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from julia_bridge import Worker, ensure
 from parity.errors import RecordingError
-from parity.recording.recording import PACKAGED, Recording, discover
+from parity.recording.library import PACKAGED, discover
+from parity.recording.recording import Recording
 from parity.sharnn.attribution import endpoints, forward, training
 from parity.sharnn.attribution.recorded import RecordedRun, why_not
 from parity.sharnn.attribution.results import TRAINING_RUN, Attribution, Explanation
+from parity.sharnn.header import program_of
 from parity.sharnn.ledger.ledger import Ledger, load
 from parity.sharnn.live import CALL_LIMIT, sources
 from parity.sharnn.suite import select
@@ -51,7 +53,7 @@ def explain(
     start = time.perf_counter()
     ledger = ledger or load()
     chosen, skipped = _choose(discover(references or PACKAGED), names, references is None)
-    with one_thread(), _julia(live and any(r.program == "paper" for r in chosen), progress) as julia:
+    with one_thread(), _julia(live and any(program_of(r) == "paper" for r in chosen), progress) as julia:
         cases: list[Attribution] = []
         for recording in chosen:
             progress(f"explaining {recording.name}")

@@ -10,7 +10,6 @@ import json
 import random
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,8 +19,8 @@ from parity.recording.recording import Recording
 from parity.sharnn.faults.equivalent import other_way
 from parity.sharnn.faults.plant import Edit, planted
 from parity.sharnn.faults.results import Control
+from parity.sharnn.header import model_config
 from parity.sharnn.names import first_block
-from parity.sharnn.port import model_config
 from parity.sharnn.random_model import random_model, random_segments, segment_lengths
 from parity.sharnn.replay import replay
 from parity.sharnn.suite import run_case
@@ -97,7 +96,7 @@ def record(case: RandomCase) -> Recording:
     """The case as the port computes it, in the format of docs/recordings.md."""
     tensors: dict[str, Tensor] = {}
     metadata = {"semantics": case.program, "config": json.dumps(case.settings)}
-    recording = Recording(f"control/{case.seed}", Path("memory"), (tensors, metadata))
+    recording = Recording(f"control/{case.seed}", contents=(tensors, metadata))
     given = _given(recording, case)
     tensors |= {**given, **_begun(case)}
     mode = RunMode(torch.float32, NUDGE + case.seed)

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from parity.errors import UsageError
 from parity.processes import spread
-from parity.recording.recording import DATA_PIPELINE, PACKAGED, Recording
+from parity.recording.library import find
+from parity.recording.recording import Recording
 from parity.sharnn.faults.controls import judge_control
 from parity.sharnn.faults.fault import Fault
 from parity.sharnn.faults.plant import PlantError, planted
@@ -58,10 +59,13 @@ def _each(
         yield result
 
 
-def plant(fault: Fault) -> Outcome:
-    """Plant one fault in this process, run its recording, and take it out again. Raises `PlantError`."""
+def plant(fault: Fault, recording: Recording | None = None) -> Outcome:
+    """Plant one fault in this process, run `recording`, by default the fault's own, and take it out again.
+
+    Raises `PlantError`.
+    """
     start = time.perf_counter()
-    recording = packaged(fault.recording)
+    recording = recording or packaged(fault.recording)
     try:
         with planted(fault.change):
             case = run_case(recording)
@@ -79,5 +83,4 @@ def plant(fault: Fault) -> Outcome:
 
 def packaged(name: str) -> Recording:
     """A packaged recording by its name."""
-    data = name.endswith(DATA_PIPELINE.removesuffix(".json"))
-    return Recording(name, PACKAGED / (f"{name}.json" if data else f"{name}.safetensors.xz"))
+    return find(name)

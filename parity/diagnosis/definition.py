@@ -1,24 +1,26 @@
-"""What diagnosis knows of one kind of operation: its formula, and the other formulas that porting mistakes make of it.
+"""What diagnosis knows of one operation: its formula, and the other formulas that porting mistakes make of it.
 
-A kind is pure arithmetic on tensors by role. It is written once, canonically, from the step's settings; every variant
-of it says in words what it does and what the canonical formula does in its place.
+A definition is arithmetic on tensors by role, and knows nothing of the model. The canonical formula follows from the
+operation's settings; every variant says in words what it does and what the canonical formula does in its place.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Operands:
-    """What one step computes from: tensors by role, float64 but for ids, and the step's settings."""
+    """What one operation computes from: tensors by role, float64 but for ids, and its settings."""
 
     tensors: Mapping[str, Tensor]
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -33,6 +35,10 @@ class Operands:
     def __contains__(self, role: str) -> bool:
         return role in self.tensors
 
+    def name(self, role: str, unnamed: str = "") -> str:
+        """The key of the tensor in a role, for words; `unnamed`, else the role, if it has none."""
+        return self.keys.get(role, unnamed or role)
+
     def get(self, role: str) -> Tensor | None:
         return self.tensors.get(role)
 
@@ -44,15 +50,15 @@ class Operands:
         return self.shapes.get(role, tuple(self.tensors[role].shape))
 
     def having(self, **tensors: Tensor) -> Operands:
-        """The same with other tensors for some roles."""
+        """These operands with other tensors for some roles."""
         return replace(self, tensors={**self.tensors, **tensors})
 
     def without(self, *roles: str) -> Operands:
-        """The same without some roles, as if the scene had nothing for them."""
+        """These operands without some roles, as if the scene had nothing for them."""
         return replace(self, tensors={role: t for role, t in self.tensors.items() if role not in roles})
 
     def cast(self, dtype: torch.dtype) -> Operands:
-        """The same with every floating tensor in `dtype`."""
+        """These operands with every floating tensor in `dtype`."""
         return self.having(**{role: t.to(dtype) for role, t in self.tensors.items() if t.is_floating_point()})
 
 
@@ -65,7 +71,7 @@ class Variant:
     canonical_description: str
     """What the canonical formula does there, after "the reference": "by n - 1 = 7"."""
     compute: Callable[[], Tensor]
-    whole: bool = False
+    needs_whole_tensor: bool = False
     """Whether it needs whole tensors, so that it is wrong on a window of them."""
     zeros: bool = False
     """Whether it is meant to give zeros, which many a formula may do by chance."""
@@ -75,7 +81,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Knob:
+class FittedParameter:
     """A number in a formula that is fitted to a tensor, where no variant has it by name."""
 
     description: str
@@ -89,68 +95,67 @@ class Knob:
     """What the number may be."""
 
 
+def instead_of(canonical_description: str, formulas: Mapping[str, Callable[[], Tensor]]) -> Iterator[Variant]:
+    """Variants, by their descriptions, in the place of one thing that the canonical formula does."""
+    for description, compute in formulas.items():
+        yield Variant(description, canonical_description, compute)
+
+
+def for_each(
+    values: Iterable[T], description: str, canonical_description: str, compute: Callable[[T], Tensor], **flags: bool
+) -> Iterator[Variant]:
+    """One variant for every value, which stands in the description's {}; `flags` are fields of `Variant`."""
+    for value in values:
+        yield Variant(description.format(value), canonical_description, partial(compute, value), **flags)
+
+
 Variants = Callable[[Operands], Iterator[Variant]]
-Follows = Callable[[Mapping[str, Any], int], Mapping[str, int] | None]
+WindowRule = Callable[[Mapping[str, Any], int], Mapping[str, int] | None]
 
 
-def rows_of(*roles: str, mixes: int = 0) -> Follows:
-    """`Kind.follows` of an operation that treats every row by itself, but for the last `mixes` axes."""
+def rowwise(*roles: str, mixes: int = 0) -> WindowRule:
+    """The window rule of an operation that treats every row by itself, but for the last `mixes` axes."""
     return lambda settings, axis: None if axis >= -mixes else dict.fromkeys(roles, axis)
 
 
-def nothing_follows(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] | None:
-    """`Kind.follows` of an operation that needs all of its inputs for any part of its output."""
-    return None
-
-
-def no_variants(operands: Operands) -> Iterator[Variant]:
-    """`Kind.rarely` where there are none."""
-    return iter(())
-
-
-def no_knobs(operands: Operands) -> Iterator[Knob]:
-    """`Kind.knobs` of a formula without numbers."""
-    return iter(())
-
-
 @dataclass(frozen=True)
-class Kind:
-    """One kind of operation."""
+class OperationDefinition:
+    """One operation: how it is computed, what may be computed in its place, and what a part of it is computed from."""
 
     compute: Callable[[Operands], Tensor]
     """The canonical formula."""
-    variants: Variants
+    variants: Variants = lambda operands: iter(())
     """Every other formula worth trying, likeliest first."""
-    follows: Follows = nothing_follows
+    window_rule: WindowRule = lambda settings, axis: None
     """Given the settings and an axis of the output, counted from the end: by role, the axis of the input whose rows
     alone the same rows of the output come from, other inputs being needed whole; None if there is no such axis."""
-    knobs: Callable[[Operands], Iterator[Knob]] = no_knobs
+    fitted_parameters: Callable[[Operands], Iterator[FittedParameter]] = lambda operands: iter(())
     """The formula's numbers."""
-    rarely: Variants = no_variants
-    """Formulas that are tried last, after what may happen to any step: two mistakes at once."""
-    factor: str = ""
-    """What a factor on the result amounts to, if it is more than that."""
+    compound_variants: Variants = lambda operands: iter(())
+    """Formulas that make two mistakes at once, tried last, after what may happen to any operation."""
+    scale_meaning: str = ""
+    """What a wrong scale of the result amounts to, if it is more than that."""
     causal: bool = False
     """Whether rows come from the rows before them, too, so that a window must begin at the first."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One respect in which a formula can differ: words, and the fields of its form that are otherwise."""
+    """One respect in which a formula can differ: words, and the fields of the formula's options that are otherwise."""
 
     description: str
     canonical_description: str
     fields: Mapping[str, Any]
-    whole: bool = False
+    needs_whole_tensor: bool = False
     zeros: bool = False
 
 
 def vary(
-    compute: Callable[[Operands, Any], Tensor], operands: Operands, form: Any, changes: Iterator[Change]
+    compute: Callable[[Operands, Any], Tensor], operands: Operands, options: Any, changes: Iterable[Change]
 ) -> Iterator[Variant]:
-    """The variants of a formula whose ways are the fields of a frozen dataclass, `form` being the canonical ones."""
-    for change in changes:
-        other = replace(form, **change.fields)
-        if other != form:
+    """The variants of a formula that takes its options as a frozen dataclass; `options` are the canonical ones."""
+    for c in changes:
+        other = replace(options, **c.fields)
+        if other != options:
             formula = partial(compute, operands, other)
-            yield Variant(change.description, change.canonical_description, formula, change.whole, change.zeros)
+            yield Variant(c.description, c.canonical_description, formula, c.needs_whole_tensor, c.zeros)

@@ -1,13 +1,15 @@
-"""Steps of other models than SHA-RNN, and steps that are too large to be looked at whole."""
+"""Operations of other models than SHA-RNN, operations of one's own, and those too large to be looked at whole."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from parity.diagnosis import explain
+import parity
+from parity.diagnosis import Operands, OperationDefinition, Variant, explain, register
 from parity.diagnosis.interpreter import Interpreter
 from parity.diagnosis.matching import distance
+from parity.diagnosis.operations import OPERATIONS
 from parity.diagnosis.window import LARGE
 from parity.subject.scene import Operation, Scene
 
@@ -20,7 +22,7 @@ def torch_gru(dtype):
     return nn.GRU(X, H).to(dtype), nn.Linear(H, V).to(dtype)
 
 
-GRU_STEPS = {
+GRU_OPERATIONS = {
     "gru": Operation(
         "gru",
         {
@@ -49,7 +51,7 @@ def gru_scene(run, keep=("gru", "logits")):
     parameters |= {name: p.detach() for name, p in linear.named_parameters()}
     common = {**parameters, "x": x.double(), "h0": h0[0].double()}
     reference = {**common, **{key: reference[key] for key in keep}}
-    return Scene(GRU_STEPS, reference, {**common, **subject}, dict.fromkeys(keep, 1e-5))
+    return Scene(GRU_OPERATIONS, reference, {**common, **subject}, dict.fromkeys(keep, 1e-5))
 
 
 def cell(gru, x, h0, recurred, new_h, gate=torch.sigmoid):
@@ -219,3 +221,41 @@ def test_a_state_of_several_layers_that_none_takes_up():
         y, wrong = lstm(x, (h, c.contiguous()))[0], lstm(x)[0]
     given |= {"x": x, "before.h": h, "before.c": c}
     assert "takes zeros for before.h, before.c" in explained(steps, "y", y, wrong, **given)
+
+
+def leaky_average(o: Operands):
+    """y_t = keep y_(t-1) + (1 - keep) x_t, from zeros."""
+    keep, y, rows = o.settings["keep"], torch.zeros_like(o["x"][0]), []
+    for x in o["x"]:
+        y = keep * y + (1 - keep) * x
+        rows.append(y)
+    return torch.stack(rows)
+
+
+def leaky_variants(o: Operands):
+    other = Operands(o.tensors, {"keep": 1 - o.settings["keep"]})
+    yield Variant("keeps the new and lets the old in", "keeps the old", lambda: leaky_average(other))
+
+
+@pytest.fixture
+def leaky():
+    register("leaky_average", OperationDefinition(leaky_average, leaky_variants, causal=True))
+    yield
+    del OPERATIONS["leaky_average"]
+
+
+@pytest.mark.usefixtures("leaky")
+def test_an_operation_of_ones_own_is_diagnosed_behind_one_that_is_known():
+    x, w = numbers(7, 2, 4), numbers(4, 4)
+    operations = {
+        "average": Operation("leaky_average", {"x": "x"}, {"keep": 0.9}),
+        "y": Operation("linear", {"x": "average", "weight": "w"}),
+    }
+    right, wrong = (leaky_average(Operands({"x": x}, {"keep": keep})) @ w.T for keep in (0.9, 0.1))
+    said = explained(operations, "y", right, wrong, x=x, w=w)
+    assert said == "the subject keeps the new and lets the old in; the reference keeps the old"
+
+
+def test_a_name_that_is_taken_cannot_be_registered():
+    with pytest.raises(parity.UsageError, match="'linear' is registered already"):
+        register("linear", OperationDefinition(leaky_average))

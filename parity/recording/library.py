@@ -1,0 +1,69 @@
+"""Finding recordings: those of a folder, the packaged ones, and one by its file or its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from parity.errors import RecordingError, UsageError
+from parity.recording.recording import DATA_PIPELINE, Recording
+
+PACKAGED = Path(__file__).parents[1] / "references"
+"""The folder of the recordings that come with the package."""
+SUFFIXES = (".safetensors", ".safetensors.xz")
+
+
+def open(path: str | Path, name: str | None = None) -> Recording:
+    """The recording in a file (.safetensors, or compressed as .safetensors.xz), named after it unless told otherwise.
+
+    Its tensors are read when they are used. Raises `UsageError` if there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    return Recording(_stem(path.name) if name is None else name, path)
+
+
+def discover(folder: str | Path) -> list[Recording]:
+    """Every recording in a folder and its subfolders, sorted by name: its path in the folder, without the suffix.
+
+    Raises `UsageError` if there is no such folder, `RecordingError` if it holds no recording.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder of recordings")
+    paths = [path for path in folder.rglob("*") if path.name == DATA_PIPELINE or path.name.endswith(SUFFIXES)]
+    if not paths:
+        raise RecordingError(f"{folder} holds no recordings: no file ends in {' or '.join(SUFFIXES)}")
+    recordings = [Recording(_stem(path.relative_to(folder).as_posix()), path) for path in paths]
+    return sorted(recordings, key=lambda recording: recording.name)
+
+
+def is_packaged(recording: Recording) -> bool:
+    """Whether a recording is one of those that come with the package."""
+    return recording.path is not None and recording.path.resolve().is_relative_to(PACKAGED.resolve())
+
+
+def named(recordings: Sequence[Recording], name: str) -> list[Recording]:
+    """Those of this name, or with names that end in it after a slash."""
+    return [r for r in recordings if r.name == name or r.name.endswith(f"/{name}")]
+
+
+def find(given: str) -> Recording:
+    """One recording by its file, or a packaged one by its name or the last part of it. Raises `UsageError`."""
+    if given.endswith(SUFFIXES):
+        return open(given, name=_stem(given))
+    found = named(discover(PACKAGED), given)
+    if len(found) != 1:
+        which = "are " + ", ".join(r.name for r in found) if found else "is none"
+        raise UsageError(
+            f"{given!r} is neither a recording's file (*.safetensors) nor the name of one packaged recording: of that "
+            f"name there {which}"
+        )
+    return found[0]
+
+
+def _stem(name: str) -> str:
+    for suffix in (*reversed(SUFFIXES), ".json"):
+        name = name.removesuffix(suffix)
+    return name

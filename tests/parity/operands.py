@@ -1,0 +1,187 @@
+"""Operands for every operation that diagnosis knows: enough that every variant of it can be told from the rest."""
+
+import math
+
+import torch
+
+from parity.diagnosis.definition import Operands
+
+T, B, H, V = 5, 3, 8, 13
+
+
+def draw(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed + 31 * len(shape) + sum(shape))
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def ids(*shape, below=V, seed=0):
+    return torch.randint(0, below, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def example(tensors, **settings):
+    return Operands(tensors, settings, {role: f"tensor.{role}" for role in tensors})
+
+
+def activations():
+    x = 2 * draw(T, B, H)
+    functions = ("sigmoid", "tanh", "gelu_sigmoid", "gelu_erf", "relu", "identity")
+    return [example({"x": x}, function=function) for function in functions] + [example({"x": 3 * x}, function="relu6")]
+
+
+def attention():
+    q, k, weights = draw(T, B, H), draw(7, B, H), draw(B, 2, T, 7).softmax(-1)
+    mixes = {"weights": weights, "values": k, "keys": draw(7, B, H, seed=1)}
+    return {
+        "attention_products": [
+            example({"q": q, "k": k}, heads=2),
+            example({"q": q, "k": draw(T, B, H, seed=1)}, heads=4),
+        ],
+        "attention_mix": [
+            example(mixes, heads=2),
+            example({**mixes, "weights": draw(B, 2, 7, 7).softmax(-1)}, heads=2),
+        ],
+        "merge_heads": [example({"x": draw(B, 2, T, 6)})],
+        "attention_scale": [
+            example({"x": draw(4, 3, T, 11)}, width=7, heads=3, sqrt_of=of) for of in ("queries", "width")
+        ],
+    }
+
+
+def masks():
+    new, memory = draw(T, B, H), draw(4, B, H)
+    hidden = torch.full((T, T + 4), -math.inf, dtype=torch.float64).triu(5)
+    x = draw(B, 2, T, T + 4)
+    square = torch.full((T, T), -math.inf, dtype=torch.float64).triu(1)
+    masked = {"x": x + hidden, "unmasked": x, "mask": hidden}
+    return {
+        "causal_mask": [example({"new": new, "memory": memory}), example({"new": new})],
+        "masked": [example({"x": x, "mask": hidden}), example({"x": draw(B, 2, T, T), "mask": square})],
+        "softmax": [example({"x": draw(B, 2, T, 7)}), example(masked)],
+    }
+
+
+def recurrent(gates, states):
+    """Layers of square weights, of others, without biases, and of either output."""
+    found = []
+    for width, biases, output in (
+        (H, True, "y"),
+        (6, True, "y"),
+        (H, False, "y"),
+        *((H, True, state) for state in states),
+    ):
+        tensors = {
+            "x": draw(3, B, width),
+            "weight_ih": 0.7 * draw(gates * H, width),
+            "weight_hh": 0.6 * draw(gates * H, H),
+        }
+        if width == H:
+            tensors["weight_hh"] = 0.6 * draw(gates * H, H, seed=1)
+        if biases:
+            tensors |= {"bias_ih": draw(gates * H), "bias_hh": draw(gates * H, seed=1)}
+        tensors |= {state: draw(B, H, seed=seed) for seed, state in enumerate(states, 3)}
+        found.append(example(tensors, output=output))
+    if "c" in states:  # a cell beyond every limit
+        found.append(example({**found[0].tensors, "c": 30 * draw(B, H)}, output="y"))
+    return found
+
+
+def rows():
+    x, older, newer = draw(9, B, H), draw(6, B, H, seed=1), draw(4, B, H)
+    carried = {"x": draw(T, B, H, seed=2), "exchanged": draw(T, B, H), "before": draw(T, B, H, seed=1)}
+    return {
+        "concat": [example({"first": older, "second": newer})],
+        "last_rows": [example({"x": x}, rows=4), example({"x": draw(8, B, H)}, rows=2), example({"x": x}, rows=12)],
+        "drop_rows": [example({"x": x}, rows=4), example({"x": x}), example({"x": x}, rows=0)],
+        "carried": [
+            example({**carried, "whole": draw(12, B, H, seed=3), "new": newer}, rows=2),
+            example({"x": x[-1], "before": draw(B, H), "steps": x}),
+            example({**carried, "whole": draw(13, B, H, seed=3)}, rows=5),
+        ],
+    }
+
+
+def optimiser():
+    w, g, m, v = draw(6, 4), draw(6, 4, seed=1), draw(6, 4, seed=2), 4 * draw(6, 4, seed=3).square()
+    moments = {"beta": 0.91, "step": 3}
+    sizes = {"lr": 0.05, "step": 3, "betas": (0.9, 0.999), "min_trust": 0.23, "weight_decay": 0.03, "max_norm": 3.0}
+    others = {"the warm-up's": 0.3, "the end's": 0.0}
+    parts = (("a", (2, 4)), ("b", (4, 4)))
+    lamb = {"w": w, "m": m, "v": v, "g": g}
+    small, large = {**lamb, "w": w / 50}, {**lamb, "w": 40 * w}
+    tiny = {**lamb, "v": 1e-10 * v, "m": 1e-5 * m}
+    middling = {**lamb, "w": 0.7 * w, "m": m / 3}
+    smaller = {**lamb, "w": w / 6, "m": m}
+    smallest = {**lamb, "w": w / 1000}
+    return {
+        "clipped": [
+            example({"g": 3 * g, "joint": torch.tensor(40.0, dtype=torch.float64)}, limit=0.3, parts=parts),
+            example({"g": 3 * g, "joint": torch.tensor(40.0, dtype=torch.float64)}, limit=0.3, jointly=True),
+            example({"g": 3 * g}),
+            example({"g": g / 100}, limit=0.3),
+            example({"g": 40 * g}, limit=0.3),
+        ],
+        "moment": [example({"g": g, "m": m, "w": 1000 * w}, **moments), example({"g": g, "m": m}, beta=0.9)],
+        "square_moment": [example({"g": g, "v": v, "m": m}, **moments)],
+        "moved": [example({"w": w, "update": g})],
+        "lamb": [
+            example(lamb, **sizes, factor=0.7, other_factors=others, parts=parts),
+            *(example(tensors, **sizes) for tensors in (small, large, tiny, middling, smaller, smallest)),
+            example(large, **{**sizes, "max_norm": None}),
+        ],
+    }
+
+
+def parameters():
+    matrix, gates = draw(4 * 6, 6), {"gates": "ifco"}
+    flat = torch.cat([draw(24, 6).flatten(), draw(24, 6, seed=1).flatten(), draw(24), draw(24, seed=1)])
+    parts = (("weight_ih", (24, 6)), ("weight_hh", (24, 6)), ("bias_ih", (24,)), ("bias_hh", (24,)))
+    return [
+        example({"x": draw(12, 4), "other": draw(12, 4, seed=1)}),
+        example({"x": draw(12, 8)}),
+        example({"x": draw(24)}),
+        example({"x": matrix, "other": draw(24, 6, seed=1)}, **gates),
+        example({"x": flat.reshape(-1, 1, 1)}, parts=parts, **gates),
+    ]
+
+
+def norms():
+    x, weight, bias = draw(T, B, H), 1 + draw(H) / 2, draw(H)
+    full, small = {"x": x, "weight": weight, "bias": bias}, {"x": 1e-3 * x, "weight": weight, "bias": bias}
+    tiny = {"x": 1e-6 * x, "weight": weight}
+    settings = [{}, {"unbiased": True, "eps_outside": True}]
+    return [example(tensors, **form) for tensors in (full, small, tiny) for form in settings]
+
+
+EXAMPLES = {
+    "activation": activations(),
+    "add": [example({"a": draw(T, B, H), "b": draw(T, B, H, seed=1)})],
+    "chunk_sums": [example({"x": draw(T, B, 34)}, width=H, rule=rule) for rule in ("elementwise", "totals")],
+    "embedding": [
+        example({"ids": ids(T, B), "weight": draw(V, H)}),
+        example({"ids": ids(7, 7), "weight": 0.3 * draw(V, V)}),
+    ],
+    "gate": [example({"x": draw(T, B, 2 * H)}, order=order) for order in ("cf", "fc")],
+    "gru": recurrent(3, "h"),
+    "layer_norm": norms(),
+    "linear": [
+        example({"x": draw(T, B, 12), "weight": draw(12, 12), "bias": draw(12)}),
+        example({"x": draw(T, B, 12), "weight": draw(24, 12)}),
+    ],
+    "lstm": recurrent(4, "hc"),
+    "nll": [
+        example({"logits": draw(T, B, V), "targets": ids(T, B) // 3, "inputs": ids(T, B, seed=1)}),
+        example({"logits": draw(T, B, V), "targets": ids(T, B).index_fill(0, torch.tensor([1]), -1)}),
+    ],
+    "parameter": parameters(),
+    "product": [
+        example({"x": draw(T, B, H), "gain": draw(H).sigmoid()}),
+        example({"x": draw(T, B, H), "gain": draw(H)}),
+    ],
+    "same": [example({"x": draw(T, B, H)})],
+    "select": [example({"x": draw(4, B, H)}, row=1)],
+    "stack": [example({"0": draw(B, H), "1": draw(B, H, seed=1), "2": draw(B, H, seed=2)})],
+    **attention(),
+    **masks(),
+    **rows(),
+    **optimiser(),
+}
