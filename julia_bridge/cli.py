@@ -20,8 +20,8 @@ def install_command() -> None:
     """Get Julia and juliacall into a folder of their own, without root. Does nothing if they are there."""
     from julia_bridge.install.install import ensure
 
-    lane = ensure(lambda step: click.echo(step, err=True))
-    click.echo(f"Julia is installed: lane {lane.name}, {lane.place}")
+    installation = ensure(lambda step: click.echo(step, err=True))
+    click.echo(f"Julia is installed: {installation.name}, in {installation.place}")
 
 
 @julia.command("doctor")

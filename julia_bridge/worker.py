@@ -60,11 +60,11 @@ class Worker:
         if isolation not in ("process", "none"):
             raise ConfigError(f'isolation is {isolation!r}: give "process" or "none".')
         self._timeout = timeout
-        self._lane = find()
+        self._installation = find()
         self._included: list[str] = []
         self._lock = threading.Lock()
         self._process: JuliaProcess | None = None
-        self._in_process = InProcess(self._lane) if isolation == "none" else None
+        self._in_process = InProcess(self._installation) if isolation == "none" else None
 
     def __enter__(self) -> Worker:
         return self
@@ -124,7 +124,7 @@ class Worker:
         if self._process is None or not self._process.alive:
             if self._process is not None:
                 self._process.end()
-            self._process = JuliaProcess(self._lane)
+            self._process = JuliaProcess(self._installation)
             weakref.finalize(self, self._process.end)
             for path in self._included:
                 self._ask(("include", path), f"include of {Path(path).name}")

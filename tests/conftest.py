@@ -1,29 +1,34 @@
-"""For all tests: one thread, as small tensors want it; which of them share a process; and Julia, provisioned on demand.
+"""For all tests: one thread, as small tensors want it; which share a process; Julia and Chromium, had on demand.
 
-Where Julia cannot be had these tests fail in CI, and elsewhere are skipped with the reason.
+Where one cannot be had the tests that need it fail in CI, and elsewhere are skipped with the reason.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 import torch
 
-from julia_bridge import JuliaUnavailable, Lane, Worker, ensure
+from julia_bridge import JuliaInstallation, JuliaUnavailable, Worker, ensure
+from tests.debian import chromium
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 torch.set_num_threads(1)
 
 
-def unavailable(reason: JuliaUnavailable) -> NoReturn:
+def unavailable(what: str, reason: JuliaUnavailable) -> NoReturn:
+    message = f"{what} was not available: {reason}"
     if os.environ.get("CI"):
-        pytest.fail(f"live Julia was not available: {reason}")
-    pytest.skip(f"live Julia was not available: {reason}")
+        pytest.fail(message)
+    pytest.skip(message)
 
 
-SHARED = {"julia": {"lane", "worker"}, "browser": {"chromium"}}
+SHARED = {"julia": {"installation", "worker"}, "browser": {"browser"}}
 """Markers, each with the fixtures that start what it stands for: one process for all tests that ask for them."""
 
 
@@ -45,15 +50,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def lane() -> Lane:
+def installation() -> JuliaInstallation:
     try:
         return ensure(print)
     except JuliaUnavailable as reason:
-        unavailable(reason)
+        unavailable("live Julia", reason)
 
 
 @pytest.fixture(scope="session")
-def worker(lane: Lane) -> Iterator[Worker]:
+def worker(installation: JuliaInstallation) -> Iterator[Worker]:
     """One Julia for all tests that leave it as it was."""
     with Worker(timeout=300) as worker:
         yield worker
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """The driver of one Chromium for all tests that look at a page."""
+    try:
+        driver = chromium.start(tmp_path_factory.mktemp("chromium"))
+    except JuliaUnavailable as reason:
+        unavailable("Chromium", reason)
+    yield driver
+    driver.quit()

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import click
 import pytest
@@ -15,10 +16,12 @@ import julia_bridge
 import parity
 import parity.laws
 import sharnn_py
+from parity.diagnosis.operations import OPERATIONS
 from parity.laws import LAWS
 from parity.sharnn.faults import FAULTS
 from parity.sharnn.ledger.ledger import load
 from sharnn_py.cli import sharnn
+from tests.test_architecture import PACKAGES, imports
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -71,13 +74,14 @@ def test_the_site_fetches_nothing_from_elsewhere(site):
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
-    """From top to bottom in one namespace, in an empty folder."""
+    """From top to bottom in one namespace, in an empty folder; what it registers is forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
-    for example in EXAMPLES.parse(page).examples():
-        example.evaluate()
+    with mock.patch.dict(OPERATIONS):
+        for example in EXAMPLES.parse(page).examples():
+            example.evaluate()
 
 
-def test_the_example_with_julia_says_what_the_page_says(lane):
+def test_the_example_with_julia_says_what_the_page_says(installation):
     program = ROOT / "docs" / "examples" / "tagger.py"
     printed = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True).stdout
     page = in_words((ROOT / "docs" / "any_model.md").read_text())
@@ -104,3 +108,25 @@ def test_commands_of_a_page_and_their_options_exist(page):
             assert command, f"{line}: no such command"
         options = {option for parameter in command.params for option in parameter.opts}
         assert set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", " ".join(words))) <= options, line
+
+
+def test_the_rooms_are_drawn_as_they_are():
+    """ARCHITECTURE.md has all of them, and every import between two runs downwards."""
+    drawings = re.findall(r"^ {4}(\w+)\n((?: {6}.*\n)+)", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE)
+    assert sorted(package for package, _ in drawings) == sorted(PACKAGES)
+    for package, lines in drawings:
+        rows = [re.split(r" {2,}", line.strip())[0].split(", ") for line in lines.splitlines()]
+        row = {f"{package}.{room}": number for number, rooms in enumerate(rows) for room in rooms}
+        modules = [path for path in (ROOT / package).rglob("*.py") if room_of(path) not in NO_ROOMS]
+        arrows = {(room_of(path), ".".join(target.split(".")[:2])) for path in modules for target in imports(path)}
+        assert {room_of(path) for path in modules} == row.keys()
+        assert [(a, b) for a, b in sorted(arrows) if a != b and b in row and row[b] <= row[a]] == []
+
+
+NO_ROOMS = {*(f"{package}.__init__" for package in PACKAGES), "julia_bridge.standins"}
+"""A package's own interface, and what stands in for packages of others."""
+
+
+def room_of(path):
+    """The folder or file at a package's top that a module is, or is in."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts[:2])

@@ -1,6 +1,7 @@
-"""The Debian lane: Julia 1.5.3 and juliacall 0.9.26 for a machine that reaches PyPI and Debian's packages only.
+"""Julia 1.5.3 and juliacall 0.9.26, for a machine that reaches only PyPI and Debian's packages.
 
-bullseye holds the last Julia that Debian packaged. Its packages are unpacked, not installed, beside juliacall's source
+bullseye holds the last Julia that Debian packaged. It is unpacked, not installed, with every library that it needs down
+to those of C and C++ (`python -m tests.debian.pins` finds which), beside juliacall's source
 distribution (the one that carries PythonCall.jl) and stand-ins for what it depends on. One folder holds it all:
 
     root/       the Debian packages            packages/   PythonCall (with juliacall) and the Julia stand-ins
@@ -28,24 +29,24 @@ from julia_bridge.errors import JuliaUnavailable
 from julia_bridge.install import debian_archive, pinned
 from julia_bridge.install.folder import folder, locked
 from julia_bridge.process.child_process import JuliaProcess
-from julia_bridge.process.installation import Lane
+from julia_bridge.process.installation import JuliaInstallation
 from sharnn_py.files import write_text
 
 PINS = Path(__file__).parent / "debian.json"
 STANDINS = Path(__file__).parents[1] / "standins"
 # Raise it when `_build` comes to make something else of the same files.
 LAYOUT = 1
-LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/julia")
+LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/julia", "lib/x86_64-linux-gnu")
 
 
-def find() -> Lane | None:
-    """The lane if it is installed. Reads a few small files and starts nothing."""
+def find() -> JuliaInstallation | None:
+    """The installation, if there is one. Reads a few small files and starts nothing."""
     place = folder() / _name()
-    return _lane(place) if (place / "ready").is_file() else None
+    return _installation(place) if (place / "ready").is_file() else None
 
 
-def install(say: Callable[[str], None]) -> Lane:
-    """Fetch, check, unpack and try out the lane, unless it is there. About 57 MB of downloads, 320 MB on disk.
+def install(say: Callable[[str], None]) -> JuliaInstallation:
+    """The installation; unless it is there, everything is fetched, checked, unpacked and tried out (see docs/julia.md)
 
     Raises `JuliaUnavailable` if the machine is no amd64 Linux, a download cannot be had or has the wrong hash, or the
     Julia that was put together does not run.
@@ -55,8 +56,8 @@ def install(say: Callable[[str], None]) -> Lane:
             f"Debian's Julia packages are for Linux on x86_64, and this is {sys.platform} on {platform.machine()}."
         )
     with locked() as root:
-        if lane := find():
-            return lane
+        if installation := find():
+            return installation
         downloads = root / "downloads"
         downloads.mkdir(exist_ok=True)
         _fetch(downloads, say)
@@ -64,11 +65,11 @@ def install(say: Callable[[str], None]) -> Lane:
         say("unpacking")
         _build(downloads, place)
         say("compiling PythonCall (a minute at most)")
-        with JuliaProcess(_lane(place)) as process:
+        with JuliaProcess(_installation(place)) as process:
             versions = process.versions
         write_text(place / "ready", f"Julia {versions['julia']}, juliacall {versions['juliacall']}\n")
         shutil.rmtree(downloads)
-        return _lane(place)
+        return _installation(place)
 
 
 @cache
@@ -79,8 +80,8 @@ def _name() -> str:
     return f"debian-{recipe.hexdigest()[:12]}"
 
 
-def _lane(place: Path) -> Lane:
-    return Lane(
+def _installation(place: Path) -> JuliaInstallation:
+    return JuliaInstallation(
         name="debian",
         place=place,
         python_path=(place / "python", place / "packages/PythonCall/pysrc"),
@@ -97,15 +98,14 @@ def _lane(place: Path) -> Lane:
 
 
 def _fetch(downloads: Path, say: Callable[[str], None]) -> None:
-    suite, packages, juliacall = pinned.read_pins(PINS)
+    packages, juliacall = pinned.read_pins(PINS)
     if absent := pinned.missing(packages, downloads):
-        say(f"fetching {len(absent)} packages of Debian {suite}")
-        with tempfile.TemporaryDirectory(dir=downloads.parent, prefix=".building-apt-") as scratch:
-            debian_archive.download([pin.specifier for pin in absent], suite, downloads, Path(scratch))
+        say(f"fetching {len(absent)} packages of Debian bullseye")
+        debian_archive.fetch(packages, downloads)
     if pinned.missing([juliacall], downloads):
         say(f"fetching juliacall {juliacall.version}")
         _pip_download(juliacall, downloads)
-    pinned.require([*packages, juliacall], downloads)
+    pinned.require([juliacall], downloads)
 
 
 def _pip_download(pin: pinned.Pin, into: Path) -> None:
@@ -123,12 +123,12 @@ def _pip_download(pin: pinned.Pin, into: Path) -> None:
 
 def _build(downloads: Path, place: Path) -> None:
     """Unpack everything beside `place`, then move it there in one step."""
-    _, packages, juliacall = pinned.read_pins(PINS)
+    packages, juliacall = pinned.read_pins(PINS)
     for left_over in (place, *place.parent.glob(".building-*")):
         shutil.rmtree(left_over, ignore_errors=True)
     beside = Path(tempfile.mkdtemp(dir=place.parent, prefix=".building-"))
     for pin in packages:
-        subprocess.run(["dpkg", "-x", str(downloads / pin.file), str(beside / "root")], check=True)
+        debian_archive.unpack(downloads / pin.file, beside / "root")
     # The packaged library has no name without a version, which is the one that juliacall asks for.
     (beside / "root" / LIBRARIES[0] / "libjulia.so").symlink_to("libjulia.so.1")
     _unpack_juliacall(downloads / juliacall.file, beside / "packages" / "PythonCall")

@@ -1,26 +1,46 @@
-"""Packages of another Debian suite, fetched by apt into a folder of one's own: no root, nothing of the system touched.
+"""Packages of any Debian suite, fetched and unpacked into a private folder, without root and beside the system.
 
-The archive's address comes from the machine's own apt sources; only the suite is exchanged. apt keeps its lists and
-cache in a private folder and checks the archive's signature with the keyrings the machine has.
+A package is fetched by its path in the archive and known by its sha256, so neither lists nor keys of its suite are
+needed. The archive's address comes from the machine's own apt sources, and apt fetches, with the proxies and
+credentials it is set up with; a machine without apt fetches over HTTP from the archive that it is told of.
 """
 
 from __future__ import annotations
 
+import http.client
+import io
 import os
 import re
-import shutil
 import subprocess
+import tarfile
+import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from julia_bridge.errors import JuliaUnavailable
+from julia_bridge.install.pinned import Pin, missing, require
 
-KEYRINGS = tuple(
-    Path("/usr/share/keyrings") / name for name in ("debian-archive-keyring.gpg", "debian-archive-removed-keys.gpg")
-)
+VARIABLE = "SHARNN_DEBIAN_ARCHIVE"
+"""Environment variable: the address of a Debian archive, to use in place of the one in apt's sources."""
+
+APT_HELPER = Path("/usr/lib/apt/apt-helper")
+ANSWER_LIMIT = 60.0
+"""Seconds for which an archive may send nothing."""
 
 
-def archive_addresses(etc: Path = Path("/etc/apt")) -> list[str]:
+def archives() -> list[str]:
+    """The addresses of the Debian archives that this machine knows of. Raises `JuliaUnavailable` if there are none."""
+    if given := os.environ.get(VARIABLE):
+        return [given.rstrip("/")]
+    if addresses := addresses_in_apt_sources():
+        return addresses
+    raise JuliaUnavailable(
+        "no Debian archive in this machine's apt sources (/etc/apt/sources.list, /etc/apt/sources.list.d): give the "
+        f"address of one, that is, of the folder that holds dists/ and pool/, in the environment variable {VARIABLE}."
+    )
+
+
+def addresses_in_apt_sources(etc: Path = Path("/etc/apt")) -> list[str]:
     """The addresses that apt gets component `main` of a whole suite from, in apt's order, each once.
 
     Reads the one-line format (`sources.list`, `*.list`) and deb822 (`*.sources`) under `etc`. Suites with a dash or a
@@ -54,64 +74,69 @@ def _deb822(text: str) -> Iterator[tuple[list[str], list[str], list[str]]]:
             yield fields.get("uris", []), fields.get("suites", []), fields.get("components", [])
 
 
-def download(packages: Sequence[str], suite: str, into: Path, scratch: Path) -> None:
-    """Fetch `packages` (each `name=version`) of `suite` as .deb files into the folder `into`.
+def fetch(packages: Sequence[Pin], into: Path) -> None:
+    """Fetch `packages` into the folder `into`, but for those that are there, and check their hashes.
 
-    `scratch` holds apt's configuration, lists and cache. Raises `JuliaUnavailable` with apt's own words if no address
-    of the machine's sources has them.
+    Raises `JuliaUnavailable` with what was answered if no archive that this machine knows of has them, or if one sends
+    files with other hashes, which are removed.
     """
-    for tool in ("apt-get", "dpkg"):
-        if shutil.which(tool) is None:
-            raise JuliaUnavailable(f"{tool} is not on PATH: this way to Julia needs a Debian machine's apt and dpkg.")
-    addresses = archive_addresses()
-    if not addresses:
-        raise JuliaUnavailable(
-            "no Debian archive in this machine's apt sources (/etc/apt/sources.list, /etc/apt/sources.list.d): "
-            "add the entry that Debian installs by default, or install Julia 1.10 or newer and juliacall yourself."
-        )
     complaints = []
-    for address in addresses:
-        config = _configure(scratch, address, suite)
-        problem = _apt(config, into, "update") or _apt(config, into, "download", *packages)
+    for address in archives():
+        wanted = missing(packages, into)
+        problem = (_with_apt if APT_HELPER.exists() else _over_http)(address, wanted, into) if wanted else None
         if problem is None:
-            return
-        complaints.append(f"{address} {suite}: {problem}")
-    raise JuliaUnavailable("apt could not fetch Debian's Julia packages:\n" + "\n".join(complaints))
-
-
-def _configure(scratch: Path, address: str, suite: str) -> Path:
-    for folder in ("lists/partial", "cache/archives/partial"):
-        (scratch / folder).mkdir(parents=True, exist_ok=True)
-    keyrings = ",".join(str(path) for path in KEYRINGS if path.exists())
-    options = f"[signed-by={keyrings}] " if keyrings else ""
-    (scratch / "sources.list").write_text(f"deb {options}{address} {suite} main\n")
-    config = scratch / "apt.conf"
-    # The hooks cleared here are the system's: they tidy or index what belongs to it.
-    config.write_text(
-        f"""
-        #clear APT::Update;
-        #clear DPkg::Post-Invoke;
-        Dir::Etc::SourceList "{scratch}/sources.list";
-        Dir::Etc::SourceParts "-";
-        Dir::State "{scratch}";
-        Dir::State::Lists "{scratch}/lists";
-        Dir::State::status "/dev/null";
-        Dir::Cache "{scratch}/cache";
-        APT::Architecture "amd64";
-        APT::Architectures {{ "amd64"; }};
-        APT::Sandbox::User "{"root" if os.geteuid() == 0 else ""}";
-        Acquire::Languages "none";
-        Acquire::Retries "3";
-        """
+            return require(packages, into)
+        complaints.append(f"{address}: {problem}")
+    raise JuliaUnavailable(
+        "these Debian archives do not have every package that is needed:\n" + "\n".join(complaints) + "\nIf another "
+        f"archive has them, give its address in the environment variable {VARIABLE}."
     )
-    return config
 
 
-def _apt(config: Path, folder: Path, *arguments: str) -> str | None:
-    """What apt complained about, or None if it did what it was asked."""
-    command = ["apt-get", "-c", str(config), "-q", "-o", "APT::Update::Error-Mode=any", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+def _with_apt(address: str, packages: Sequence[Pin], into: Path) -> str | None:
+    """What apt complained about, or None if it fetched everything."""
+    command = [str(APT_HELPER), "-o", "Acquire::Retries=3"]
+    if os.geteuid() == 0:
+        # apt's own user may not write where ours may.
+        command += ["-o", "APT::Sandbox::User=root"]
+    command.append("download-file")
+    for pin in packages:
+        command += [f"{address}/{pin.path}", str(into / pin.file), ""]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode == 0:
         return None
-    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("E:", "W:", "Err:"))]
-    return "\n".join(lines) or f"apt-get {arguments[0]} ended with status {done.returncode}"
+    return done.stderr.strip() or f"apt-helper ended with status {done.returncode}"
+
+
+def _over_http(address: str, packages: Sequence[Pin], into: Path) -> str | None:
+    """What was answered in place of a package, or None if everything was fetched."""
+    for pin in packages:
+        url = f"{address}/{pin.path}"
+        try:
+            with urllib.request.urlopen(url, timeout=ANSWER_LIMIT) as answer:
+                (into / pin.file).write_bytes(answer.read())
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            return f"{url}: {error}"
+    return None
+
+
+def unpack(package: Path, into: Path) -> None:
+    """The files of a .deb, below the folder `into`, as `dpkg -x` would leave them but without set-id bits."""
+    with tarfile.open(fileobj=io.BytesIO(_data(package.read_bytes()))) as tar:
+        # The packages are known by their hashes, and Debian's links may lead anywhere.
+        tar.extraction_filter = lambda member, path: member
+        for member in tar:
+            member.mode &= 0o777
+            tar.extract(member, into)
+
+
+def _data(deb: bytes) -> bytes:
+    """The member of the `ar` archive that holds the package's files, still compressed."""
+    at = len(b"!<arch>\n")
+    while at < len(deb):
+        name, size = deb[at : at + 16].decode().strip(), int(deb[at + 48 : at + 58])
+        at += 60
+        if name.startswith("data.tar"):
+            return deb[at : at + size]
+        at += size + size % 2
+    raise ValueError("a .deb without files")

@@ -8,7 +8,7 @@ from pathlib import Path
 from julia_bridge.install import debian, pinned
 from julia_bridge.install.install import find
 from julia_bridge.process.child_process import JuliaProcess
-from julia_bridge.process.installation import Lane
+from julia_bridge.process.installation import JuliaInstallation
 from sharnn_py.errors import SharnnError
 
 ANSWER_LIMIT = 60.0
@@ -17,13 +17,14 @@ ANSWER_LIMIT = 60.0
 
 @dataclass
 class Report:
-    """What was found. True if Julia works.
+    """What the doctor found. True if Julia works.
 
-    `lane` and `place` are None where none is installed. `versions` maps "julia", "juliacall", "PythonCall" and, on the
-    Debian lane, "libunwind" to what actually runs. `problems` are sentences that say what to do.
+    `installation` is "juliapkg" or "debian", and None where there is no Julia, as is `place`, its folder. `versions`
+    maps "julia", "juliacall", "PythonCall" and, with "debian", "libunwind" to what runs. Each of `problems` says what
+    to do.
     """
 
-    lane: str | None = None
+    installation: str | None = None
     place: Path | None = None
     versions: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -32,29 +33,31 @@ class Report:
         return not self.problems
 
     def __str__(self) -> str:
-        lines = [f"lane        {self.lane or 'none'}"]
+        lines = [f"installation {self.installation or 'none'}"]
         if self.place is not None:
-            lines.append(f"folder      {self.place}")
-        lines += [f"{name:11s} {version}" for name, version in self.versions.items()]
+            lines.append(f"folder       {self.place}")
+        lines += [f"{name:12s} {version}" for name, version in self.versions.items()]
         lines += [f"problem: {problem}" for problem in self.problems] or ["Julia works."]
         return "\n".join(lines)
 
 
 def doctor() -> Report:
-    """Find the lane, start its Julia, and have it calculate and fail: some 4 s. Fetches nothing."""
+    """Find the installation, start its Julia, and have it calculate and fail. Takes some 4 s and fetches nothing."""
     report = Report()
     try:
-        lane = find()
-        report.lane, report.place = lane.name, lane.place
-        with JuliaProcess(lane) as process:
-            report.versions = process.versions
-            _examine(process, lane, report)
+        installation = find()
+        report.installation, report.place = installation.name, installation.place
+        report.problems = installation.problems()
+        if not report.problems:
+            with JuliaProcess(installation) as process:
+                report.versions = process.versions
+                _examine(process, installation, report)
     except SharnnError as problem:
         report.problems.append(str(problem))
     return report
 
 
-def _examine(process: JuliaProcess, lane: Lane, report: Report) -> None:
+def _examine(process: JuliaProcess, installation: JuliaInstallation, report: Report) -> None:
     def ask(function: str, *arguments: object) -> tuple[bool, object]:
         answer: tuple[bool, object] = process.ask(
             ("call", function, list(arguments)), ANSWER_LIMIT, f"call of {function}"
@@ -63,25 +66,26 @@ def _examine(process: JuliaProcess, lane: Lane, report: Report) -> None:
 
     if (answer := ask("+", 40, 2)) != (True, 42):
         report.problems.append(
-            f"Julia was asked for 40 + 2 and answered {answer!r}. Remove {lane.place} and install again."
+            f"Julia was asked for 40 + 2 and answered {answer!r}. Remove {installation.place} and install again."
         )
     if (answer := ask("error", "as asked")) != (False, "as asked"):
         report.problems.append(
-            f"Julia was asked to fail and answered {answer!r}. Remove {lane.place} and install again."
+            f"Julia was asked to fail and answered {answer!r}. Remove {installation.place} and install again."
         )
-    if lane.name == "debian":
-        _examine_libunwind(process.pid, lane, report)
+    if installation.name == "debian":
+        _examine_libunwind(process.pid, installation, report)
 
 
-def _examine_libunwind(pid: int, lane: Lane, report: Report) -> None:
-    """Julia 1.5.3 crashes at exceptions with a newer libunwind, so it must be the one in the lane's folder."""
+def _examine_libunwind(pid: int, installation: JuliaInstallation, report: Report) -> None:
+    """Julia 1.5.3 crashes at exceptions with a newer libunwind, so it must be the one in the installation's folder."""
     mapped = {line.split()[-1] for line in Path(f"/proc/{pid}/maps").read_text().splitlines()}
     loaded = [path for path in sorted(mapped) if Path(path).name.startswith("libunwind.so")]
-    if loaded and all(Path(path).is_relative_to(lane.place.resolve()) for path in loaded):
-        _, packages, _ = pinned.read_pins(debian.PINS)
+    if loaded and all(Path(path).is_relative_to(installation.place.resolve()) for path in loaded):
+        packages, _ = pinned.read_pins(debian.PINS)
         report.versions["libunwind"] = next(p.version.split("-")[0] for p in packages if p.name == "libunwind8")
     else:
         report.problems.append(
-            f"Julia runs with {', '.join(loaded) or 'no libunwind'} in place of the libunwind in {lane.place}, and "
-            "will crash at an exception. Unset LD_PRELOAD, and take libunwind out of the loader's own configuration."
+            f"Julia runs with {', '.join(loaded) or 'no libunwind'} in place of the libunwind in "
+            f"{installation.place}, and will crash at an exception. Unset LD_PRELOAD, and take libunwind out of the "
+            "loader's own configuration."
         )

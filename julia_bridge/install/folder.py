@@ -9,18 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def folder() -> Path:
-    """`$SHARNN_JULIA_DIR`, or `sharnn/julia` in the user's cache folder. It need not exist yet."""
-    if given := os.environ.get("SHARNN_JULIA_DIR"):
+def folder(program: str = "julia") -> Path:
+    """`$SHARNN_JULIA_DIR`, or `sharnn/julia` in the user's cache folder. It need not exist yet.
+
+    Another `program` has a folder and a variable of its own, named likewise.
+    """
+    if given := os.environ.get(f"SHARNN_{program.upper()}_DIR"):
         return Path(given).expanduser().absolute()
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache).absolute() / "sharnn" / "julia"
+    return Path(cache).absolute() / "sharnn" / program
 
 
 @contextmanager
-def locked() -> Iterator[Path]:
+def locked(program: str = "julia") -> Iterator[Path]:
     """The folder, made if need be, with every other installer kept out until the block ends or its process does."""
-    root = folder()
+    root = folder(program)
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

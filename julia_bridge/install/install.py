@@ -12,35 +12,41 @@ from types import ModuleType
 
 from julia_bridge.errors import JuliaUnavailable
 from julia_bridge.install import debian, juliapkg
-from julia_bridge.process.installation import Lane
+from julia_bridge.process.installation import JuliaInstallation
 from sharnn_py.errors import ConfigError
 
-LANES: dict[str, ModuleType] = {"juliapkg": juliapkg, "debian": debian}
+WAYS: dict[str, ModuleType] = {"juliapkg": juliapkg, "debian": debian}
 
 
 def candidates() -> list[str]:
-    """The lanes that may be used, in the order in which they are tried. Raises `ConfigError` for an unknown one."""
+    """The ways to Julia that may be used, in the order in which they are tried.
+
+    Raises `ConfigError` if SHARNN_JULIA_LANE names another.
+    """
     forced = os.environ.get("SHARNN_JULIA_LANE")
     if forced is None:
-        return list(LANES)
-    if forced not in LANES:
+        return list(WAYS)
+    if forced not in WAYS:
         raise ConfigError(f"SHARNN_JULIA_LANE is {forced!r}: give juliapkg or debian, or leave it unset.")
     return [forced]
 
 
-def find() -> Lane:
-    """The installed lane; milliseconds, and nothing is started or fetched. Raises `JuliaUnavailable` if none is."""
+def find() -> JuliaInstallation:
+    """The installation to use. Takes milliseconds; nothing is started or fetched.
+
+    Raises `JuliaUnavailable` if there is none.
+    """
     for name in candidates():
-        lane: Lane | None = LANES[name].find()
-        if lane is not None:
-            return lane
+        installation: JuliaInstallation | None = WAYS[name].find()
+        if installation is not None:
+            return installation
     raise JuliaUnavailable("Julia is not installed for sharnn. `sharnn julia install` does it, without root.")
 
 
-def ensure(say: Callable[[str], None] | None = None) -> Lane:
-    """The installed lane, installed first if need be. `say` is told of each step that takes a while.
+def ensure(say: Callable[[str], None] | None = None) -> JuliaInstallation:
+    """The installation to use, made first if need be. `say` is told of each step that takes a while.
 
-    Raises `JuliaUnavailable`, with what stood in the way of each lane, if none can be had.
+    Raises `JuliaUnavailable`, with what stood in the way of each, if none can be had.
     """
     tell = say or (lambda step: None)
     names = candidates()
@@ -53,8 +59,8 @@ def ensure(say: Callable[[str], None] | None = None) -> Lane:
     problems = []
     for name in names:
         try:
-            lane: Lane = LANES[name].install(tell)
-            return lane
+            installation: JuliaInstallation = WAYS[name].install(tell)
+            return installation
         except (JuliaUnavailable, OSError) as problem:
             problems.append(f"{name}: {problem}")
             if name != names[-1]:

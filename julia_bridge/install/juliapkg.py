@@ -1,6 +1,6 @@
-"""The juliapkg lane, for an ordinary machine: juliapkg finds or installs Julia and PythonCall as juliapkg.json says.
+"""Julia on an ordinary machine: juliapkg finds or installs it, and PythonCall, as juliapkg.json says.
 
-What it installs is juliapkg's own affair and lies where it puts it; only a note that it works is kept in our folder.
+juliapkg decides where they lie; only a note that they work is kept in the bridge's folder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from julia_bridge.errors import JuliaUnavailable
 from julia_bridge.install.folder import folder, locked
 from julia_bridge.process.child_process import JuliaProcess
-from julia_bridge.process.installation import Lane
+from julia_bridge.process.installation import JuliaInstallation
 from sharnn_py.files import write_text
 
 RESOLVE = """
@@ -32,16 +32,16 @@ def has_juliacall() -> bool:
     return importlib.util.find_spec("juliacall") is not None
 
 
-def find() -> Lane | None:
-    """The lane if it was installed from this Python environment and its Julia is still there."""
+def find() -> JuliaInstallation | None:
+    """The installation that was made from this Python environment, if its Julia is still there."""
     note = _note()
     if not has_juliacall() or not note.is_file():
         return None
     content = json.loads(note.read_text())
-    return _lane(content) if Path(content["executable"]).exists() else None
+    return _installation(content) if Path(content["executable"]).exists() else None
 
 
-def install(say: Callable[[str], None]) -> Lane:
+def install(say: Callable[[str], None]) -> JuliaInstallation:
     """Have juliapkg resolve and install, unless that was done. Julia is some 250 MB to download where there is none.
 
     Raises `JuliaUnavailable` if juliacall is not installed, juliapkg finds no way, or the Julia found does not run.
@@ -49,8 +49,8 @@ def install(say: Callable[[str], None]) -> Lane:
     if not has_juliacall():
         raise JuliaUnavailable("juliacall is not installed in this Python environment: `pip install juliacall`.")
     with locked():
-        if lane := find():
-            return lane
+        if installation := find():
+            return installation
         say("letting juliapkg find or install Julia 1.10 or newer")
         done = subprocess.run(
             [sys.executable, "-c", RESOLVE], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
@@ -60,10 +60,10 @@ def install(say: Callable[[str], None]) -> Lane:
             raise JuliaUnavailable(f"juliapkg could not provide Julia: {reason}")
         content = json.loads(done.stdout.strip().splitlines()[-1])
         say("compiling PythonCall")
-        lane = _lane(content)
-        with JuliaProcess(lane):
+        installation = _installation(content)
+        with JuliaProcess(installation):
             write_text(_note(), json.dumps(content) + "\n")
-        return lane
+        return installation
 
 
 def _note() -> Path:
@@ -71,8 +71,8 @@ def _note() -> Path:
     return folder() / f"juliapkg-{environment}.json"
 
 
-def _lane(content: dict[str, str]) -> Lane:
+def _installation(content: dict[str, str]) -> JuliaInstallation:
     # What a user has set stays. Without Julia's own signal handling its collector crashes a process with threads.
     defaults = {"PYTHON_JULIACALL_HANDLE_SIGNALS": "yes"}
     environment = {name: os.environ.get(name, value) for name, value in defaults.items()}
-    return Lane(name="juliapkg", place=Path(content["project"]), environment=environment)
+    return JuliaInstallation(name="juliapkg", place=Path(content["project"]), environment=environment)

@@ -1,4 +1,4 @@
-"""Files that are known before they are fetched: by name, and by the sha256 of their bytes (see debian.json)."""
+"""Files that are known before they are fetched: where they lie, and the sha256 of their bytes (see debian.json)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from julia_bridge.errors import JuliaUnavailable
 
 @dataclass(frozen=True)
 class Pin:
-    """One file to fetch: what it is called in its registry, and on disk, and what its bytes hash to."""
+    """One file to fetch: `path` is where it lies in its archive, and `sha256` what its bytes hash to."""
 
     name: str
     version: str
-    file: str
+    path: str
     sha256: str
 
     @property
-    def specifier(self) -> str:
-        """`name=version`, as apt wants it."""
-        return f"{self.name}={self.version}"
+    def file(self) -> str:
+        """The file's name, in the archive and on disk."""
+        return self.path.rpartition("/")[2]
 
     def is_in(self, folder: Path) -> bool:
         """Whether the file is there, whole and genuine. One that is there but is not is removed."""
@@ -36,16 +36,10 @@ class Pin:
         return False
 
 
-def read_pins(path: Path) -> tuple[str, list[Pin], Pin]:
-    """The Debian suite, its packages, and the juliacall that a pin file names."""
+def read_pins(path: Path) -> tuple[list[Pin], Pin]:
+    """The Debian packages and the juliacall that a pin file names."""
     content = json.loads(path.read_text())
-    packages = [Pin(p["name"], p["version"], _deb_file(**p), p["sha256"]) for p in content["debian"]]
-    return content["suite"], packages, Pin(**content["juliacall"])
-
-
-def _deb_file(name: str, version: str, architecture: str, sha256: str) -> str:
-    # apt writes the colon of a version's epoch as %3a.
-    return f"{name}_{version.replace(':', '%3a')}_{architecture}.deb"
+    return [Pin(**package) for package in content["debian"]], Pin(**content["juliacall"])
 
 
 def missing(pins: Iterable[Pin], folder: Path) -> list[Pin]:

@@ -18,7 +18,7 @@ from typing import Any
 from julia_bridge.errors import JuliaUnavailable, WorkerDied, WorkerTimeout
 from julia_bridge.process import wire
 from julia_bridge.process.child import SIZE
-from julia_bridge.process.installation import Lane
+from julia_bridge.process.installation import JuliaInstallation
 from julia_bridge.process.shared_memory import SharedMemory
 
 START_LIMIT = 600.0
@@ -35,7 +35,8 @@ class JuliaProcess:
     stderr, goes to the parent's stderr as it comes.
     """
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, installation: JuliaInstallation) -> None:
+        self._installation = installation
         self._owner = os.getpid()
         self._request, self._answer = SharedMemory(), SharedMemory()
         self._control, child_control = socket.socketpair()
@@ -47,7 +48,7 @@ class JuliaProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=lane.process_environment(),
+                env=installation.process_environment(),
                 pass_fds=inherited,
                 # Ctrl-C at a terminal is the parent's business; it ends the child itself.
                 start_new_session=True,
@@ -137,9 +138,8 @@ class JuliaProcess:
                 self._control.settimeout(max(0.001, deadline - time.monotonic()))
                 part = self._control.recv(4096)
                 if not part:
-                    raise JuliaUnavailable(
-                        f"Julia did not start: {self._obituary()}. `sharnn julia doctor` says more.{self._last_words()}"
-                    )
+                    reasons = [f"{self._obituary()}.", *self._installation.problems()]
+                    raise JuliaUnavailable(f"Julia did not start: {' '.join(reasons)}{self._last_words()}")
                 line += part
         except TimeoutError:
             raise JuliaUnavailable(f"Julia had not started after {START_LIMIT:g} s.{self._last_words()}") from None

@@ -12,7 +12,7 @@ from typing import Any
 
 from julia_bridge.errors import JuliaUnavailable
 from julia_bridge.process import wire
-from julia_bridge.process.installation import Lane
+from julia_bridge.process.installation import JuliaInstallation
 from julia_bridge.process.runtime import Runtime
 from julia_bridge.process.shared_memory import SharedMemory
 
@@ -24,12 +24,12 @@ class InProcess:
     `JuliaUnavailable`, and says why, where the two are known not to get on.
     """
 
-    def __init__(self, lane: Lane) -> None:
-        if (reason := refusal(lane)) is not None:
+    def __init__(self, installation: JuliaInstallation) -> None:
+        if (reason := refusal(installation)) is not None:
             raise JuliaUnavailable(
                 f'isolation="none" is not possible here: {reason} The default, isolation="process", is not affected.'
             )
-        self._runtime = _start(lane)
+        self._runtime = _start(installation)
         self.versions = self._runtime.versions
         self._request, self._answer = SharedMemory(), SharedMemory()
 
@@ -50,7 +50,7 @@ class InProcess:
         self._answer.close()
 
 
-def refusal(lane: Lane) -> str | None:
+def refusal(installation: JuliaInstallation) -> str | None:
     """Why Julia had better not be started in this process, or None if nothing is known against it."""
     if sys.platform != "linux":
         return f"the preloads that keep Julia and torch apart are known for Linux, and this is {sys.platform}."
@@ -60,13 +60,13 @@ def refusal(lane: Lane) -> str | None:
         return "triton is installed, and its LLVM and Julia's crash each other once torch has loaded it."
     if "juliacall" in sys.modules:
         return None
-    wanted = lane.environment.get("LD_LIBRARY_PATH", "")
+    wanted = installation.environment.get("LD_LIBRARY_PATH", "")
     if not os.environ.get("LD_LIBRARY_PATH", "").startswith(wanted):
         return (
             "the system's loader reads LD_LIBRARY_PATH only when a process starts, and this one started without "
             f"Julia's libraries on it. Start Python again with\n    LD_LIBRARY_PATH={wanted}\n"
         )
-    for name, value in lane.environment.items():
+    for name, value in installation.environment.items():
         if name != "LD_LIBRARY_PATH" and os.environ.get(name, value) != value:
             return f"{name} is set to {os.environ[name]!r}, and this installation of Julia needs {value!r}. Unset it."
     return None
@@ -77,10 +77,10 @@ def _require_main_thread() -> None:
         raise JuliaUnavailable('with isolation="none" Julia can be called from the main thread only.')
 
 
-def _start(lane: Lane) -> Runtime:
+def _start(installation: JuliaInstallation) -> Runtime:
     if "juliacall" not in sys.modules:
-        os.environ.update(lane.environment)
-        sys.path[:0] = [str(path) for path in lane.python_path]
+        os.environ.update(installation.environment)
+        sys.path[:0] = [str(path) for path in installation.python_path]
         # Without it torch's exceptions would be thrown through Julia's libunwind, and crash.
         ctypes.CDLL("libgcc_s.so.1", mode=ctypes.RTLD_GLOBAL)
     return _only_runtime()

@@ -1,4 +1,4 @@
-"""A way in which Julia can be had on this machine, as the process that is to run it needs to know it."""
+"""An installation of Julia, as the process that is to run it needs to know it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from julia_bridge.process.libraries import missing_libraries
+
 
 @dataclass(frozen=True)
-class Lane:
+class JuliaInstallation:
     """An installed Julia with juliacall.
 
     `name` is "juliapkg" or "debian", `place` the folder that holds it, `environment` what a process must have in its
@@ -22,9 +24,24 @@ class Lane:
     python_path: tuple[Path, ...] = ()
 
     def process_environment(self) -> dict[str, str]:
-        """The caller's environment, changed as this lane needs it, in which `julia_bridge.process.child` can start."""
+        """The caller's environment, changed so that `julia_bridge.process.child` can run this Julia in it."""
         # The interpreter's own folders follow by themselves; those given in other ways have to be passed on.
         this_project = Path(__file__).parents[2]
         inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
         path = [*map(str, self.python_path), str(this_project), *inherited]
         return {**os.environ, **self.environment, "PYTHONPATH": os.pathsep.join(path)}
+
+    def problems(self) -> list[str]:
+        """What is wrong with the files of an installation that brings its own libraries: each one that is missing."""
+        search = [Path(folder) for folder in self.environment.get("LD_LIBRARY_PATH", "").split(":") if folder]
+        lacking: dict[str, Path] = {}
+        for file, library in missing_libraries(self.place, search) if search else ():
+            lacking.setdefault(library, file.relative_to(self.place))
+        return [
+            f"{library}, which {file} needs, is not in {self.place}. Remove that folder and install again."
+            for library, file in lacking.items()
+        ]
+
+
+Lane = JuliaInstallation
+"""The name that programs written for an earlier version know `JuliaInstallation` by."""

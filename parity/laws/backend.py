@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Layers = Sequence[tuple[Any, ...]]
+Layers = list[tuple[Any, ...]]
 """A state: the arrays of every layer, in the order of `Backend.parts`. SHA-RNN's are h (B, H), c (B, H) and memory
 (M, B, H), oldest row first, which has no rows in a block that does not attend."""
 

@@ -27,7 +27,7 @@ def sigmoid(x: Array) -> Array:
 class PlainSHARNN:
     """One sequence: h and c of every block, and of those that attend the memory, a list of rows, oldest first."""
 
-    def __init__(self, config: Config, parameters: Mapping[str, Array], dtype: Any = np.float64) -> None:
+    def __init__(self, config: Config, parameters: Mapping[str, Array], dtype: type[Any]) -> None:
         self.config, self.dtype = config, dtype
         self.p = {name: np.asarray(value, dtype) for name, value in parameters.items()}
         self.h = [np.zeros(config.emb, dtype) for _ in range(config.layers)]

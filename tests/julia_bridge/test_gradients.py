@@ -14,7 +14,7 @@ from parity.sharnn.names import intermediates
 from parity.tolerance import ROUNDING_RUNS, UNIT, allowed, nudge
 from sharnn_py import JULIA, SHARNN, Config, ConfigError, from_julia, nll, to_julia
 
-pytestmark = pytest.mark.usefixtures("lane")
+pytestmark = pytest.mark.usefixtures("installation")
 
 
 def run_in_julia(case, worker, dtype):

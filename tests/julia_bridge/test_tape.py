@@ -82,7 +82,7 @@ FAULTS = [
 
 
 @pytest.fixture(scope="module")
-def another(lane):
+def another(installation):
     with Worker(timeout=300) as worker:
         yield worker
 

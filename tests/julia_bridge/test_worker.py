@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from julia_bridge import JuliaError, JuliaUnavailable, Lane, Worker, WorkerDied, WorkerTimeout
+from julia_bridge import JuliaError, JuliaInstallation, JuliaUnavailable, Worker, WorkerDied, WorkerTimeout
 from sharnn_py.errors import ConfigError, InputError
 
 PROBE = """
@@ -64,7 +64,7 @@ def julia(worker: Worker, probe: Path) -> Worker:
 
 
 @pytest.fixture(scope="module")
-def doomed(lane: Lane, probe: Path) -> Iterator[Worker]:
+def doomed(installation: JuliaInstallation, probe: Path) -> Iterator[Worker]:
     """A worker whose process the tests end, each leaving it to the next to start another."""
     with Worker(timeout=20) as worker:
         worker.include(probe)
@@ -326,7 +326,7 @@ def test_workers_run_side_by_side(julia: Worker, doomed: Worker):
     assert pids[0] != pids[1]
 
 
-def test_a_collected_worker_leaves_no_process(lane: Lane):
+def test_a_collected_worker_leaves_no_process(installation: JuliaInstallation):
     worker = Worker()
     assert worker.versions.keys() == {"julia", "juliacall", "PythonCall"}
     pid = worker.pid
@@ -376,7 +376,7 @@ SPIN = """
 """
 
 
-def test_ctrl_c_ends_a_call_and_nothing_else(lane: Lane, probe: Path):
+def test_ctrl_c_ends_a_call_and_nothing_else(installation: JuliaInstallation, probe: Path):
     script = start_script(SPIN.format(probe=str(probe)))
     told = []
     for _ in range(2):
@@ -388,7 +388,7 @@ def test_ctrl_c_ends_a_call_and_nothing_else(lane: Lane, probe: Path):
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["busy", "stopped"])
-def test_the_child_does_not_outlive_a_killed_parent(lane: Lane, probe: Path, stopped: bool):
+def test_the_child_does_not_outlive_a_killed_parent(installation: JuliaInstallation, probe: Path, stopped: bool):
     script = start_script(SPIN.format(probe=str(probe)))
     child = int(script.stdout.readline())
     time.sleep(0.5)
@@ -399,7 +399,7 @@ def test_the_child_does_not_outlive_a_killed_parent(lane: Lane, probe: Path, sto
     wait_until(lambda: gone(child))
 
 
-def test_a_fork_has_a_julia_of_its_own(lane: Lane):
+def test_a_fork_has_a_julia_of_its_own(installation: JuliaInstallation):
     out = run_script(
         """
         import os
@@ -466,8 +466,8 @@ BESIDE_TORCH = """
 
 
 @pytest.mark.parametrize("torch_first", [True, False])
-def test_in_one_process_with_torch_in_both_orders(lane: Lane, probe: Path, torch_first: bool):
-    out = run_script(BESIDE_TORCH.format(probe=str(probe), torch_first=torch_first), **lane.environment)
+def test_in_one_process_with_torch_in_both_orders(installation: JuliaInstallation, probe: Path, torch_first: bool):
+    out = run_script(BESIDE_TORCH.format(probe=str(probe), torch_first=torch_first), **installation.environment)
     assert out == "None True\n"
 
 
@@ -482,20 +482,20 @@ def refusal_of(script_environment: dict[str, str]) -> str:
     )
 
 
-def test_in_one_process_is_refused_beside_triton(lane: Lane, tmp_path: Path):
+def test_in_one_process_is_refused_beside_triton(installation: JuliaInstallation, tmp_path: Path):
     (tmp_path / "triton.py").touch()
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    assert "triton is installed" in refusal_of({**lane.environment, "PYTHONPATH": path})
+    assert "triton is installed" in refusal_of({**installation.environment, "PYTHONPATH": path})
 
 
-def test_in_one_process_is_refused_without_julias_libraries(lane: Lane):
-    if "LD_LIBRARY_PATH" not in lane.environment:
-        pytest.skip(f"the {lane.name} lane's Julia finds its libraries by itself")
+def test_in_one_process_is_refused_without_julias_libraries(installation: JuliaInstallation):
+    if "LD_LIBRARY_PATH" not in installation.environment:
+        pytest.skip(f"the {installation.name} installation's Julia finds its libraries by itself")
     reason = refusal_of({"LD_LIBRARY_PATH": ""})
-    assert f"LD_LIBRARY_PATH={lane.environment['LD_LIBRARY_PATH']}" in reason
-    assert "depot" in refusal_of({**lane.environment, "JULIA_DEPOT_PATH": "/elsewhere"})
+    assert f"LD_LIBRARY_PATH={installation.environment['LD_LIBRARY_PATH']}" in reason
+    assert "depot" in refusal_of({**installation.environment, "JULIA_DEPOT_PATH": "/elsewhere"})
 
 
-def test_in_one_process_is_refused_off_the_main_thread(lane: Lane):
+def test_in_one_process_is_refused_off_the_main_thread(installation: JuliaInstallation):
     with ThreadPoolExecutor() as pool, pytest.raises(JuliaUnavailable, match="main thread"):
         pool.submit(Worker, isolation="none").result()

@@ -14,7 +14,7 @@ from parity.sharnn.live import Case, checkpoint_case, random_case, record, recor
 from sharnn_py import JULIA, PAPER, SHARNN, Config, ConfigError, Vocabulary, from_julia, save_checkpoint
 from tests.parity.test_cli import sharnn
 
-pytestmark = pytest.mark.usefixtures("lane")
+pytestmark = pytest.mark.usefixtures("installation")
 
 
 @pytest.mark.parametrize("seed", range(10, 16))

@@ -12,10 +12,11 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pkgutil import resolve_name
 from types import FunctionType
 from unittest import mock
+
+import msgspec
 
 from sharnn_py.errors import SharnnError
 
@@ -24,8 +25,7 @@ class PlantError(SharnnError):
     """A fault that does not fit this version of the source."""
 
 
-@dataclass(frozen=True)
-class Edit:
+class Edit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Other text in a function's source."""
 
     where: str
@@ -35,8 +35,7 @@ class Edit:
     new: str
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Another value of a name in a module or class."""
 
     where: str

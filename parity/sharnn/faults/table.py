@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import msgspec
 from rich.markup import escape
 from rich.table import Table
 
@@ -132,7 +133,7 @@ def _fault(fault: Fault) -> dict[str, Any]:
         "what": fault.what,
         "recording": fault.recording,
         "expected": fault.first,
-        "change": dataclasses.asdict(fault.change),
+        "change": msgspec.structs.asdict(fault.change),
     }
 
 

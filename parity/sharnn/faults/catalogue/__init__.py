@@ -4,27 +4,31 @@
 wherever the ones before it are.
 """
 
-from parity.sharnn.faults.catalogue import (
-    boom,
-    data,
-    ends,
-    gradients,
-    layer_norm,
-    lstm,
-    memory,
-    optimiser,
-    parameters,
-    queries,
-    scores,
-    serving,
-    state,
-)
+from pathlib import Path
 
-FAULTS = [
-    fault
-    for part in (
-        parameters, ends, layer_norm, lstm, queries, scores, boom, memory, state, gradients, optimiser, data, serving,
-    )
-    for fault in part.FAULTS
-]  # fmt: skip
+import msgspec
+
+from parity.sharnn.faults.fault import Fault
+from sharnn_py.errors import SharnnError
+
+PARTS = (
+    "parameters", "ends", "layer_norm", "lstm", "queries", "scores", "boom", "memory", "state", "gradients",
+    "optimiser", "data", "serving",
+)  # fmt: skip
+
+
+class CatalogueError(SharnnError):
+    """A file of faults that cannot be read, or an entry that is not what an entry must be."""
+
+
+def load(path: Path) -> list[Fault]:
+    """The faults of one file. Raises `CatalogueError` saying which entry is wrong, and how."""
+    try:
+        content = msgspec.toml.decode(path.read_bytes(), type=dict[str, list[Fault]])
+    except msgspec.MsgspecError as error:
+        raise CatalogueError(f"{path}: {error}") from error
+    return content["fault"]
+
+
+FAULTS = [fault for part in PARTS for fault in load(Path(__file__).with_name(f"{part}.toml"))]
 """All of them, in the order of what they break."""
