@@ -22,12 +22,8 @@ ROOMS = [
 ABOVE_THE_BORDER = {"sharnn", "commands", "laws", "cli"}
 INFRASTRUCTURE = {f"sharnn_py.{name}" for name in ("errors", "files", "freed", "lazy_package")}
 """What the engine may use of the model's package: none of it knows the model."""
-
-
-EXCEPTIONS = {
-    ("export.check", "parity.tolerance"),  # a leaf: one rule of tolerance, also for what is exported
-    ("parity.report.environment", "julia_bridge"),  # a report says which Julia there is
-}
+EXCEPTIONS = {("export.check", "parity.tolerance")}
+"""One rule of tolerance, also for what is exported; it imports nothing of the project."""
 
 
 def imports(path):
@@ -45,7 +41,7 @@ def imports(path):
 
 def wrong_arrow(source, target):
     """Why one module may not import the other; "" if it may. Both are dotted names."""
-    if any(source == one and (target + ".").startswith(other + ".") for one, other in EXCEPTIONS):
+    if (source, target) in EXCEPTIONS:
         return ""
     (ours, *inner), (theirs, *outer) = source.split("."), target.split(".")
     if ours != theirs:
