@@ -5,7 +5,7 @@ import re
 import pytest
 
 from parity import PACKAGED, discover, run
-from parity.sharnn.header import program_of
+from parity.sharnn.header import made_by, program_of
 
 
 @pytest.fixture(scope="module")
@@ -59,4 +59,5 @@ def test_size():
 def test_every_recording_tells_how_it_was_made():
     for recording in discover(PACKAGED):
         assert program_of(recording) == ("julia" if recording.name.startswith("sha_rnn_jl/") else "paper")
-        assert "ebd62af" in recording.metadata.get("implementation", "") or "218d748" in recording.metadata["source"]
+        header = made_by(recording)
+        assert "ebd62af" in header.get("implementation", "") or "218d748" in header["source"]

@@ -17,11 +17,17 @@ HEADLINE = "INCOMPLETE: the recordings agree; live Julia did not run: "
 
 @pytest.fixture
 def without_julia(tmp_path):
-    """Run a command with neither apt nor juliapkg, and an empty folder where Julia would be."""
+    """Run a command where no Debian archive and no juliapkg is in reach, and no Julia in the folder for it."""
 
     def run(*arguments, ci=""):
-        environment = {**os.environ, "SHARNN_JULIA_DIR": str(tmp_path / "empty"), "SHARNN_JULIA_LANE": "debian"}
-        return sharnn("parity", *arguments, env={**environment, "PATH": str(tmp_path), "CI": ci})
+        environment = {
+            **os.environ,
+            "SHARNN_JULIA_DIR": str(tmp_path / "empty"),
+            "SHARNN_JULIA_LANE": "debian",
+            "SHARNN_DEBIAN_ARCHIVE": "http://127.0.0.1:9/nothing-listens-here",
+            "CI": ci,
+        }
+        return sharnn("parity", *arguments, env=environment)
 
     return run
 
