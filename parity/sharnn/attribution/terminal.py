@@ -29,12 +29,12 @@ def _show_case(out: Console, case: Attribution) -> None:
         out.print("  " + _scale(case))
         out.print(_table(case))
     for note in case.notes:
-        out.print("  " + escape(note))
+        out.print("  " + escape(note), soft_wrap=True)
     for endpoint in case.endpoints:
         if not endpoint:
-            out.print(escape(_not_the_program(case, endpoint)), style="red")
+            out.print(escape(_not_the_program(case, endpoint)), style="red", soft_wrap=True)
     for problem in case.problems:
-        out.print(escape(problem), style="red")
+        out.print(escape(problem), style="red", soft_wrap=True)
     out.print()
 
 
