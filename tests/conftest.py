@@ -32,6 +32,7 @@ SHARED = {"julia": {"installation", "worker"}, "browser": {"browser"}}
 """Markers, each with the fixtures that start what it stands for: one process for all tests that ask for them."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs Julia or Chromium, and tell pytest-xdist what to keep in one worker.
 

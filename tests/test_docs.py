@@ -23,6 +23,8 @@ from parity.sharnn.ledger.ledger import load
 from sharnn_py.cli import sharnn
 from tests.test_architecture import PACKAGES, imports
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 EXAMPLES = Sybil([PythonCodeBlockParser(), SkipParser()])

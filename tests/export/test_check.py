@@ -17,6 +17,8 @@ from export.serving import ring
 from sharnn_py.memory import most_keys_of_a_step
 from tests.export.conftest import trained_looking
 
+pytestmark = pytest.mark.slow
+
 
 def wrong(found):
     return {(row.graph, row.what) for row in found.rows if not row.passed}

@@ -6,6 +6,8 @@ from parity.sharnn.faults import FAULTS
 from parity.sharnn.faults.plant import planted
 from tests.laws.kill import kill
 
+pytestmark = pytest.mark.slow
+
 BROKEN = [
     pytest.param(fault, where, law, id=f"{fault.name}, {where}")
     for fault in FAULTS

@@ -11,6 +11,8 @@ from parity.laws.repro import program
 from sharnn_py import PAPER, Config
 from tests.laws.targets import TARGETS
 
+pytestmark = pytest.mark.slow
+
 
 class TestLaws(LawSuite):
     targets = TARGETS

@@ -8,6 +8,8 @@ from parity.laws.machine import sequences_machine
 from parity.laws.strategies import specs
 from tests.laws.targets import MAKERS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("semantics", ["julia", "paper"])
 def test_any_sequence_of_operations(semantics):

@@ -10,6 +10,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from junitparser import JUnitXml
 
+pytestmark = pytest.mark.slow
+
 
 def sharnn(*arguments, **options):
     command = [sys.executable, "-c", "from sharnn_py.cli import main; main()", *map(str, arguments)]

@@ -14,6 +14,8 @@ from parity.subject.scene import Scene
 from sharnn_py import JULIA, PAPER
 from tests.parity.diagnosed import SCENES, SMERITY, scene_of
 
+pytestmark = pytest.mark.slow
+
 CHANGE = {fault.name: fault.change for fault in FAULTS}
 EXPLAINED = [
     pytest.param(fault.change, scene, words, id=f"{fault.name}, {scene}")

@@ -12,6 +12,8 @@ from parity.sharnn.translate import translated
 from parity.tolerance import UNIT
 from tests.parity.test_cli import sharnn
 
+pytestmark = pytest.mark.slow
+
 JULIA, PAPER = "sha_rnn_jl/L4_longseg", "smerity/jl_L4_longseg"
 
 

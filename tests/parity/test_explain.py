@@ -23,6 +23,8 @@ from sharnn_py import PAPER, SHARNN, Config, nll, to_smerity
 from sharnn_py.layers import Boom, LayerNorm
 from sharnn_py.weights.smerity import unused_shapes
 
+pytestmark = pytest.mark.slow
+
 LEDGER = load()
 EXPLAINABLE = [r.name for r in discover(PACKAGED) if not r.is_data and "heads" in r.config and r.count("eval")]
 

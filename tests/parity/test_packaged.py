@@ -7,6 +7,8 @@ import pytest
 from parity import PACKAGED, discover, run
 from parity.sharnn.header import made_by, program_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def result():

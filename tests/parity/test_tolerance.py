@@ -13,6 +13,8 @@ from sharnn_py import JULIA
 from sharnn_py.config import PRESETS
 from sharnn_py.layers import LayerNorm
 
+pytestmark = pytest.mark.slow
+
 ULP = UNIT[torch.float32]
 
 

@@ -12,6 +12,8 @@ from parity.sharnn.live import record_if_available, recorded_case
 from tests.parity.test_cli import sharnn
 from tests.parity.test_report_page import Page
 
+pytestmark = pytest.mark.slow
+
 HEADLINE = "INCOMPLETE: the recordings agree; live Julia did not run: "
 
 
