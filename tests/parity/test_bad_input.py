@@ -5,6 +5,8 @@ import torch
 
 from parity import CaseResult, RecordingError, SuiteResult, UsageError, run
 
+pytestmark = pytest.mark.slow
+
 
 def problem_of(recording):
     result = run(references=recording.write())

@@ -17,6 +17,8 @@ from parity.diagnosis.operations import OPERATIONS
 from parity.subject.scene import Operation, Scene
 from tests.parity.operands import EXAMPLES, example
 
+pytestmark = pytest.mark.slow
+
 EXPLAINED = 40
 """Variants of an operation, about, that are put through a whole search, and one compound one: its search is long."""
 

@@ -24,6 +24,8 @@ from parity.sharnn.faults.table import to_markdown, verdict
 from sharnn_py import JULIA, PAPER, SHARNN, Config
 from tests.parity.diagnosed import SCENES
 
+pytestmark = pytest.mark.slow
+
 BY_NAME = {fault.name: fault for fault in FAULTS}
 SAMPLE = [BY_NAME[name] for name in ("norm-over-n", "h-reset", "ids-read-one-too-high")]
 NOTHING = replace(BY_NAME["norm-over-n"], name="nothing", edit=EQUIVALENT[1])
@@ -57,7 +59,6 @@ def assert_found(fault):
         assert outcome.inherited > 10 * outcome.wrong, fault.name
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", RECORDED, ids=lambda fault: fault.name)
 def test_a_fault_is_found_at_its_tensor_and_explained(fault):
     assert_found(fault)
@@ -214,7 +215,6 @@ def test_names():
         run([])
 
 
-@pytest.mark.slow
 def test_the_command(tmp_path, capsys):
     written = [tmp_path / "out.json", tmp_path / "out.md"]
     only = [word for fault in SAMPLE for word in ("--only", fault.name)]
@@ -258,7 +258,6 @@ def test_no_faults_at_all_is_wrong_usage(monkeypatch):
         invoke("--cases", 0)
 
 
-@pytest.mark.slow
 def test_controls_raise_no_alarm():
     cases = [judge_control(seed) for seed in range(12)]
     assert {case.seed: case.alarms for case in cases if not case} == {}

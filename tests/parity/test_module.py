@@ -11,6 +11,8 @@ from torch import nn
 import parity
 from parity import RecordingError, UsageError
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["pytester"]
 
 
