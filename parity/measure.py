@@ -41,10 +41,12 @@ class Measure:
     worst: Worst | None = None
     steps: tuple[float, ...] = ()
     """Of a tensor with a time axis: the largest error at each step, in units of rounding."""
+    imprecision: float = 0.0
+    """max |the subject in float32 - truth|, held against the same tolerance as `error`."""
 
     def held_to(self, tolerance: float) -> Measure:
         """This measure held against another tolerance."""
-        return self if self.problem else replace(self, agrees=self.error <= tolerance, tolerance=tolerance)
+        return self if self.problem else replace(self, agrees=max(self.error, self.imprecision) <= tolerance, tolerance=tolerance)
 
     def with_rounding(self, other: Measure) -> Measure:
         """This measure held against the other's rounding and tolerance, if those are larger."""
@@ -89,6 +91,7 @@ def measure_rounded(
     recorded: Tensor,
     truth: Tensor,
     runs: Sequence[Tensor],
+    single: Tensor | None = None,
     *,
     unit: float = UNIT[torch.float32],
     time_axis: int | None = None,
@@ -96,19 +99,21 @@ def measure_rounded(
 ) -> Measure:
     """Agreement within float32 rounding, by `parity.tolerance`.
 
-    `truth` is the float64 port's, `runs` the float32 port's, the plain run first; `least` is what rounding is known to
-    be at least. Infinities must stand at the same places; a NaN on either side never agrees.
+    `truth` is the subject in float64, `runs` are those that show what rounding does to it, and `single` is the subject
+    in float32, which must agree with the truth as well as the recording does. `least` is what rounding is known to be
+    at least. Infinities must stand at the same places; a NaN on either side never agrees.
     """
     if tuple(recorded.shape) != tuple(truth.shape):
         return Measure(False, _shapes(recorded, truth))
     if not recorded.numel():
         return Measure(True)
+    single = runs[0] if single is None else single
     recorded, truth = recorded.to(torch.float64), truth.to(torch.float64)
     finite = recorded.isfinite() & truth.isfinite()
     strange = ~finite & (recorded != truth)
     if strange.any():
         index = tuple(int(i) for i in strange.nonzero()[0])
-        worst = Worst(index, recorded[index].item(), runs[0][index].item(), truth[index].item())
+        worst = Worst(index, recorded[index].item(), single[index].item(), truth[index].item())
         problem = f"{int(strange.sum())} of {recorded.numel()} elements are infinite or NaN on one side only"
         return Measure(False, problem, worst=worst)
 
@@ -118,10 +123,11 @@ def measure_rounded(
     scale = float(torch.where(finite, truth, 0.0).abs().max())
     error, tolerance = float(distance.max()), allowed(rounding, scale, unit)
     index = tuple(int(i) for i in torch.unravel_index(distance.argmax(), distance.shape))
-    worst = Worst(index, recorded[index].item(), runs[0][index].item(), truth[index].item())
-    agrees = error <= tolerance  # false for a NaN
+    worst = Worst(index, recorded[index].item(), single[index].item(), truth[index].item())
+    imprecision = float(torch.where(finite, single.to(torch.float64) - truth, 0.0).abs().max())
+    agrees = error <= tolerance and imprecision <= tolerance  # false for a NaN
     steps = () if time_axis is None else _by_step(distance, time_axis, tolerance)
-    return Measure(agrees, "", error, rounding, scale, tolerance, worst, steps)
+    return Measure(agrees, "", error, rounding, scale, tolerance, worst, steps, imprecision)
 
 
 def _by_step(distance: Tensor, time_axis: int, tolerance: float) -> tuple[float, ...]:

@@ -27,17 +27,21 @@ FLOOR = 4.0
 UNIT = {torch.float16: 2.0**-10, torch.bfloat16: 2.0**-7, torch.float32: 2.0**-23, torch.float64: 2.0**-52}
 
 
-def nudge(tensor: Tensor, run: int, name: str) -> Tensor:
+def seed(run: int, name: str) -> int:
+    """The seed of what is drawn in a run for `name`."""
+    return int.from_bytes(hashlib.sha256(f"{run} {name}".encode()).digest()[:6], "big")
+
+
+def nudge(tensor: Tensor, run: int, name: str, unit: float | None = None) -> Tensor:
     """`tensor` with every number moved by -1, 0 or 1 units in the last place, drawn from `run` and `name`.
 
-    Run 0 moves nothing. Zeros stay zero.
+    Run 0 moves nothing. Zeros stay zero. `unit` is that of the tensor's dtype, unless it is given.
     """
     if run == 0 or not tensor.is_floating_point():
         return tensor
-    seed = int.from_bytes(hashlib.sha256(f"{run} {name}".encode()).digest()[:6], "big")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed(run, name))
     step = torch.randint(-1, 2, tensor.shape, generator=generator).to(tensor.dtype)
-    return tensor * (1 + step * UNIT[tensor.dtype])
+    return tensor * (1 + step * (UNIT[tensor.dtype] if unit is None else unit))
 
 
 def allowed(rounding: float, scale: float, unit: float) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 import torch
+from torch import Tensor
 
 from parity.errors import RecordingError
 from parity.judge.backward import BackwardFault, backward_faults
@@ -61,15 +62,16 @@ def _by_segment(measured: Iterator[Measured]) -> Iterator[list[Measured]]:
 
 def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator[Measured]:
     """One run in float64 and the float32 runs beside it, in step."""
-    modes = [RunMode(torch.float64, isolated=isolated)]
-    modes += [RunMode(torch.float32, run, isolated) for run in range(ROUNDING_RUNS)]
+    truth = RunMode(torch.float64, isolated=isolated)
+    modes = [truth, truth, RunMode(torch.float32, isolated=isolated)]
+    modes += [RunMode(torch.float64, run, isolated) for run in range(1, ROUNDING_RUNS)]
     groups = {parse(name).group for name in recording.tensors} | REQUIRED_GROUPS
     last = "nothing"
     try:
-        for truth, *rounded in zip(*(subject.stream(recording, p) for p in modes), strict=True):
+        for truth, again, single, *rounded in zip(*(subject.stream(recording, p) for p in modes), strict=True):
             if parse(truth.reference).group not in groups:
                 continue
-            yield _measured(recording, truth, rounded)
+            yield _measured(recording, truth, again, single, rounded)
             last = truth.name
     except Exception as error:
         # A port that refuses its own state or ids is at fault; every other error of ours is about the recording.
@@ -80,20 +82,32 @@ def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator
         yield Measured(stopped, Measure(False, problem), ())
 
 
-def _measured(recording: Recording, truth: TracedTensor, rounded: list[TracedTensor]) -> Measured:
+def _measured(
+    recording: Recording, truth: TracedTensor, again: TracedTensor, single: TracedTensor, rounded: list[TracedTensor]
+) -> Measured:
     recorded = recording.tensors.get(truth.reference)
     if recorded is None:
         if not truth.problem:
             raise RecordingError(f"{recording.label}: tensor {truth.reference} is missing")
         return Measured(truth, Measure(False, truth.problem), tuple(truth.tensor.shape))
     if truth.exact:
-        measure = measure_exact(recorded, rounded[0].tensor)
+        measure = measure_exact(recorded, single.tensor)
     else:
         runs = [run.tensor for run in rounded]
-        measure = measure_rounded(recorded, truth.tensor, runs, time_axis=truth.time_axis, least=_moved(truth, rounded))
-    if truth.problem or any(run.problem for run in rounded):
-        measure = replace(measure, agrees=False, problem=truth.problem or rounded[0].problem)
+        measure = measure_rounded(
+            recorded, truth.tensor, runs, single.tensor, time_axis=truth.time_axis, least=_moved(truth, rounded)
+        )
+    problem = truth.problem or single.problem or _repeated(truth.tensor, again.tensor)
+    if problem:
+        measure = replace(measure, agrees=False, problem=problem)
     return Measured(replace(truth, tensor=torch.empty(0), norm_of=None), measure, tuple(recorded.shape))
+
+
+def _repeated(truth: Tensor, again: Tensor) -> str:
+    """What is wrong if one run is not the other."""
+    if torch.equal(truth.nan_to_num(), again.nan_to_num()):
+        return ""
+    return f"computed twice from the same numbers, it differs by up to {float((truth - again).abs().max()):.3g}"
 
 
 def _moved(truth: TracedTensor, rounded: list[TracedTensor]) -> float:

@@ -70,6 +70,11 @@ class Segment:
             output, state = self.run.call(self.module, given, self.state)
         return mapped(output, "output", note), state
 
+    def rounded(self, emit: Callable[[TracedTensor], None]) -> None:
+        """`produce` in the arithmetic of the mode."""
+        with self.mode.arithmetic(f"segment {self.number}"):
+            self.produce(emit)
+
     def produce(self, emit: Callable[[TracedTensor], None]) -> None:
         """Emit every tensor of the segment that was recorded."""
         place, loss = f"segment {self.number}", self.run.loss

@@ -18,7 +18,7 @@ from parity.subject.gradient_probe import GradientProbe, Note
 from parity.subject.lockstep import lockstep
 from parity.subject.scene import Operation, Scene
 from parity.subject.subject import RunMode, TracedTensor
-from parity.tolerance import nudge
+from parity.tolerance import UNIT, nudge
 
 TRUTH = RunMode(torch.float64, isolated=True)
 
@@ -45,11 +45,11 @@ class ModuleSubject:
         if mode.nudged:
             with torch.no_grad():
                 for name, parameter in module.named_parameters():
-                    parameter.copy_(nudge(parameter, mode.nudged, name))
+                    parameter.copy_(nudge(parameter, mode.nudged, name, UNIT[torch.float32]))
         state: Any = None
         for segment in range(1, segments(recording) + 1):
             run = Segment(self.run, module, recording, mode, segment, state)
-            yield from lockstep(run.produce, lambda item: item.tensor.nbytes)
+            yield from lockstep(run.rounded, lambda item: item.tensor.nbytes)
             state = run.carried
 
     def _copy(self, mode: RunMode) -> nn.Module:

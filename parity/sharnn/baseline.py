@@ -28,14 +28,15 @@ def replay_baseline(recording: Recording, mode: RunMode) -> Iterator[TracedTenso
         prefix, place = f"eval/{segment}/", f"segment {segment}"
         tokens, targets = (_ids(recording, prefix + name, config.vocab) for name in "xy")
         seen: dict[str, Tensor] = {}
-        logits, state = model(tokens, state, seen.__setitem__)
+        names, ours = zip(*model.named_parameters(), strict=True)
+        with mode.arithmetic(prefix):
+            logits, state = model(tokens, state, seen.__setitem__)
+            loss = nll(logits, targets)
+            attached = any(t.requires_grad for t in state)
+            found = torch.autograd.grad(loss, ours, retain_graph=attached, materialize_grads=True)
         for name, tensor in seen.items():
             yield TracedTensor(prefix + name, tensor.detach(), place)
-        loss = nll(logits, targets)
         yield TracedTensor(f"{prefix}loss", loss.detach().reshape(1), place)
-        names, ours = zip(*model.named_parameters(), strict=True)
-        attached = any(t.requires_grad for t in state)
-        found = torch.autograd.grad(loss, ours, retain_graph=attached, materialize_grads=True)
         for name, gradient in reversed(to_julia(dict(zip(names, found, strict=True)), config).items()):
             yield TracedTensor(f"grad/{segment}/{name}", gradient, f"{place}, gradient of {name}")
     for name, tensor in to_julia(model.state_dict(), config).items():

@@ -48,7 +48,7 @@ def replay_port(port: Port) -> Iterator[TracedTensor]:
     state: State | None = None
     for segment in range(1, segment_count(port.recording) + 1):
         run = Segment(port, segment, state)
-        yield from lockstep(run.produce, lambda item: item.tensor.nbytes)
+        yield from lockstep(run.rounded, lambda item: item.tensor.nbytes)
         state = run.carried
     if port.program == "julia":
         yield from _constants(port)
@@ -65,6 +65,11 @@ class Segment:
         """What the next segment starts from."""
         self.reached: set[str] = set()
         """The tensors to which a gradient has come back."""
+
+    def rounded(self, emit: Callable[[TracedTensor], None]) -> None:
+        """`produce` in the arithmetic of the mode."""
+        with self.port.mode.arithmetic(self.prefix):
+            self.produce(emit)
 
     def produce(self, emit: Callable[[TracedTensor], None]) -> None:
         """Emit every tensor of the segment."""

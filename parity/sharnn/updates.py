@@ -61,16 +61,18 @@ def replay_training(recording: Recording, semantics: Semantics, mode: RunMode) -
         if update > 1 and mode.isolated:
             take_over(port, optimizer, update - 1)
         tokens, targets = (port.tokens(f"{source}/{update}/{name}", batch) for name in "xy")
-        logits, state = port.model(tokens, state)
-        loss = nll(logits, targets)
-        ours, _ = gradients(port.model, loss, state)
+        with mode.arithmetic(f"update {update}"):
+            logits, state = port.model(tokens, state)
+            loss = nll(logits, targets)
+            ours, _ = gradients(port.model, loss, state)
         yield from _update(port, optimizer, update, loss, ours)
 
     if port.program == "julia" and "train/loss_after" in recording.tensors:
         if mode.isolated:
             take_over(port, optimizer, updates)
         tokens, targets = (port.tokens(f"eval/1/{name}", batch) for name in "xy")
-        loss = nll(port.model(tokens, state)[0], targets)
+        with mode.arithmetic("loss after"):
+            loss = nll(port.model(tokens, state)[0], targets)
         yield TracedTensor(
             "train/loss_after", shaped_like_loss(loss, port.program), "after the last update", end_to_end_only=True
         )
@@ -92,7 +94,7 @@ def _recorded(port: Port, prefix: str) -> dict[str, Tensor]:
     """What was recorded of every parameter under `prefix`, by the port's names, as this run takes it."""
     ours = from_julia(port.recording.group(prefix), port.config_of_recording)
     mode = port.mode
-    return {name: nudge(tensor.to(mode.dtype), mode.nudged, f"{prefix}{name}") for name, tensor in ours.items()}
+    return {name: nudge(tensor, mode.nudged, f"{prefix}{name}").to(mode.dtype) for name, tensor in ours.items()}
 
 
 def _update(
@@ -111,7 +113,8 @@ def _update(
         yield TracedTensor(f"{prefix}grad_norm_before_clip", joint_norm([of]), place, end_to_end_only=True, norm_of=of)
     for name, gradient in ours.items():
         parameters[name].grad = gradient.clone()
-    optimizer.step()
+    with port.mode.arithmetic(f"{prefix}step"):
+        optimizer.step()
     # Smerity's recordings have no gradients of the updates, so these depend on the whole model.
     end_to_end_only = port.program == "paper"
     if port.program == "julia":

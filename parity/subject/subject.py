@@ -7,6 +7,7 @@ to end, and isolated, every layer on the reference's inputs.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,8 +17,10 @@ from torch import Tensor
 from parity.recording.names import TensorName, parse
 from parity.recording.recording import Recording
 from parity.results import Comparison
+from parity.rounding import RandomRounding
 from parity.subject.gradient_probe import GradientProbe
 from parity.subject.scene import Scene
+from parity.tolerance import seed
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,15 @@ class RunMode:
 
     dtype: torch.dtype
     nudged: int = 0
-    """Which nudged run this is (`parity.tolerance.nudge`); 0 leaves every number as recorded."""
+    """Which run it is of those that show what float32 does: in them recorded numbers are nudged (`parity.tolerance`)
+    and every operation is rounded at random (`parity.rounding`). 0 does neither."""
     isolated: bool = False
     """Whether every layer is given the reference's inputs instead of what the layers before it computed."""
+
+    def arithmetic(self, name: str) -> AbstractContextManager[object]:
+        """What to compute within: torch's own arithmetic, or the random rounding of a nudged run, drawn from `name`."""
+        rounds = self.nudged and self.dtype == torch.float64
+        return RandomRounding(seed(self.nudged, name)) if rounds else nullcontext()
 
 
 NOT_DETACHED = "carries its graph along, so gradients cross the border"

@@ -29,5 +29,5 @@ def substitute(tensor: Tensor, recorded: Tensor | None, mode: RunMode, name: str
     """
     if not mode.isolated or recorded is None or recorded.shape != tensor.shape:
         return tensor
-    value = nudge(recorded.to(mode.dtype), mode.nudged, f"forced {name}")
+    value = nudge(recorded, mode.nudged, f"forced {name}").to(mode.dtype)
     return cast(Tensor, _Replaced.apply(tensor, value)) if tensor.requires_grad else value  # type: ignore[no-untyped-call]

@@ -1,0 +1,174 @@
+"""What float32 rounding does to a computation, found without any float32 kernel.
+
+Monte Carlo arithmetic (Parker 1997, as in Verificarlo and CADNA): the computation runs in float64, and the result of
+every operation is rounded at random to one of the two float32 numbers beside it, so that each run shows one way in
+which float32 could have come out. A number that float32 holds stays as it is; so what only moves numbers is exact.
+
+An operation that adds up K products rounds K times, not once. With rounding errors independent of each other, the
+error of the sum has a standard deviation of
+
+    unit / sqrt(12) * sqrt(K / 2) * sqrt(sum + squares),    sum = (sum_k p_k)^2,  squares = sum_k p_k^2
+
+for products p_k added one after the other: the k-th partial sum is about sqrt(k) in size where the products have
+random signs, and about k where they have one sign, and both are covered. Kernels that add in blocks are more exact.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from parity.tolerance import UNIT
+
+aten = torch.ops.aten
+
+
+class RandomRounding(TorchDispatchMode):
+    """While it is entered, every floating result of torch on this thread is rounded at random to float32.
+
+    `seed` makes a run repeatable. Tensors keep their dtype; infinities, NaN and numbers beyond float32's range stay.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run one operation and round what it computes."""
+        kwargs = kwargs or {}
+        operation = _operation(func)
+        if operation.parts is not None:
+            with self:
+                return operation.parts(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if operation.is_view:
+            return result
+        if operation.spread is not None and isinstance(result, Tensor) and result.is_floating_point():
+            noise = torch.randn(result.shape, generator=self.generator, dtype=result.dtype)
+            result.add_(noise.mul_(operation.spread(result, *args)))
+        for position in operation.written:  # operations on lists of tensors return nothing
+            self._round(args[position])
+        self._round(result)
+        return result
+
+    def _round(self, result: Any) -> None:
+        """In place, so that an operation in place stays one."""
+        if isinstance(result, Tensor):
+            if result.dtype == torch.float64:
+                # float32 has 29 bits fewer: carried up from them at random, they are then cut off.
+                bits = result.view(torch.int64)
+                bits.add_(torch.randint(0, 1 << 29, bits.shape, generator=self.generator)).bitwise_and_(-1 << 29)
+        elif isinstance(result, (tuple, list)):
+            for part in result:
+                self._round(part)
+
+
+@dataclass(frozen=True)
+class _Operation:
+    """What is to be done about one of torch's operations."""
+
+    is_view: bool
+    written: tuple[int, ...]
+    """Positions of the arguments that it changes in place and does not return."""
+    parts: Callable[..., Any] | None
+    """The same as operations of one rounding each."""
+    spread: Callable[..., Tensor] | None
+    """Of a sum: the standard deviation of its rounding error."""
+
+
+@functools.cache
+def _operation(func: Any) -> _Operation:
+    schema = func._schema
+    aliases = [r.alias_info for r in schema.returns if r.alias_info is not None]
+    changed = [i for i, a in enumerate(schema.arguments) if a.alias_info is not None and a.alias_info.is_write]
+    parts = _decompositions().get(func)
+    if parts is None and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+        parts = func.decompose
+    return _Operation(
+        is_view=any(not alias.is_write for alias in aliases),
+        written=() if aliases else tuple(changed),
+        parts=parts,
+        spread=SUMS.get(func.overloadpacket),
+    )
+
+
+@functools.cache
+def _decompositions() -> dict[Any, Callable[..., Any]]:
+    """Operations of many roundings, each as the operations of one that it is made of."""
+    from torch._decomp import get_decompositions  # takes a second to load
+
+    names = [
+        "_softmax", "_log_softmax", "_softmax_backward_data", "_log_softmax_backward_data", "logsumexp",
+        "native_layer_norm", "native_layer_norm_backward", "native_group_norm", "native_group_norm_backward",
+        "std", "std_mean",
+        "nll_loss_forward", "_scaled_dot_product_flash_attention_for_cpu",
+    ]
+    table = get_decompositions([getattr(aten, name) for name in names])
+    return {**table, aten.var_mean.correction: _var_mean, aten.var.correction: lambda *a, **k: _var_mean(*a, **k)[0]}
+
+
+def _var_mean(x: Tensor, dim: Any = None, *, correction: float | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    mean = torch.mean(x, dim, keepdim=True)
+    square = torch.square(x - mean)
+    terms = x.numel() // max(mean.numel(), 1)
+    var = torch.sum(square, dim, keepdim=keepdim) / max(terms - (1 if correction is None else correction), 0)
+    return var, mean if keepdim else mean.reshape(var.shape)
+
+
+def _spread(total: Tensor, squares: Tensor, terms: int) -> Tensor:
+    """The standard deviation of a sum's rounding error."""
+    return UNIT[torch.float32] / math.sqrt(12) * math.sqrt(max(terms - 1, 0) / 2) * torch.sqrt(total**2 + squares)
+
+
+def _product(result: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return _spread(result, a**2 @ b**2, min(a.shape[-1],512))
+
+
+def _added_product(result: Tensor, bias: Tensor, a: Tensor, b: Tensor, *_: Any) -> Tensor:
+    return _product(result, a, b)
+
+
+def _convolution(result: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any) -> Tensor:
+    squares = aten.convolution(x**2, weight**2, None, *rest)
+    return _spread(result, squares, min(weight[0].numel(), 512))
+
+
+def _norm(result: Tensor, x: Tensor, *_: Any) -> Tensor:
+    """The root of a sum of squares, added one after the other in each of eight lanes."""
+    return _spread(result, torch.zeros_like(result), x.numel() // max(result.numel(), 1) // 8) / 2
+
+
+def _sum(result: Tensor, x: Tensor, dim: Any = None, keepdim: bool = False, *_: Any) -> Tensor:
+    dims = list(range(x.ndim)) if dim is None or dim == [] else dim
+    terms = math.prod(x.shape[d] for d in ([dims] if isinstance(dims, int) else dims))
+    return _spread(result, torch.sum(x**2, dim=dims, keepdim=keepdim), min(terms,64))
+
+
+def _mean(result: Tensor, x: Tensor, dim: Any = None, keepdim: bool = False, *rest: Any) -> Tensor:
+    dims = list(range(x.ndim)) if dim is None or dim == [] else dim
+    terms = math.prod(x.shape[d] for d in ([dims] if isinstance(dims, int) else dims))
+    return _sum(result * terms, x, dim, keepdim, *rest) / terms
+
+
+SUMS: dict[Any, Callable[..., Tensor]] = {
+    aten.mm: _product,
+    aten.bmm: _product,
+    aten.mv: _product,
+    aten.dot: _product,
+    aten.addmm: _added_product,
+    aten.baddbmm: _added_product,
+    aten.addmv: _added_product,
+    aten.convolution: _convolution,
+    aten.linalg_vector_norm: _norm,
+    aten.sum: _sum,
+    aten.mean: _mean,
+}
