@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 import torch
-from torch import Tensor
 
 from parity.errors import RecordingError
 from parity.judge.backward import BackwardFault, backward_faults
+from parity.judge.soundness import limited, unlike, with_reasons
+from parity.lookout import raised_at
 from parity.measure import Measure, Worst, measure_exact, measure_rounded
 from parity.recording.names import parse
 from parity.recording.recording import Recording
@@ -51,7 +52,8 @@ def judge(recording: Recording, subject: Subject) -> list[Comparison]:
         end_to_end, isolated = (next(run, []) for run in runs)
         return_freed_memory()
         if not end_to_end and not isolated:
-            return _with_backward_faults(recording, subject, _with_detached(comparisons))
+            comparisons = with_reasons(recording, subject, _with_detached(comparisons))
+            return _with_backward_faults(recording, subject, comparisons)
         comparisons += _verdicts(recording, subject, end_to_end, isolated, comparisons)
 
 
@@ -61,29 +63,37 @@ def _by_segment(measured: Iterator[Measured]) -> Iterator[list[Measured]]:
 
 
 def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator[Measured]:
-    """One run in float64 and the float32 runs beside it, in step."""
-    truth = RunMode(torch.float64, isolated=isolated)
-    modes = [truth, truth, RunMode(torch.float32, isolated=isolated)]
+    """One run in float64, the same again, in float32, and those that show what rounding does, in step."""
+    exact = RunMode(torch.float64, isolated=isolated)
+    modes = [exact, exact, RunMode(torch.float32, isolated=isolated)]
     modes += [RunMode(torch.float64, run, isolated) for run in range(1, ROUNDING_RUNS)]
     groups = {parse(name).group for name in recording.tensors} | REQUIRED_GROUPS
     last = "nothing"
     try:
         for truth, again, single, *rounded in zip(*(subject.stream(recording, p) for p in modes), strict=True):
+            for run in (again, single, *rounded):
+                if run.name != truth.name:
+                    raise InputError(f"one run computes {run.name} where another computes {truth.name}")
             if parse(truth.reference).group not in groups:
                 continue
-            yield _measured(recording, truth, again, single, rounded)
+            yield _measured(recording, isolated, truth, again, single, rounded)
             last = truth.name
     except Exception as error:
         # A port that refuses its own state or ids is at fault; every other error of ours is about the recording.
         if isinstance(error, SharnnError) and not isinstance(error, InputError):
             raise
-        problem = f"{subject.label} stopped with {type(error).__name__}: {error}"
+        problem = f"{subject.label} stopped with {type(error).__name__} at {raised_at(error.__traceback__)}: {error}"
         stopped = TracedTensor(f"after {last}", torch.empty(0), subject.label, end_to_end_only=True)
         yield Measured(stopped, Measure(False, problem), ())
 
 
 def _measured(
-    recording: Recording, truth: TracedTensor, again: TracedTensor, single: TracedTensor, rounded: list[TracedTensor]
+    recording: Recording,
+    isolated: bool,
+    truth: TracedTensor,
+    again: TracedTensor,
+    single: TracedTensor,
+    rounded: list[TracedTensor],
 ) -> Measured:
     recorded = recording.tensors.get(truth.reference)
     if recorded is None:
@@ -97,17 +107,12 @@ def _measured(
         measure = measure_rounded(
             recorded, truth.tensor, runs, single.tensor, time_axis=truth.time_axis, least=_moved(truth, rounded)
         )
-    problem = truth.problem or single.problem or _repeated(truth.tensor, again.tensor)
-    if problem:
+        measure = limited(measure, truth.parts, isolated)
+    if differs := unlike(truth.tensor, again.tensor):
+        measure = replace(measure, agrees=False, problem=differs, unsound=True)
+    if problem := truth.problem or single.problem:
         measure = replace(measure, agrees=False, problem=problem)
     return Measured(replace(truth, tensor=torch.empty(0), norm_of=None), measure, tuple(recorded.shape))
-
-
-def _repeated(truth: Tensor, again: Tensor) -> str:
-    """What is wrong if one run is not the other."""
-    if torch.equal(truth.nan_to_num(), again.nan_to_num()):
-        return ""
-    return f"computed twice from the same numbers, it differs by up to {float((truth - again).abs().max()):.3g}"
 
 
 def _moved(truth: TracedTensor, rounded: list[TracedTensor]) -> float:

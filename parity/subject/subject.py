@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from parity.lookout import Lookout
 from parity.recording.names import TensorName, parse
 from parity.recording.recording import Recording
 from parity.results import Comparison
@@ -33,9 +34,13 @@ class RunMode:
     and every operation is rounded at random (`parity.rounding`). 0 does neither."""
     isolated: bool = False
     """Whether every layer is given the reference's inputs instead of what the layers before it computed."""
+    lookout: Lookout | None = field(default=None, compare=False)
+    """What looks on, if anything does."""
 
     def arithmetic(self, name: str) -> AbstractContextManager[object]:
         """What to compute within: torch's own arithmetic, or the random rounding of a nudged run, drawn from `name`."""
+        if self.lookout is not None:
+            return self.lookout
         rounds = self.nudged and self.dtype == torch.float64
         return RandomRounding(seed(self.nudged, name)) if rounds else nullcontext()
 

@@ -1,0 +1,71 @@
+"""Where a computation draws random numbers or gives up digits, found by looking at every operation of a run."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+ENGINES = (Path(torch.__file__).parent, Path(__file__).parent, Path(sysconfig.get_path("stdlib")))
+"""What stands between an operation and the line of the subject that asks for it."""
+HALF = (torch.float16, torch.bfloat16)
+
+
+class Lookout(TorchDispatchMode):
+    """While it is entered, notes the operations of torch on this thread that are drawn at random or in half precision.
+
+    It changes nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.random: dict[str, None] = {}
+        """Sentences' ends such as "native_dropout at model.py:12", in order, each once."""
+        self.half: dict[str, None] = {}
+        """The same of what is computed in float16 or bfloat16."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run one operation as it is."""
+        result = func(*args, **(kwargs or {}))
+        operation = func.overloadpacket.__name__
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            self.random[f"{operation} {_asked_from(sys._getframe(1))}"] = None
+        if isinstance(result, Tensor) and result.dtype in HALF:
+            self.half[f"{str(result.dtype).removeprefix('torch.')} {_asked_from(sys._getframe(1))}"] = None
+        return result
+
+
+def raised_at(traceback: TracebackType | None) -> str:
+    """Where the subject raised: file and line of its innermost frame."""
+    frame = None
+    while traceback is not None:
+        if not _is_engine(traceback.tb_frame):
+            frame = f"{_short(traceback.tb_frame)}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return frame or "a line of torch's or the suite's own"
+
+
+def _asked_from(frame: FrameType | None) -> str:
+    while frame is not None and _is_engine(frame):
+        frame = frame.f_back
+    return f"at {_short(frame)}:{frame.f_lineno}" if frame is not None else "in the backward pass"
+
+
+def _is_engine(frame: FrameType) -> bool:
+    path = Path(frame.f_code.co_filename)
+    installed = "site-packages" in path.parts  # in a virtual environment below the standard library's folder
+    return path.name.startswith("<") or (path.is_relative_to(ENGINES[2]) and not installed) or any(path.is_relative_to(engine) for engine in ENGINES[:2])
+
+
+def _short(frame: FrameType) -> str:
+    """The file with the folder that it is in, which tells two `model.py` apart."""
+    return "/".join(Path(frame.f_code.co_filename).parts[-2:])
