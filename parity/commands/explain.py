@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from parity.commands.options import EXISTING_FOLDER, FILE, check_folders, progress
+from parity.commands.options import EXISTING_FOLDER, FILE, check_folders, progress, write_numbers
 
 
 @click.command()
@@ -29,13 +29,9 @@ def explain(cases: tuple[str, ...], references: Path | None, live: bool, json_pa
     """
     check_folders(json_path)
 
-    import json
-
     from parity.sharnn.attribution import run, terminal
-    from sharnn_py.files import write_text
 
     explanation = run.explain(cases, references, live, progress=progress)
     terminal.show(explanation)
-    if json_path is not None:
-        write_text(json_path, json.dumps(explanation.to_json(), indent=1, allow_nan=False) + "\n")
+    write_numbers(explanation.to_json(), json_path)
     return explanation.exit_code

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from parity.commands.options import FILE, progress
+from parity.commands.options import FILE, check_folders, progress, write_numbers
 
 PROCESSES = 2
 
@@ -26,11 +26,7 @@ def mutants(only: tuple[str, ...], cases: int, seed: int, json_path: Path | None
     the suite explains it rightly. Controls follow, random cases without a fault, which must raise no alarm. Exits with
     0 if all faults are caught and localised, 80% diagnosed, and there was no alarm; else with 1.
     """
-    for path in (json_path, markdown_path):
-        if path is not None and not path.parent.is_dir():
-            raise click.UsageError(f"{path}: there is no folder {path.parent}")
-
-    import json
+    check_folders(json_path, markdown_path)
 
     from parity.sharnn.faults import RECORDED, table
     from parity.sharnn.faults.run import run, select
@@ -39,8 +35,7 @@ def mutants(only: tuple[str, ...], cases: int, seed: int, json_path: Path | None
     chosen = select(RECORDED, only)
     result = run(chosen, range(seed, seed + cases), lambda found: progress(table.progress_line(found)), PROCESSES)
     table.show(result)
-    if json_path is not None:
-        write_text(json_path, json.dumps(table.to_json(result), indent=1, allow_nan=False) + "\n")
+    write_numbers(table.to_json(result), json_path)
     if markdown_path is not None:
         write_text(markdown_path, table.to_markdown(result))
     return result.exit_code

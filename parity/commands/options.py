@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -81,6 +82,14 @@ def write_reports(result: SuiteResult, json_path: Path | None, junit_path: Path 
         files.write_junit(result, junit_path)
     if report is not None:
         click.echo(f"report: {files.write_report(result, report, load().to_json()['entries'])}")
+
+
+def write_numbers(content: dict[str, Any], path: Path | None) -> None:
+    """Write `content` as JSON to the file that was asked for, if one was."""
+    from sharnn_py.files import write_text
+
+    if path is not None:
+        write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def progress(line: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from parity.commands.options import FILE, check_text, live_options, progress
+from parity.commands.options import FILE, check_folders, check_text, live_options, progress
 
 if TYPE_CHECKING:
     from julia_bridge.sharnn.model import Source
@@ -39,8 +39,7 @@ def record(
     """
     if not output.name.endswith(".safetensors"):
         raise click.UsageError(f"{output}: a recording's name ends in .safetensors")
-    if not output.parent.is_dir():
-        raise click.UsageError(f"{output}: there is no folder {output.parent}")
+    check_folders(output)
     check_text(checkpoint, text)
     if (seed is None) == (checkpoint is None):
         raise click.UsageError("give either --seed, or --checkpoint and --text")

@@ -7,7 +7,7 @@ import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from sharnn_py.torch_session import TorchSession
 from sharnn_py.weights import to_julia
 
 Parameters = Mapping[str, Array]
+S = TypeVar("S", bound="SessionBackend")
 
 
 def model_of(config: Config, parameters: Parameters) -> SHARNN:
@@ -36,16 +37,36 @@ def model_of(config: Config, parameters: Parameters) -> SHARNN:
     return model.eval()
 
 
-class TorchBackend(Backend):
+class SessionBackend(Backend):
+    """A back end whose sequences are those of a session (`sharnn_py.session`)."""
+
+    session: Any
+
+    def start(self, batch: int) -> None:
+        self.session.reset(batch)
+
+    def fork(self: S) -> S:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.session = self.session.fork()
+        return other
+
+    def save(self, path: Path) -> None:
+        self.session.save_state(path)
+
+    def load(self, path: Path) -> None:
+        self.session.load_state(path)
+
+
+class TorchBackend(SessionBackend):
     """PyTorch, in float32 or float64."""
+
+    session: TorchSession
 
     def __init__(self, config: Config, parameters: Parameters, dtype: Any = np.float32) -> None:
         self.config, self.dtype = config, dtype
         kind = {np.float32: torch.float32, np.float64: torch.float64}[dtype]
         self.session = TorchSession(model_of(config, parameters).to(kind))
-
-    def start(self, batch: int) -> None:
-        self.session.reset(batch)
 
     def feed(self, tokens: NDArray[np.int64]) -> Array:
         with torch.no_grad():
@@ -60,24 +81,15 @@ class TorchBackend(Backend):
         made = (LayerState(*(torch.from_numpy(a.astype(self.dtype)) for a in layer)) for layer in layers)
         self.session.state = State(tuple(made))
 
-    def fork(self) -> TorchBackend:
-        other = object.__new__(type(self))
-        other.config, other.dtype, other.session = self.config, self.dtype, self.session.fork()
-        return other
-
-    def save(self, path: Path) -> None:
-        self.session.save_state(path)
-
-    def load(self, path: Path) -> None:
-        self.session.load_state(path)
-
     def reorder(self, rows: Sequence[int]) -> None:
         self.session.state = self.session.state[list(rows)]
 
 
-class OnnxBackend(Backend):
+class OnnxBackend(SessionBackend):
     """An export on onnxruntime: by its `segment` graph, by its `step` graph and ring, or by either as it comes, single
     steps by `step` and longer segments by `segment`, the state going to and fro."""
+
+    session: OnnxSession
 
     def __init__(
         self, config: Config, parameters: Parameters, by: Literal["segment", "step", "either"] = "either"
@@ -88,9 +100,6 @@ class OnnxBackend(Backend):
         export_checkpoint(folder / "checkpoint", folder / "export")
         self.session = OnnxSession.load(folder / "export", threads=1)
         weakref.finalize(self.session._graphs, shutil.rmtree, folder)  # every fork opens graphs from it
-
-    def start(self, batch: int) -> None:
-        self.session.reset(batch)
 
     def feed(self, tokens: NDArray[np.int64]) -> Array:
         if self.by == "step" or (self.by == "either" and len(tokens) == 1):
@@ -103,23 +112,11 @@ class OnnxBackend(Backend):
     def write(self, layers: Layers) -> None:
         self.session.set_state(layers)
 
-    def fork(self) -> OnnxBackend:
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other.session = self.session.fork()
-        return other
-
     def fed_by(self, by: Literal["segment", "step", "either"]) -> OnnxBackend:
         """A fork of the same export that is fed by these graphs."""
         other = self.fork()
         other.by, other.steps_only = by, by == "step"
         return other
-
-    def save(self, path: Path) -> None:
-        self.session.save_state(path)
-
-    def load(self, path: Path) -> None:
-        self.session.load_state(path)
 
 
 class JuliaBackend(Backend):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +13,10 @@ from parity.module.operations import FIRST_OF_STATE, steps_of
 from parity.module.segment import Run, Segment, segments
 from parity.recording.recording import Recording
 from parity.results import Comparison
-from parity.subject.gradient_probe import GradientProbe, Note
-from parity.subject.lockstep import lockstep
+from parity.subject.gradient_probe import GradientProbe
 from parity.subject.scene import Operation, Scene
+from parity.subject.scene_recorder import SceneRecorder
+from parity.subject.segment_run import stream
 from parity.subject.subject import RunMode, TracedTensor
 from parity.tolerance import UNIT, nudge
 
@@ -46,11 +46,9 @@ class ModuleSubject:
             with torch.no_grad():
                 for name, parameter in module.named_parameters():
                     parameter.copy_(nudge(parameter, mode.nudged, name, UNIT[torch.float32]))
-        state: Any = None
-        for segment in range(1, segments(recording) + 1):
-            run = Segment(self.run, module, recording, mode, segment, state)
-            yield from lockstep(run.rounded, lambda item: item.tensor.nbytes)
-            state = run.carried
+        yield from stream(
+            segments(recording), lambda number, state: Segment(self.run, module, recording, mode, number, state)
+        )
 
     def _copy(self, mode: RunMode) -> nn.Module:
         return copy.deepcopy(self.module).to(mode.dtype).eval()
@@ -66,8 +64,7 @@ class ModuleSubject:
 
     def parameters_of(self, recording: Recording, comparison: Comparison) -> frozenset[str]:
         """See `Subject.parameters_of`: those of the submodule whose output is compared."""
-        ours = {theirs: name for name, theirs in self.run.names.items()}.get(comparison.layer, comparison.layer)
-        path = _path(self.module, ours)
+        path = _path(self.module, self._own_name(comparison))
         inner = self.module.get_submodule(path) if path else None
         names = [] if inner is None else [f"{path}.{name}" for name, _ in inner.named_parameters()]
         return frozenset(f"param/{self.run.names.get(name, name)}" for name in names)
@@ -76,43 +73,36 @@ class ModuleSubject:
         """See `Subject.gradient_probe`."""
         if self.run.loss is None:
             return None
-        run = self._forced_segment(recording, segment)
-        loss = self.run.loss
-
-        def run_with(note: Note) -> Tensor:
-            return loss(run.outputs(note)[0])
-
-        parameters = {f"parameter {name}": p for name, p in run.module.named_parameters()}
-        return GradientProbe(run_with, parameters, lambda name, x: run.substitute(name, x.detach()), lambda name: name)
+        return self._forced_segment(recording, segment).gradient_probe()
 
     def scene(self, recording: Recording, comparison: Comparison) -> tuple[Scene, str] | None:
         """See `Subject.scene`. For the outputs of submodules of torch's own types."""
         if comparison.segment is None or not comparison.tensor_name.is_forward:
             return None
         run = self._forced_segment(recording, comparison.segment)
-        own = {f"parameter {name}": p.detach() for name, p in run.module.named_parameters()}
-        reference: dict[str, Tensor] = {}
+        recorder = SceneRecorder(run, {f"parameter {name}": p for name, p in run.model.named_parameters()}, {})
         steps: dict[str, Operation] = {}
-
-        def note(name: str, tensor: Tensor) -> Tensor:
-            recorded = run.recorded(name)
-            _keep(own, name, tensor.detach())
-            if recorded is not None:
-                _keep(reference, name, recorded.double())
-            return run.substitute(name, tensor)
-
         with torch.no_grad():
-            run.outputs(note, lambda *call: steps.update(steps_of(*call)))
+            run.compute(recorder.note, lambda *call: steps.update(steps_of(*call)))
         for i, x in enumerate(run.inputs):
-            _keep(reference, f"input.{i}", x.double() if x.is_floating_point() else x)
-        key = {theirs: name for name, theirs in self.run.names.items()}.get(comparison.layer, comparison.layer)
+            recorder.reference[f"input.{i}"] = x.double() if x.is_floating_point() else x
+        own, reference = (_with_first_layers(found) for found in (recorder.subject, recorder.reference))
+        key = self._own_name(comparison)
         return Scene(steps, reference, {**reference, **own}, {key: comparison.own.tolerance}), key
 
+    def _own_name(self, comparison: Comparison) -> str:
+        """The module's name of what is compared."""
+        return {theirs: name for name, theirs in self.run.names.items()}.get(comparison.layer, comparison.layer)
 
-def _keep(tensors: dict[str, Tensor], name: str, tensor: Tensor) -> None:
-    tensors[name] = tensor
-    if tensor.ndim == 3 and tensor.shape[0] == 1:
-        tensors[name + FIRST_OF_STATE] = tensor[0]
+
+def _with_first_layers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """With the only layer of every state that has one."""
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        found[name] = tensor
+        if tensor.ndim == 3 and tensor.shape[0] == 1:
+            found[name + FIRST_OF_STATE] = tensor[0]
+    return found
 
 
 def _path(module: nn.Module, name: str) -> str:

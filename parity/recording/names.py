@@ -21,6 +21,11 @@ class TensorName:
         return "/".join(str(part) for part in (self.group, self.index, self.path) if part not in ("", None))
 
     @property
+    def heading(self) -> str:
+        """What the name begins with: its group, or all of a name that has none."""
+        return self.group or self.path
+
+    @property
     def layer(self) -> str:
         """The name without its number, and without `eval/`: what segments have in common."""
         if self.index is None:

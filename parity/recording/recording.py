@@ -11,9 +11,9 @@ import hashlib
 import json
 import lzma
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,28 +27,31 @@ from parity.errors import RecordingError
 DATA_PIPELINE = "data_pipeline.json"
 
 
-class _File(Mapping[str, Tensor]):
-    """The tensors of a safetensors file, each read when it is asked for and kept by nobody."""
+class ReadOnDemand(Mapping[str, Tensor]):
+    """Tensors by name, each read when it is asked for and kept by nobody."""
 
-    def __init__(self, path: Path, names: Iterable[str]) -> None:
-        self.path, self.names = path, dict.fromkeys(names)
+    def __init__(self, readers: Mapping[str, Callable[[], Tensor]]) -> None:
+        self.readers = readers
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self.names:
-            raise KeyError(name)
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                tensor: Tensor = file.get_tensor(name)
-        except (OSError, SafetensorError) as error:
-            raise RecordingError(f"{self.path} cannot be read any more: {error}") from error
-        _check_no_nan(self.path, name, tensor)
-        return tensor
+        return self.readers[name]()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
+        return iter(self.readers)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.readers)
+
+
+def _read(path: Path, name: str) -> Tensor:
+    """One tensor of a safetensors file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensor: Tensor = file.get_tensor(name)
+    except (OSError, SafetensorError) as error:
+        raise RecordingError(f"{path} cannot be read any more: {error}") from error
+    _check_no_nan(path, name, tensor)
+    return tensor
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,8 @@ class Recording:
                     tensors = load(self._unpacked)
                 else:
                     with safe_open(self._file, framework="pt"):  # checks the whole header against the file's size
-                        tensors = _File(self._file, self._names_in_order())
+                        names = self._names_in_order()
+                    tensors = ReadOnDemand({name: partial(_read, self._file, name) for name in names})
             except (SafetensorError, KeyError, ValueError, OSError) as error:
                 raise self._cut_short(error) from error
         if not tensors:

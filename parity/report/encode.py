@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 
+def attributes(value: object, *names: str) -> dict[str, Any]:
+    """These attributes of an object, by name."""
+    return {name: getattr(value, name) for name in names}
+
+
 def encode(value: Any, digits: int | None = None) -> Any:
     """`value` for `json.dumps(..., allow_nan=False)`.
 

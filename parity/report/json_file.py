@@ -9,7 +9,7 @@ from typing import Any
 
 from parity.measure import Measure, Worst
 from parity.report import words
-from parity.report.encode import encode
+from parity.report.encode import attributes, encode
 from parity.results import CaseResult, Comparison, Hint, SuiteResult
 from parity.tolerance import MULTIPLE
 from sharnn_py.files import write_text
@@ -69,14 +69,7 @@ def _suite(result: SuiteResult) -> dict[str, Any]:
 def _case(case: CaseResult) -> dict[str, Any]:
     first = case.first
     return {
-        "name": case.name,
-        "reference": case.reference,
-        "subject": case.subject,
-        "verdict": case.verdict,
-        "problem": case.problem,
-        "seconds": case.seconds,
-        "recorded": case.recorded,
-        "compared": case.compared,
+        **attributes(case, "name", "reference", "subject", "verdict", "problem", "seconds", "recorded", "compared"),
         "wrong": len(case.wrong),
         "inherited": len(case.inherited),
         "first": None if first is None else first.name,
@@ -91,14 +84,7 @@ def _case(case: CaseResult) -> dict[str, Any]:
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
     return {
-        "name": comparison.name,
-        "recorded": comparison.recorded,
-        "layer": comparison.layer,
-        "segment": comparison.segment,
-        "where": comparison.where,
-        "verdict": comparison.verdict,
-        "exact": comparison.exact,
-        "shape": comparison.shape,
+        **attributes(comparison, "name", "recorded", "layer", "segment", "where", "verdict", "exact", "shape"),
         "arrived": _measure(comparison.end_to_end),
         "local": None if comparison.isolated is None else _measure(comparison.isolated),
         "hints": [_hint(hint) for hint in comparison.hints],
@@ -107,13 +93,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
 
 def _measure(measure: Measure) -> dict[str, Any]:
     return {
-        "agrees": measure.agrees,
-        "problem": measure.problem,
-        "error": measure.error,
-        "rounding": measure.rounding,
-        "scale": measure.scale,
-        "tolerance": measure.tolerance,
-        "units": measure.units,
+        **attributes(measure, "agrees", "problem", "error", "rounding", "scale", "tolerance", "units"),
         "worst": None if measure.worst is None else _worst(measure.worst),
         "first_bad_step": measure.first_bad_step,
         "steps": encode(measure.steps, STEP_DIGITS),

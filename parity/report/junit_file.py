@@ -6,6 +6,7 @@ from pathlib import Path
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from parity.recording.names import TensorName
 from parity.report import words
 from parity.report.words import legible
 from parity.results import CaseResult, Comparison, SuiteResult
@@ -50,17 +51,13 @@ def _tests(case: CaseResult) -> list[TestCase]:
         return [_test(case, "recording", case.seconds, Failure("nothing could be compared", "nothing compared"))]
     groups: dict[str, list[Comparison]] = {}
     for comparison in case.comparisons:
-        groups.setdefault(_group(comparison), []).append(comparison)
+        group = str(TensorName(comparison.tensor_name.heading, comparison.segment, ""))
+        groups.setdefault(group, []).append(comparison)
     second = case.seconds / len(case.comparisons)
     return [
         _test(case, group, second * len(members), _failure(case, [c for c in members if not c.agrees]))
         for group, members in groups.items()
     ]
-
-
-def _group(comparison: Comparison) -> str:
-    parts = comparison.name.split("/")
-    return parts[0] if comparison.segment is None else "/".join(parts[:2])
 
 
 def _failure(case: CaseResult, off: list[Comparison]) -> Failure | None:

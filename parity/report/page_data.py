@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from parity.measure import Measure
+from parity.recording.names import TensorName
 from parity.report import words
 from parity.report.encode import encode
 from parity.results import CaseResult, Comparison
@@ -42,7 +43,7 @@ def page_data(case: CaseResult, profile_numbers: int) -> dict[str, Any]:
     cells, names = [], {}
     for index, (c, place) in enumerate(zip(case.comparisons, places, strict=True)):
         group, layer, _ = place
-        if c.name != "/".join([group, *([] if c.segment is None else [str(c.segment)]), layer]):
+        if c.name != str(TensorName(group, c.segment, layer)):
             names[index] = c.name
         column = -1 if c.segment is None else segments.index(c.segment)
         shape = texts.setdefault("×".join(map(str, c.shape)) or "a number", len(texts))
@@ -72,7 +73,7 @@ def _places(case: CaseResult) -> list[Row]:
     seen: Counter[tuple[str, str, int | None]] = Counter()
     places = []
     for c in case.comparisons:
-        group = c.name.split("/")[0]
+        group = c.tensor_name.heading
         layer = c.layer.removeprefix(f"{group}/")
         places.append((group, layer, seen[group, layer, c.segment]))
         seen[group, layer, c.segment] += 1

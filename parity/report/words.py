@@ -112,14 +112,10 @@ def other_wrong_layers(case: CaseResult) -> list[tuple[Comparison, str]]:
     """What else is wrong in isolation: each layer once, where it is first explained, with its segments."""
     layers: dict[tuple[str, str], list[Comparison]] = {}
     for comparison in case.wrong[1:]:
-        layers.setdefault((comparison.name.split("/")[0], comparison.layer), []).append(comparison)
-    return [
-        (
-            next((c for c in same if c.hints), same[0]),
-            ranges(sorted({c.segment for c in same if c.segment is not None})),
-        )
-        for same in layers.values()
-    ]
+        layers.setdefault((comparison.tensor_name.heading, comparison.layer), []).append(comparison)
+    segments = [ranges(sorted({c.segment for c in same if c.segment is not None})) for same in layers.values()]
+    explained = [next((c for c in same if c.hints), same[0]) for same in layers.values()]
+    return list(zip(explained, segments, strict=True))
 
 
 def ranges(numbers: list[int]) -> str:

@@ -1,54 +1,90 @@
-"""Replaying the recorded baseline, SHA-RNN.jl's LSTM language model."""
+"""The recorded baseline, SHA-RNN.jl's LSTM language model: replaying it, and the scene of a segment of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from parity.errors import RecordingError
 from parity.recording.recording import Recording
 from parity.sharnn.header import baseline_config, segment_count
+from parity.sharnn.ids import pair
+from parity.sharnn.operations import baseline_steps, parameter_key
+from parity.subject.gradient_probe import Note
+from parity.subject.scene import Scene
+from parity.subject.scene_recorder import SceneRecorder
+from parity.subject.segment_run import SAME, Layout, SegmentRun, gradients, stream
 from parity.subject.subject import RunMode, TracedTensor
 from parity.tolerance import nudge
 from sharnn_py.baseline import Baseline
 from sharnn_py.model import nll
 from sharnn_py.weights import from_julia, to_julia
 
+State = tuple[Tensor, Tensor]
+"""h and c, each (L, B, H)."""
+STATE = ("h", "c")
+"""The names that they were recorded under."""
 
-def replay_baseline(recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
-    """The stream of `eval/`, `grad/`, `param/` and `rnnparam/`."""
+
+class Segment(SegmentRun):
+    """One segment of the baseline, whose tensors were recorded as they are and under their own names."""
+
+    def entry(self, name: str) -> tuple[str, Layout]:
+        return name, SAME
+
+    def compute(self, note: Note) -> tuple[Tensor, State]:
+        tokens, targets = pair(self.recording, self.number)
+        logits, after = self.model(tokens, self.state, note)
+        return nll(logits, targets), after
+
+    def run(self) -> None:
+        """Emit every tensor of the segment."""
+        loss, after = self.compute(self.note)
+        attached = any(tensor.requires_grad for tensor in after)
+        self.carried = tuple(self.substitute(part, x) for part, x in zip(STATE, after, strict=True))
+        self.emit(TracedTensor(f"eval/{self.number}/loss", loss.detach().reshape(1), self.place))
+        found, _ = gradients(self.model, loss, keep_graph=attached)
+        for name, gradient in reversed(to_julia(found, baseline_config(self.recording)).items()):
+            self.emit(self.parameter_gradient(name, gradient))
+
+
+def _model(recording: Recording, mode: RunMode) -> Baseline:
     config = baseline_config(recording)
     model = Baseline(config).to(mode.dtype).eval()
     parameters = from_julia(recording.group("param/"), config)
-    model.load_state_dict({name: nudge(t, mode.nudged, name) for name, t in parameters.items()})
-    state: tuple[Tensor, Tensor] | None = None
-    for segment in range(1, segment_count(recording) + 1):
-        prefix, place = f"eval/{segment}/", f"segment {segment}"
-        tokens, targets = (_ids(recording, prefix + name, config.vocab) for name in "xy")
-        seen: dict[str, Tensor] = {}
-        names, ours = zip(*model.named_parameters(), strict=True)
-        with mode.arithmetic(prefix):
-            logits, state = model(tokens, state, seen.__setitem__)
-            loss = nll(logits, targets)
-            attached = any(t.requires_grad for t in state)
-            found = torch.autograd.grad(loss, ours, retain_graph=attached, materialize_grads=True)
-        for name, tensor in seen.items():
-            yield TracedTensor(prefix + name, tensor.detach(), place)
-        yield TracedTensor(f"{prefix}loss", loss.detach().reshape(1), place)
-        for name, gradient in reversed(to_julia(dict(zip(names, found, strict=True)), config).items()):
-            yield TracedTensor(f"grad/{segment}/{name}", gradient, f"{place}, gradient of {name}")
-    for name, tensor in to_julia(model.state_dict(), config).items():
+    model.load_state_dict({name: nudge(tensor, mode.nudged, name) for name, tensor in parameters.items()})
+    return model
+
+
+def replay_baseline(recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
+    """The stream of `eval/`, `grad/`, `param/` and `rnnparam/`."""
+    model = _model(recording, mode)
+    yield from stream(segment_count(recording), partial(Segment, model, recording, mode))
+    for name, tensor in to_julia(model.state_dict(), model.config).items():
         yield TracedTensor(f"param/{name}", tensor, "parameters", exact=True)
     yield from _knet_pieces(model)
 
 
-def _ids(recording: Recording, name: str, vocab: int) -> Tensor:
-    ids = recording.tensor(name)
-    if ids.is_floating_point() or not ids.numel() or int(ids.min()) < 1 or int(ids.max()) > vocab:
-        raise RecordingError(f"{recording.label}: {name} should hold ids from 1 to {vocab}")
-    return ids.long() - 1
+def baseline_scene(recording: Recording, segment: int) -> Scene:
+    """Every tensor of a segment, each computed from what was recorded before it; ids are counted from 0."""
+    mode = RunMode(torch.float64, isolated=True)
+    model = _model(recording, mode)
+    before = None
+    if segment > 1:
+        before = tuple(recording.tensor(f"eval/{segment - 1}/{part}").double() for part in STATE)
+    run = Segment(model, recording, mode, segment, before)
+    parameters = {parameter_key(name): p for name, p in model.named_parameters()}
+    recorder = SceneRecorder(run, parameters, dict(zip(("tokens", "targets"), pair(recording, segment), strict=True)))
+    for part, tensor in zip(STATE, before or (), strict=False):
+        recorder.begin(f"before.{part}", tensor)
+    with torch.no_grad():
+        recorder.subject["loss"], after = run.compute(recorder.note)
+    recorder.reference["loss"] = recording.tensor(f"eval/{segment}/loss").double().reshape(())
+    for part, tensor in zip(STATE, after, strict=True):
+        recorder.keep(f"after.{part}", tensor, part)
+    return recorder.scene(baseline_steps(model.config.layers))
 
 
 def _knet_pieces(model: Baseline) -> Iterator[TracedTensor]:

@@ -23,6 +23,7 @@ from parity.errors import RecordingError, UsageError
 from parity.recording.recording import Recording
 from parity.recording.writer import RecordingWriter
 from parity.sharnn.header import header_sizes, model_config, program_of, segment_count
+from parity.sharnn.ids import pair
 from parity.sharnn.random_model import random_model, random_segments, segment_lengths
 from sharnn_py import batches
 from sharnn_py.checkpoint import load_checkpoint
@@ -86,10 +87,8 @@ def random_case(seed: int, lengths: Sequence[int] | None = None) -> Case:
 
 def recorded_case(recording: Recording) -> Case:
     """A recorded SHA-RNN.jl run, to be run again: its parameters and ids."""
-    segments = range(1, segment_count(recording) + 1)
-    ids = [[recording.tensor(f"eval/{segment}/{name}").long() - 1 for name in "xy"] for segment in segments]
-    config = model_config(recording, JULIA)
-    return Case(recording.name, config, recording.group("param/"), [(x, y) for x, y in ids])
+    segments = [pair(recording, number) for number in range(1, segment_count(recording) + 1)]
+    return Case(recording.name, model_config(recording, JULIA), recording.group("param/"), segments)
 
 
 def checkpoint_case(folder: Path, text: Path, lengths: Sequence[int] | None = None) -> Case:

@@ -6,25 +6,9 @@ recordings, from 0 in Smerity's and in the port. docs/tensors.md describes what 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from torch import Tensor
-
+from parity.subject.segment_run import SAME, Layout
 from sharnn_py.config import Config, Program
 
-
-@dataclass(frozen=True)
-class Layout:
-    """How one of the port's tensors was recorded. Both directions only move numbers."""
-
-    to_recorded: Callable[[Tensor], Tensor]
-    to_ours: Callable[[Tensor], Tensor]
-    axis: Callable[[int, int], int]
-    """Where an axis of the port's tensor is in the recorded one; the second number is how many axes there are."""
-
-
-SAME = Layout(lambda x: x, lambda x: x, lambda axis, axes: axis)
 # Reversed axes put keys before queries, and features before time.
 SWAPPED = Layout(
     lambda x: x.mT, lambda x: x.mT, lambda axis, axes: {axes - 2: axes - 1, axes - 1: axes - 2}.get(axis, axis)
@@ -32,71 +16,54 @@ SWAPPED = Layout(
 ONE_ROW = Layout(lambda x: x[None], lambda x: x[0], lambda axis, axes: axis + 1)
 TWO_ROWS = Layout(lambda x: x[None, None], lambda x: x[0, 0], lambda axis, axes: axis + 2)
 
-JULIA_OUTSIDE_BLOCKS: list[tuple[str, str, Layout]] = [
-    ("embed", "embed", SAME),
-    ("h_final", "h_final", SAME),
-    ("logits", "logits", SAME),
-]
+HEADS_FIRST = ("attn.qk", "attn.scores", "attn.masked_scores", "attn.focus", "attn.mix_heads")
+"""Inside a block, the tensors (B, A, T, ...)."""
 
-JULIA_BLOCK: list[tuple[str, str, Layout]] = [
+Rows = list[tuple[str, str, Layout]]
+
+
+def _own(inside: str, names: str, layout: Layout = SAME) -> Rows:
+    """Tensors, their names separated by spaces, that were recorded under the port's own."""
+    return [(f"{inside}{name}", f"{inside}{name}", layout) for name in names.split()]
+
+
+JULIA_OUTSIDE_BLOCKS = _own("", "embed h_final logits")
+
+JULIA_BLOCK: Rows = [
     ("mem_in.*", "blocks.*.memory_in", SAME),
-    ("blocks.*.in", "blocks.*.in", SAME),
-    ("blocks.*.lnstart", "blocks.*.lnstart", SAME),
-    ("blocks.*.rnn", "blocks.*.rnn", SAME),
+    *_own("blocks.*.", "in lnstart rnn"),
     ("blocks.*.hidden_h", "blocks.*.h", ONE_ROW),
     ("blocks.*.hidden_c", "blocks.*.c", ONE_ROW),
-    ("blocks.*.post_rnn", "blocks.*.post_rnn", SAME),
-    ("blocks.*.lnmem", "blocks.*.lnmem", SAME),
+    *_own("blocks.*.", "post_rnn lnmem"),
     ("blocks.*.bigh", "blocks.*.keys", SAME),
     ("blocks.*.new_mem", "blocks.*.memory", SAME),
     ("mask", "blocks.*.mask", SWAPPED),
-    ("blocks.*.lnmid", "blocks.*.lnmid", SAME),
+    *_own("blocks.*.", "lnmid"),
     ("blocks.*.attn.sig_qs", "blocks.*.attn.qs", ONE_ROW),
     ("blocks.*.attn.sig_ks", "blocks.*.attn.ks", ONE_ROW),
     ("blocks.*.attn.sig_vs", "blocks.*.attn.vs", ONE_ROW),
     ("blocks.*.attn.overparam_vs", "blocks.*.attn.overparam", ONE_ROW),
-    ("blocks.*.attn.q_linear", "blocks.*.attn.q_linear", SAME),
-    ("blocks.*.attn.q_ln", "blocks.*.attn.q_ln", SAME),
-    ("blocks.*.attn.q", "blocks.*.attn.q", SAME),
-    ("blocks.*.attn.k", "blocks.*.attn.k", SAME),
-    ("blocks.*.attn.v", "blocks.*.attn.v", SAME),
-    ("blocks.*.attn.qk", "blocks.*.attn.qk", SWAPPED),
-    ("blocks.*.attn.scores", "blocks.*.attn.scores", SWAPPED),
-    ("blocks.*.attn.masked_scores", "blocks.*.attn.masked_scores", SWAPPED),
-    ("blocks.*.attn.focus", "blocks.*.attn.focus", SWAPPED),
-    ("blocks.*.attn.mix_heads", "blocks.*.attn.mix_heads", SWAPPED),
-    ("blocks.*.attn.mix", "blocks.*.attn.mix", SAME),
-    ("blocks.*.post_attn", "blocks.*.post_attn", SAME),
-    ("blocks.*.lnff", "blocks.*.lnff", SAME),
-    ("blocks.*.lnxff", "blocks.*.lnxff", SAME),
+    *_own("blocks.*.attn.", "q_linear q_ln q k v"),
+    *_own("blocks.*.", " ".join(HEADS_FIRST), SWAPPED),
+    *_own("blocks.*.", "attn.mix post_attn lnff lnxff"),
     ("blocks.*.boom_lin1", "blocks.*.boom_linear", SAME),
-    ("blocks.*.boom_gelu", "blocks.*.boom_gelu", SAME),
-    ("blocks.*.boom", "blocks.*.boom", SAME),
-    ("blocks.*.out", "blocks.*.out", SAME),
+    *_own("blocks.*.", "boom_gelu boom out"),
 ]
 
-SMERITY_OUTSIDE_BLOCKS: list[tuple[str, str, Layout]] = [
-    ("encoder", "embed", SAME),
-    ("h_final", "h_final", SAME),
-    ("logits", "logits", SAME),
-]
+SMERITY_OUTSIDE_BLOCKS: Rows = [("encoder", "embed", SAME), *_own("", "h_final logits")]
 
-SMERITY_BLOCK: list[tuple[str, str, Layout]] = [
-    ("blocks.*.lnstart", "blocks.*.lnstart", SAME),
-    ("blocks.*.rnn", "blocks.*.rnn", SAME),
+SMERITY_BLOCK: Rows = [
+    *_own("blocks.*.", "lnstart rnn"),
     ("blocks.*.rnn.h", "blocks.*.h", ONE_ROW),
     ("blocks.*.rnn.c", "blocks.*.c", ONE_ROW),
-    ("blocks.*.lnmem", "blocks.*.lnmem", SAME),
+    *_own("blocks.*.", "lnmem"),
     ("blocks.*.new_mem", "blocks.*.memory", SAME),
-    ("blocks.*.lnmid", "blocks.*.lnmid", SAME),
+    *_own("blocks.*.", "lnmid"),
     ("blocks.*.attn.vq.l1", "blocks.*.attn.overparam_linear", TWO_ROWS),
     ("blocks.*.attn.vq", "blocks.*.attn.overparam", TWO_ROWS),
     ("blocks.*.attn.q", "blocks.*.attn.q_linear", SAME),
     ("blocks.*.attn.qln", "blocks.*.attn.q_ln", SAME),
-    ("blocks.*.attn.focus", "blocks.*.attn.focus", SAME),
-    ("blocks.*.attn.mix", "blocks.*.attn.mix", SAME),
-    ("blocks.*.lnff", "blocks.*.lnff", SAME),
-    ("blocks.*.lnxff", "blocks.*.lnxff", SAME),
+    *_own("blocks.*.", "attn.focus attn.mix lnff lnxff"),
     ("blocks.*.ff.linear1", "blocks.*.boom_linear", SAME),
     ("blocks.*.ff.act", "blocks.*.boom_gelu", SAME),
     ("blocks.*.ff", "blocks.*.boom", SAME),
@@ -121,8 +88,6 @@ def intermediates(program: Program, config: Config) -> dict[str, tuple[str, Layo
     return table
 
 
-HEADS_FIRST = ("attn.qk", "attn.scores", "attn.masked_scores", "attn.focus", "attn.mix_heads")
-"""Inside a block, the tensors (B, A, T, ...)."""
 WITHOUT_TIME = ("memory_in", "h", "c", "keys", "memory", "attn.qs", "attn.ks", "attn.vs", "attn.overparam_linear",
                 "attn.overparam", "attn.k", "attn.v")  # fmt: skip
 """Inside a block, the tensors whose axes are not the segment's steps."""

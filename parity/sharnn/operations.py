@@ -63,8 +63,8 @@ def _add_block(steps: dict[str, Operation], config: Config, i: int) -> None:
         steps[at("memory_in")] = _memory_in(config, i)
     steps[at("in")] = _step("same", {"x": f"blocks.{i - 1}.out" if i else "embed"}, axes=ACTIVATIONS)
     norm("lnstart", "in")
-    for name, output, axes in (("rnn", "y", ACTIVATIONS), ("h", "h", STATES), ("c", "c", STATES)):
-        steps[at(name)] = _step("lstm", _lstm(i), output=output, axes=axes)
+    state = {part: f"before.blocks.{i}.{part}" for part in ("h", "c")}
+    _add_lstm(steps, {"x": at("lnstart"), **state}, at("rnn"), 0, (at("rnn"), at("h"), at("c")))
     steps[at("post_rnn")] = _step("same", {"x": at("rnn")}, axes=ACTIVATIONS)
     residual = "post_rnn"
     if config.attends(i):
@@ -98,11 +98,15 @@ def _norm(config: Config, x: str, module: str) -> Operation:
     )
 
 
-def _lstm(i: int) -> dict[str, str]:
+def _add_lstm(
+    steps: dict[str, Operation], given: Mapping[str, str], module: str, layer: int, made: tuple[str, str, str]
+) -> None:
+    """A layer of an LSTM, given "x" and, where it does not start from zeros, "h" and "c"; the keys of what it makes."""
     roles = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    parameters = {role: parameter_key(f"blocks.{i}.rnn.{role}_l0") for role in roles}
-    state = {part: f"before.blocks.{i}.{part}" for part in ("h", "c")}
-    return {"x": f"blocks.{i}.lnstart", **parameters, **state}
+    parameters = {role: parameter_key(f"{module}.{role}_l{layer}") for role in roles}
+    inputs = {"x": given["x"], **parameters, **given}
+    for key, output, axes in zip(made, "yhc", (ACTIVATIONS, STATES, STATES), strict=True):
+        steps[key] = _step("lstm", inputs, output=output, axes=axes)
 
 
 def _memory_in(config: Config, i: int) -> Operation:
@@ -178,18 +182,11 @@ def baseline_steps(layers: int) -> dict[str, Operation]:
     steps = {"embed": _step("embedding", {"ids": "tokens", "weight": parameter_key("embed.weight")}, axes=ACTIVATIONS)}
     x = "embed"
     for layer in range(layers):
-        roles = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        inputs = {"x": x, **{role: parameter_key(f"rnn.{role}_l{layer}") for role in roles}}
-        for part in ("h", "c"):
-            inputs[part] = f"before.layer {layer}.{part}"
-            steps[inputs[part]] = _step("select", {"x": f"before.{part}"}, row=layer, axes=STATES)
-        x = "rnn" if layer == layers - 1 else f"layer {layer}.rnn"
-        for name, output, axes in (
-            (x, "y", ACTIVATIONS),
-            (f"layer {layer}.h", "h", STATES),
-            (f"layer {layer}.c", "c", STATES),
-        ):
-            steps[name] = _step("lstm", inputs, output=output, axes=axes)
+        state = {part: f"before.layer {layer}.{part}" for part in ("h", "c")}
+        for part, key in state.items():
+            steps[key] = _step("select", {"x": f"before.{part}"}, row=layer, axes=STATES)
+        given, x = {"x": x, **state}, "rnn" if layer == layers - 1 else f"layer {layer}.rnn"
+        _add_lstm(steps, given, "rnn", layer, (x, f"layer {layer}.h", f"layer {layer}.c"))
     for part, other in (("h", "c"), ("c", "h")):
         steps[part] = _step("stack", {str(layer): f"layer {layer}.{part}" for layer in range(layers)})
         steps[f"after.{part}"] = _step("carried", {"x": part, "exchanged": other, "before": f"before.{part}"})

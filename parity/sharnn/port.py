@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from parity.errors import RecordingError
 from parity.recording.recording import Recording
 from parity.sharnn.header import model_config, program_of
-from parity.sharnn.names import first_block
 from parity.subject.subject import RunMode
 from parity.tolerance import nudge
 from sharnn_py.config import PRESETS, Config, Program, Semantics
@@ -48,8 +46,7 @@ class Port:
         Under the recording's own semantics every parameter must be there. Under others, a parameter that only the
         port has keeps its fresh value, and one that only the recording has is dropped.
         """
-        own = self.config_of_recording
-        parameters = from_julia(recorded, own) if self.program == "julia" else from_smerity(recorded, own)
+        parameters = by_our_names(self.recording, recorded)
         parameters = {name: nudge(t, self.mode.nudged, name) for name, t in parameters.items()}
         fresh = {name: torch.zeros(shape) for name, shape in parameter_shapes(self.config).items()}
         self.model.load_state_dict({name: parameters.get(name, zero) for name, zero in fresh.items()})
@@ -65,23 +62,12 @@ class Port:
         """The present parameters in the recorded layout."""
         return self.recorded_layout({name: p.detach() for name, p in self.model.named_parameters()})
 
-    def tokens(self, name: str, config_batch: int) -> Tensor:
-        """Recorded ids, from 0. Raises `RecordingError` for ids out of range or a batch the header does not name."""
-        ids = self.recording.tensor(name)
-        if ids.ndim != 2 or not ids.numel() or ids.is_floating_point():
-            raise RecordingError(f"{self.recording.label}: {name} has shape {tuple(ids.shape)}; expected ids (T, B)")
-        if ids.shape[1] != config_batch:
-            raise RecordingError(
-                f"{self.recording.label}: {name} has batch {ids.shape[1]}, but the header's config says {config_batch}"
-            )
-        ids = ids.long() - first_block(self.program)  # Julia's ids, as its blocks, count from 1
-        lowest = -1 if self.program == "julia" and name.endswith("/y") else 0  # label 0 is left out of Julia's loss
-        if int(ids.min()) < lowest or int(ids.max()) >= self.config.vocab:
-            raise RecordingError(
-                f"{self.recording.label}: {name} has ids outside the vocabulary of {self.config.vocab} "
-                f"({int(ids.min()) + first_block(self.program)} to {int(ids.max()) + first_block(self.program)})"
-            )
-        return ids
+
+def by_our_names(recording: Recording, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Recorded parameters, float32, or what was recorded of each, under the port's names and in its layout."""
+    program = program_of(recording)
+    config = model_config(recording, PRESETS[program])
+    return from_julia(parameters, config) if program == "julia" else from_smerity(parameters, config)
 
 
 def build(recording: Recording, semantics: Semantics, mode: RunMode) -> Port:

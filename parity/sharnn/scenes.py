@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from parity.recording.recording import Recording
 from parity.sharnn.port import Port, build
-from parity.sharnn.replay import gradients
 from parity.sharnn.update_operations import Part, parameter_step, schedule_factors, update_steps
-from parity.sharnn.updates import MOMENTS, optimizer_of, take_over
+from parity.sharnn.updates import MOMENTS, Training, paper_settings, total_steps
 from parity.subject.scene import Operation, Scene
 from parity.subject.subject import RunMode
 from sharnn_py.config import Semantics
 from sharnn_py.lamb import joint_norm, unclipped_by_julia
-from sharnn_py.model import nll
-from sharnn_py.state import State
-from sharnn_py.weights import from_julia, julia, smerity
+from sharnn_py.weights import julia, smerity
 
 TRUTH = RunMode(torch.float64, isolated=True)
 GATES = "ifco"
@@ -62,20 +58,26 @@ def update_scene(recording: Recording, semantics: Semantics, update: int, name: 
 
     Of what the update makes, the reference has `key` alone: the optimiser cannot be given the others midway.
     """
-    run = _Updates(recording, semantics, update)
-    port, before, after = run.port, run.before, run.after
-    prefix = f"train/{update}/"
+    port, prefix = build(recording, semantics, TRUTH), f"train/{update}/"
+    training = Training(port)
+    for number in range(1, update + 1):
+        gradients = training.forced(number, training.backward(number)[1])
+        before = {"w": _copied(port.parameters()), "g": _copied(port.recorded_layout(gradients))}
+        before |= {moment: _copied(training.moments(moment)) for moment in MOMENTS.values()}
+        training.step(gradients)
+    after = {f"{moment}_after": training.moments(moment) for moment in MOMENTS.values()}
     reference: dict[str, Tensor] = {}
     for made, group in (("g", "grad"), (key, AFTER[key])):
         if f"{prefix}{group}/{name}" in recording.tensors:
             reference[made] = recording.tensors[f"{prefix}{group}/{name}"].double()
     start = "param/" if update == 1 else f"train/{update - 1}/param/"
     reference["w"] = recording.tensor(f"{start}{name}").double()
-    for moment, group in (("m", "fstm"), ("v", "scndm")):
+    for group, moment in MOMENTS.items():
         if f"train/{update - 1}/{group}/{name}" in recording.tensors:
             reference[moment] = recording.tensors[f"train/{update - 1}/{group}/{name}"].double()
-    subject = {made: tensors[name] for made, tensors in {**before, **after}.items() if name in tensors}
-    subject["joint"] = run.joint
+    all_of_it = {**before, "w_after": port.parameters(), **after}
+    subject = {step: tensors[name].detach() for step, tensors in all_of_it.items() if name in tensors}
+    subject["joint"] = joint_norm(gradients.values())
     subject["update"] = subject["w"] - subject["w_after"]
     return Scene(_update_steps(port, name, update), reference, subject, {})
 
@@ -84,18 +86,8 @@ def _update_steps(port: Port, name: str, update: int) -> dict[str, Operation]:
     setting = port.recording.setting
     parts = parts_of(port, name)
     if port.program == "paper":
-        return update_steps(
-            lr=setting("lr"),
-            betas=tuple(setting("betas")),
-            eps=setting("eps"),
-            weight_decay=setting("weight_decay"),
-            min_trust=setting("min_trust"),
-            step=update,
-            clip=setting("clip"),
-            jointly=True,
-            parts=parts,
-        )
-    total = None if setting("t_total") == -1 else setting("t_total")
+        return update_steps(**paper_settings(port.recording), step=update, jointly=True, parts=parts)
+    total = total_steps(port.recording)
     factor, others = schedule_factors(setting("schedule"), update, total, setting("warmup"))
     one_dimensional = bool(parts) or port.recording.tensor(f"param/{name}").ndim == 1
     return update_steps(
@@ -110,44 +102,6 @@ def _update_steps(port: Port, name: str, update: int) -> dict[str, Operation]:
         other_factors=others,
         parts=parts,
     )
-
-
-@dataclass
-class _Updates:
-    """The port's updates up to one of them, each from what was recorded before it."""
-
-    recording: Recording
-    semantics: Semantics
-    last: int
-
-    def __post_init__(self) -> None:
-        port = self.port = build(self.recording, self.semantics, TRUTH)
-        optimizer = optimizer_of(port)
-        source = "eval" if port.program == "julia" else "train"
-        state: State | None = None
-        parameters = dict(port.model.named_parameters())
-        for update in range(1, self.last + 1):
-            if update > 1:
-                take_over(port, optimizer, update - 1)
-            batch = self.recording.setting("batch")
-            tokens, targets = (port.tokens(f"{source}/{update}/{name}", batch) for name in "xy")
-            logits, state = port.model(tokens, state)
-            ours, _ = gradients(port.model, nll(logits, targets), state)
-            if port.program == "julia":
-                recorded = from_julia(self.recording.group(f"train/{update}/grad/"), port.config_of_recording)
-                ours = {**ours, **{name: g.double() for name, g in recorded.items()}}
-            self.joint = joint_norm(ours.values())
-            self.before = {"w": _copied(port.parameters()), "g": _copied(port.recorded_layout(ours))}
-            for _, key in MOMENTS.items():
-                held = {name: optimizer.state[p].get(key, torch.zeros_like(p)) for name, p in parameters.items()}
-                self.before[key] = _copied(port.recorded_layout(held))
-            for name, gradient in ours.items():
-                parameters[name].grad = gradient.clone()
-            optimizer.step()
-            self.after = {"w_after": _copied(port.parameters())}
-            for _, key in MOMENTS.items():
-                held = {name: optimizer.state[p][key] for name, p in parameters.items()}
-                self.after[f"{key}_after"] = _copied(port.recorded_layout(held))
 
 
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
 
+from parity.recording.names import TensorName
 from parity.recording.recording import Recording
 from parity.results import Comparison
-from parity.sharnn.baseline import replay_baseline
-from parity.sharnn.baseline_scene import baseline_scene
+from parity.sharnn.baseline import baseline_scene, replay_baseline
 from parity.sharnn.header import is_baseline, model_config, program_of
 from parity.sharnn.names import first_block, intermediates
 from parity.sharnn.operations import parameters_of, segment_steps
@@ -20,11 +19,10 @@ from parity.sharnn.replay import isolated_segment, replay_port
 from parity.sharnn.scenes import AFTER, parameter_scene, update_scene
 from parity.sharnn.segment_scene import segment_scene
 from parity.sharnn.updates import replay_training
-from parity.subject.gradient_probe import GradientProbe, Note
+from parity.subject.gradient_probe import GradientProbe
 from parity.subject.scene import Scene
 from parity.subject.subject import RunMode, TracedTensor
 from sharnn_py.config import PRESETS, Semantics
-from sharnn_py.model import nll
 from sharnn_py.weights import julia, smerity
 
 
@@ -53,7 +51,7 @@ class PortOf:
         if is_baseline(recording):
             return frozenset()
         config = model_config(recording, self.semantics)
-        step = segment_steps(config).get(_key(recording, comparison.name))
+        step = segment_steps(config).get(_key(recording, comparison.tensor_name))
         taken = set() if step is None else set(parameters_of(step))
         rows = (julia if program_of(recording) == "julia" else smerity).rows(config)
         return frozenset(f"param/{theirs}" for theirs, ours, _ in rows if taken & set(ours))
@@ -62,34 +60,21 @@ class PortOf:
         """See `Subject.gradient_probe`."""
         if is_baseline(recording):
             return None
-        run = isolated_segment(recording, self.semantics, segment)
-        tokens, targets = run.tokens()
-
-        def loss(note: Note) -> Tensor:
-            logits, _ = run.port.model(tokens, run.state, note)
-            return nll(logits, targets)
-
-        def shown(name: str) -> str:
-            if name.startswith("parameter "):
-                return name
-            return run.table[name][0] if run.recorded(name) is not None else f"{name} (of the port)"
-
-        parameters = {f"parameter {name}": p for name, p in run.port.model.named_parameters()}
-        return GradientProbe(loss, parameters, lambda name, tensor: run.substitute(name, tensor.detach()), shown)
+        return isolated_segment(recording, self.semantics, segment).gradient_probe()
 
     def scene(self, recording: Recording, comparison: Comparison) -> tuple[Scene, str] | None:
         """See `Subject.scene`."""
-        group, _, rest = comparison.name.partition("/")
-        made, _, name = rest.partition("/")[2].partition("/")
-        if group == "param":
+        name = comparison.tensor_name
+        made, _, parameter = name.path.partition("/")
+        if name.group == "param":
             scene, key = parameter_scene(recording, self.semantics), comparison.name
-        elif group == "train" and made in MADE and comparison.segment is not None:
+        elif name.group == "train" and made in MADE and comparison.segment is not None:
             key = MADE[made]
-            scene = update_scene(recording, self.semantics, comparison.segment, name, key)
+            scene = update_scene(recording, self.semantics, comparison.segment, parameter, key)
         elif is_baseline(recording) and comparison.segment is not None:
             scene, key = baseline_scene(recording, comparison.segment), comparison.layer
         elif comparison.segment is not None:
-            key = _key(recording, comparison.name)
+            key = _key(recording, name)
             scene = segment_scene(recording, self.semantics, comparison.segment)
         else:
             return None
@@ -100,19 +85,17 @@ MADE = {group: key for key, group in AFTER.items()}
 """The groups of what an update makes, to the keys of its steps."""
 
 
-def _key(recording: Recording, name: str) -> str:
+def _key(recording: Recording, name: TensorName) -> str:
     """The key of a compared tensor in `parity.sharnn.operations`; "" if it has none."""
     config = model_config(recording, PRESETS[program_of(recording)])
-    group, _, rest = name.partition("/")
-    inner = rest.partition("/")[2]
-    if group == "carry":
-        _, number, kind = inner.split(".")
+    if name.group == "carry":
+        _, number, kind = name.path.split(".")
         return f"after.blocks.{int(number) - first_block(program_of(recording))}.{kind}"
-    if group != "eval":
+    if not name.is_forward:
         return ""
-    if inner in CUT and config.attention_layers:
+    if name.path in CUT and config.attention_layers:
         return f"blocks.{config.attention_layers[0]}.memory_in"
-    inner = inner.removesuffix(".size")
+    inner = name.path.removesuffix(".size")
     steps = segment_steps(config)
     table = {
         theirs: ours for ours, (theirs, _) in intermediates(program_of(recording), config).items() if ours in steps

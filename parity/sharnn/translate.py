@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from torch import Tensor
 
-from parity.recording.recording import Recording
+from parity.recording.recording import ReadOnDemand, Recording
 from parity.sharnn.header import model_config, program_of, segment_count
-from parity.sharnn.names import first_block, intermediates
+from parity.sharnn.ids import ids
+from parity.sharnn.names import intermediates
 from sharnn_py.config import PRESETS, Config
 from sharnn_py.weights import julia, smerity
 from sharnn_py.weights.shapes import parameter_shapes
@@ -17,22 +19,6 @@ from sharnn_py.weights.table import Layout
 Read = Callable[[], Tensor]
 Source = tuple[str, Read]
 """The recorded tensor's name, and what reads it and turns it."""
-
-
-class _Translated(Mapping[str, Tensor]):
-    """Tensors that are read and turned when they are asked for."""
-
-    def __init__(self, sources: Mapping[str, Source]) -> None:
-        self.sources = sources
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.sources[name][1]()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.sources)
-
-    def __len__(self) -> int:
-        return len(self.sources)
 
 
 def translated(recording: Recording) -> tuple[Recording, dict[str, str]]:
@@ -47,7 +33,8 @@ def translated(recording: Recording) -> tuple[Recording, dict[str, str]]:
         sources.update(reversed(list(_by_parameter(recording, config, f"grad/{segment}/"))))
     header = {**recording.metadata, "names": "the port's"}
     original = {ours: theirs for ours, (theirs, _) in sources.items()}
-    return Recording(recording.name, recording.path, (_Translated(sources), header)), original
+    tensors = ReadOnDemand({ours: read for ours, (_, read) in sources.items()})
+    return Recording(recording.name, recording.path, (tensors, header)), original
 
 
 def _by_parameter(recording: Recording, config: Config, prefix: str) -> Iterator[tuple[str, Source]]:
@@ -64,13 +51,11 @@ def _by_parameter(recording: Recording, config: Config, prefix: str) -> Iterator
 
 
 def _of_segment(recording: Recording, config: Config, prefix: str) -> Iterator[tuple[str, Source]]:
-    first_id = first_block(program_of(recording))
-
     def reader(theirs: str, turn: Callable[[Tensor], Tensor]) -> Source:
         return prefix + theirs, lambda: turn(recording.tensor(prefix + theirs))
 
-    for name in ("x", "y"):
-        yield prefix + name, reader(name, lambda ids: ids.long() - first_id)
+    for name in (prefix + "x", prefix + "y"):
+        yield name, (name, partial(ids, recording, name))
     for ours, (theirs, layout) in intermediates(program_of(recording), config).items():
         if prefix + theirs in recording.tensors:
             yield prefix + ours, reader(theirs, layout.to_ours)

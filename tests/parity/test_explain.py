@@ -305,7 +305,7 @@ def test_ids_outside_the_vocabulary(elsewhere):
     recording = Recording("mine", elsewhere / "mine.safetensors")
     tensors = {**recording.tensors, "eval/2/y": recording.tensor("eval/2/y") + 7}
     save_file(tensors, elsewhere / "mine.safetensors", recording.metadata)
-    with pytest.raises(RecordingError, match=r"eval/2/y .* within the vocabulary of 7"):
+    with pytest.raises(RecordingError, match="eval/2/y has ids outside the vocabulary of 7"):
         explain(references=elsewhere)
 
 

@@ -11,11 +11,12 @@ from torch import Tensor
 from parity.errors import RecordingError
 from parity.recording.recording import Recording
 from parity.sharnn.header import model_config, program_of, segment_count
+from parity.sharnn.ids import pair
+from parity.sharnn.port import by_our_names
 from parity.tolerance import nudge
-from sharnn_py.config import JULIA, PRESETS, Config, Program, Semantics
+from sharnn_py.config import JULIA, Config, Program, Semantics
 from sharnn_py.errors import ConfigError
 from sharnn_py.model import SHARNN
-from sharnn_py.weights import from_julia, from_smerity
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,7 @@ class RecordedRun:
     @cached_property
     def weights(self) -> dict[str, Tensor]:
         """The recorded parameters under the port's names, float32."""
-        recorded, config = self.recording.group("param/"), self.config(PRESETS[self.program])
-        return from_julia(recorded, config) if self.program == "julia" else from_smerity(recorded, config)
+        return by_our_names(self.recording, self.recording.group("param/"))
 
     @cached_property
     def _doubles(self) -> dict[str, Tensor]:
@@ -66,18 +66,7 @@ class RecordedRun:
         count = segment_count(self.recording)
         if not count:
             raise RecordingError(f"{self.recording.label} holds no segments, so there is nothing to explain")
-        return [(self._ids(number, "x", 0), self._ids(number, "y", -1)) for number in range(1, count + 1)]
-
-    def _ids(self, segment: int, name: str, lowest: int) -> Tensor:
-        ids = self.recording.tensor(f"eval/{segment}/{name}")
-        ids = ids.long() - (1 if self.program == "julia" else 0)
-        vocab = self.recording.setting("vocab")
-        if ids.ndim != 2 or not ids.numel() or int(ids.min()) < lowest or int(ids.max()) >= vocab:
-            raise RecordingError(
-                f"{self.recording.label}: eval/{segment}/{name} has shape {tuple(ids.shape)}; it should hold ids "
-                f"(T, B) within the vocabulary of {vocab}"
-            )
-        return ids
+        return [pair(self.recording, number) for number in range(1, count + 1)]
 
 
 def why_not(recording: Recording) -> str:

@@ -10,8 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from parity.report.console import console
-from parity.report.encode import encode
-from parity.sharnn.faults.fault import Fault
+from parity.report.encode import attributes, encode
 from parity.sharnn.faults.markdown import markdown
 from parity.sharnn.faults.results import LEAST_DIAGNOSED, Control, FaultsResult, Outcome
 from parity.tolerance import MULTIPLE
@@ -111,29 +110,14 @@ def to_json(result: FaultsResult) -> dict[str, Any]:
 
 def _outcome(o: Outcome) -> dict[str, Any]:
     return {
-        **_fault(o.fault),
+        **attributes(o.fault, "name", "place", "what", "recording"),
+        "expected": o.fault.first,
+        "change": msgspec.structs.asdict(o.fault.change),
         "found": o.first,
-        "caught": o.caught,
-        "localised": o.localised,
-        "diagnosed": o.diagnosed,
-        "reason": o.reason,
+        **attributes(o, "caught", "localised", "diagnosed", "reason"),
         "says": list(o.description),
         "units": encode(o.units),
-        "wrong": o.wrong,
-        "inherited": o.inherited,
-        "seconds": o.seconds,
-        "problem": o.problem,
-    }
-
-
-def _fault(fault: Fault) -> dict[str, Any]:
-    return {
-        "name": fault.name,
-        "place": fault.place,
-        "what": fault.what,
-        "recording": fault.recording,
-        "expected": fault.first,
-        "change": msgspec.structs.asdict(fault.change),
+        **attributes(o, "wrong", "inherited", "seconds", "problem"),
     }
 
 

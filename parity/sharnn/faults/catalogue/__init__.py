@@ -5,12 +5,14 @@ wherever the ones before it are.
 """
 
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from parity.sharnn.faults.fault import Fault
 from sharnn_py.errors import SharnnError
 
+T = TypeVar("T")
 PARTS = (
     "parameters", "ends", "layer_norm", "lstm", "queries", "scores", "boom", "memory", "state", "gradients",
     "optimiser", "data", "serving",
@@ -21,14 +23,13 @@ class CatalogueError(SharnnError):
     """A file of faults that cannot be read, or an entry that is not what an entry must be."""
 
 
-def load(path: Path) -> list[Fault]:
-    """The faults of one file. Raises `CatalogueError` saying which entry is wrong, and how."""
+def entries(path: Path, name: str, kind: type[T]) -> list[T]:
+    """The entries [[name]] of a file. Raises `CatalogueError` saying which of them is wrong, and how."""
     try:
-        content = msgspec.toml.decode(path.read_bytes(), type=dict[str, list[Fault]])
+        return msgspec.toml.decode(path.read_bytes(), type=dict[str, list[kind]])[name]  # type: ignore[valid-type]
     except msgspec.MsgspecError as error:
         raise CatalogueError(f"{path}: {error}") from error
-    return content["fault"]
 
 
-FAULTS = [fault for part in PARTS for fault in load(Path(__file__).with_name(f"{part}.toml"))]
+FAULTS = [fault for part in PARTS for fault in entries(Path(__file__).with_name(f"{part}.toml"), "fault", Fault)]
 """All of them, in the order of what they break."""
