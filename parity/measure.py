@@ -58,17 +58,14 @@ class Measure:
 
     @property
     def ratio(self) -> float:
-        """error / tolerance: above 1 is a divergence. Infinite where no distance could be measured."""
-        if self.problem:
-            return math.inf
-        if self.error == 0:
-            return 0.0
-        return self.error / self.tolerance if self.tolerance else math.inf
+        """The larger of error and imprecision, over the tolerance: above 1 is a divergence. Infinite where no distance
+        could be measured."""
+        return self.units / MULTIPLE
 
     @property
     def units(self) -> float:
-        """The error in units of what rounding explains; the tolerance is `MULTIPLE` of them."""
-        return math.inf if self.problem else units(self.error, self.tolerance)
+        """The same in units of what rounding explains; the tolerance is `MULTIPLE` of them."""
+        return math.inf if self.problem else units(max(self.error, self.imprecision), self.tolerance)
 
     @property
     def first_bad_step(self) -> int | None:

@@ -25,6 +25,8 @@ class Hint:
     """The layer's local error, in units of rounding."""
     after: float
     """The same once the subject's layer is recomputed as the hint says."""
+    evidence: str = ""
+    """What the hint was confirmed by, where that was not recomputing: a sentence's end."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from parity.diagnosis.case import diagnosed
-from parity.judge.verdicts import judge
+from parity.judge.verdicts import STOPPED, judge
 from parity.recording.names import parse
 from parity.recording.recording import Recording
 from parity.results import CaseResult
@@ -33,6 +33,9 @@ def compare_case(
     why = why or why_skipped
     start = time.perf_counter()
     comparisons = diagnosed(recording, subject, judge(recording, subject))
+    stopped = next((c for c in comparisons if c.name.startswith(STOPPED)), None)
+    if stopped is not None:
+        reached, why = why, lambda name: INPUT if reached(name) == INPUT else f"not reached: {subject.label} stopped"
     compared = frozenset(c.recorded for c in comparisons) & recording.tensors.keys()
     return CaseResult(
         recording.name,

@@ -18,7 +18,7 @@ from parity.recording.names import TensorName
 from parity.recording.recording import Recording
 from parity.results import Comparison, Hint
 from parity.subject.subject import RunMode, Subject
-from parity.tolerance import LARGEST_SHARE, UNIT, units
+from parity.tolerance import LARGEST_SHARE
 
 
 def unlike(once: Tensor, again: Tensor) -> str:
@@ -53,23 +53,23 @@ def with_reasons(recording: Recording, subject: Subject, comparisons: list[Compa
     def explained(c: Comparison) -> Comparison:
         if c not in unsound:
             return c
-        own = c.own
-        if own.unsound:
-            looked = seen[torch.float64]
-            before, description = units(own.error, own.tolerance), ""
-        else:
-            looked = seen[torch.float32]
-            before = units(own.imprecision, own.tolerance)
-            agrees = own.error <= own.tolerance
-            description = f"in float32 it is {before:.3g} units of rounding away from what it is in float64"
-            description += ", which agrees with the reference" if agrees else ""
+        looked = seen[torch.float64 if c.own.unsound else torch.float32]
         found = [f"draws random numbers ({'; '.join(looked.random)})"] if looked.random else []
         found += [f"computes in half precision ({'; '.join(looked.half)})"] if looked.half else []
-        sentences = [description, f"the subject {' and '.join(found)}" if found else ""]
-        said = "; ".join(sentence for sentence in sentences if sentence)
-        return replace(c, hints=(Hint(said, c.name, before, units(own.error, own.tolerance)),)) if said else c
+        if not found and c.own.unsound:
+            return c
+        what = " and ".join(found) if found else "computes something in float32 that it does not compute in float64"
+        return replace(c, hints=(Hint(f"the subject {what}", c.name, c.own.units, 0.0, _evidence(c, bool(found))),))
 
     return [explained(c) for c in comparisons]
+
+
+def _evidence(c: Comparison, seen: bool) -> str:
+    parts = ["seen in its run"] if seen else []
+    if not c.own.unsound:
+        agrees = c.own.error <= c.own.tolerance
+        parts.append("its float64 run agrees with the reference" if agrees else "its float64 run is off as well")
+    return "; ".join(parts)
 
 
 def _is_unsound(c: Comparison) -> bool:

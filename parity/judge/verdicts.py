@@ -26,6 +26,8 @@ from parity.tolerance import MULTIPLE, ROUNDING_RUNS
 from sharnn_py.errors import InputError, SharnnError
 from sharnn_py.freed import return_freed_memory
 
+STOPPED = "after "
+"""What the name of a comparison begins with that says where the subject stopped with an error."""
 REQUIRED_GROUPS = {"param"}
 """The groups of tensors that every recording has. Any other may be absent altogether."""
 
@@ -65,7 +67,7 @@ def _by_segment(measured: Iterator[Measured]) -> Iterator[list[Measured]]:
 def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator[Measured]:
     """One run in float64, the same again, in float32, and those that show what rounding does, in step."""
     exact = RunMode(torch.float64, isolated=isolated)
-    modes = [exact, exact, RunMode(torch.float32, isolated=isolated)]
+    modes = [exact, replace(exact, again=True), RunMode(torch.float32, isolated=isolated)]
     modes += [RunMode(torch.float64, run, isolated) for run in range(1, ROUNDING_RUNS)]
     groups = {parse(name).group for name in recording.tensors} | REQUIRED_GROUPS
     last = "nothing"
@@ -83,7 +85,7 @@ def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator
         if isinstance(error, SharnnError) and not isinstance(error, InputError):
             raise
         problem = f"{subject.label} stopped with {type(error).__name__} at {raised_at(error.__traceback__)}: {error}"
-        stopped = TracedTensor(f"after {last}", torch.empty(0), subject.label, end_to_end_only=True)
+        stopped = TracedTensor(f"{STOPPED}{last}", torch.empty(0), subject.label, end_to_end_only=True)
         yield Measured(stopped, Measure(False, problem), ())
 
 
@@ -155,6 +157,8 @@ def _verdicts(
                 inherited = bool(parameters & subject.parameters_of(recording, comparison))
             # What is wrong in the forward pass, or computes with a wrong parameter, is wrong in the backward pass.
             inherited = inherited or (name.group == "agrad" and (wrong_forward or bool(parameters)))
+            # Updates begin from recorded parameters, gradients and moments, taken over as the first parameters were.
+            inherited = inherited or (name.group == "train" and bool(parameters))
             comparison = replace(comparison, verdict="inherited" if inherited else "wrong")
         elif not m.measure.agrees:
             comparison = replace(comparison, verdict="inherited")

@@ -93,7 +93,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
 
 def _measure(measure: Measure) -> dict[str, Any]:
     return {
-        **attributes(measure, "agrees", "problem", "error", "rounding", "scale", "tolerance", "units"),
+        **attributes(measure, "agrees", "problem", "error", "rounding", "imprecision", "scale", "tolerance", "units"),
         "worst": None if measure.worst is None else _worst(measure.worst),
         "first_bad_step": measure.first_bad_step,
         "steps": encode(measure.steps, STEP_DIGITS),
@@ -105,4 +105,5 @@ def _worst(worst: Worst) -> dict[str, Any]:
 
 
 def _hint(hint: Hint) -> dict[str, Any]:
-    return {"says": hint.description, "at": hint.at, "before": hint.before, "after": hint.after}
+    found = {"says": hint.description, "at": hint.at, "before": hint.before, "after": hint.after}
+    return {**found, "evidence": hint.evidence} if hint.evidence else found

@@ -41,10 +41,16 @@ def distance(measure: Measure, exact: bool) -> str:
         return measure.problem
     if exact:
         return f"elements that differ: {measure.error:,.0f}; all should be equal"
+    if measure.imprecision > measure.tolerance >= measure.error:
+        return (
+            f"the subject's own float32 run is {short(measure.imprecision)} from its float64 run, "
+            f"{short(measure.ratio)} times the {short(measure.tolerance)} that float32 rounding explains here; "
+            f"the recording is {short(measure.error)} from the float64 run"
+        )
     ratio = "no rounding at all" if math.isinf(measure.ratio) else f"{short(measure.ratio)} times"
     return (
         f"{short(measure.error)} from the truth, {ratio} the {short(measure.tolerance)} that float32 rounding "
-        f"explains here (float32 runs of the subject are {short(measure.rounding)} off)"
+        f"explains here (rounding moves the subject by {short(measure.rounding)})"
     )
 
 
@@ -71,7 +77,9 @@ def bad_step(measure: Measure) -> str:
 
 
 def hint(given: Hint) -> str:
-    """An explanation and how much of the error it takes away."""
+    """An explanation and what it was confirmed by: as a rule, how much of the error it takes away."""
+    if given.evidence:
+        return f"{given.description} ({given.evidence})"
     return (
         f"{given.description} (recomputing {given.at} this way reduces the error from {short(given.before)} to "
         f"{short(given.after)} units of rounding)"

@@ -43,7 +43,7 @@ class Segment(SegmentRun):
         """Emit every tensor of the segment."""
         loss, after = self.compute(self.note)
         attached = any(tensor.requires_grad for tensor in after)
-        self.carried = tuple(self.substitute(part, x) for part, x in zip(STATE, after, strict=True))
+        self.carried = after
         self.emit(TracedTensor(f"eval/{self.number}/loss", loss.detach().reshape(1), self.place))
         found, _ = gradients(self.model, loss, keep_graph=attached)
         for name, gradient in reversed(to_julia(found, baseline_config(self.recording)).items()):

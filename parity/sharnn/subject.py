@@ -32,7 +32,7 @@ class PortOf:
 
     semantics: Semantics
     label: str
-    ports: dict[tuple[torch.dtype, int], Port] = field(default_factory=dict, repr=False, compare=False)
+    ports: dict[tuple[torch.dtype, int, bool], Port] = field(default_factory=dict, repr=False, compare=False)
     """Those of the recording at hand: both runs in a precision share a model."""
 
     def stream(self, recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
@@ -40,9 +40,11 @@ class PortOf:
         if is_baseline(recording):
             yield from replay_baseline(recording, mode)
             return
-        key = mode.dtype, mode.nudged
+        key = mode.dtype, mode.nudged, mode.again
         if key not in self.ports or self.ports[key].recording is not recording:
             self.ports[key] = build(recording, self.semantics, mode)
+        else:
+            self.ports[key].load(recording.group("param/"))  # which the other run may have changed
         yield from replay_port(replace(self.ports[key], mode=mode))
         yield from replay_training(recording, self.semantics, mode)
 

@@ -32,6 +32,10 @@ class Layout:
 SAME = Layout(lambda x: x, lambda x: x, lambda axis, axes: axis)
 
 
+CHANGED = "the forward pass changes this parameter in place"
+"""The problem of a parameter that is not the same after a segment as before it."""
+
+
 class SegmentRun:
     """One segment of a run. A forced one gives every layer what was recorded of the layers before it.
 
@@ -141,10 +145,25 @@ class SegmentRun:
 def stream(count: int, begun: Callable[[int, Any], SegmentRun]) -> Iterator[TracedTensor]:
     """What `count` segments emit, each `begun` with its number and with what the one before it carried on."""
     state: Any = None
+    before: dict[str, int] = {}
     for number in range(1, count + 1):
         run = begun(number, state)
+        before = before or _fingerprints(run.model)
         yield from lockstep(run.produce, lambda item: item.tensor.nbytes)
         state = run.carried
+        for name, fingerprint in _fingerprints(run.model).items():
+            if fingerprint != before[name]:
+                before[name] = fingerprint
+                yield TracedTensor(f"param/{name}", torch.empty(0), run.place, problem=CHANGED)
+
+
+def _fingerprints(model: nn.Module) -> dict[str, int]:
+    """A number for every parameter, which changes when any bit of it does."""
+    bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return {
+        name: int(parameter.detach().view(bits[parameter.element_size()]).sum())
+        for name, parameter in model.named_parameters()
+    }
 
 
 def gradients(

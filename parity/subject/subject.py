@@ -34,6 +34,8 @@ class RunMode:
     and every operation is rounded at random (`parity.rounding`). 0 does neither."""
     isolated: bool = False
     """Whether every layer is given the reference's inputs instead of what the layers before it computed."""
+    again: bool = False
+    """Whether it is the same run a second time, which must give the same numbers."""
     lookout: Lookout | None = field(default=None, compare=False)
     """What looks on, if anything does."""
 

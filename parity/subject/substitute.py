@@ -14,20 +14,22 @@ from parity.tolerance import nudge
 class _Replaced(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, value: Tensor) -> Tensor:
+        ctx.shape = tensor.shape
         return value.clone()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient, None
+        # No gradient fits a tensor of another shape; behind it, gradients have inherited that.
+        return gradient if gradient.shape == ctx.shape else gradient.new_zeros(ctx.shape), None
 
 
 def substitute(tensor: Tensor, recorded: Tensor | None, mode: RunMode, name: str) -> Tensor:
     """In a forced run the recorded numbers, with the gradient going through as if they were the tensor's own.
 
-    In a nudged run they are nudged, too, for the recording has no more digits than float32. Numbers that are not there
-    or of another shape cannot take a tensor's place; it stays.
+    In a nudged run they are nudged, too, for the recording has no more digits than float32. A recorded tensor of
+    another shape takes the place as well, so that only the layer that gives the wrong shape is wrong in isolation.
     """
-    if not mode.isolated or recorded is None or recorded.shape != tensor.shape:
+    if not mode.isolated or recorded is None:
         return tensor
     value = nudge(recorded, mode.nudged, f"forced {name}").to(mode.dtype)
     return cast(Tensor, _Replaced.apply(tensor, value)) if tensor.requires_grad else value  # type: ignore[no-untyped-call]
