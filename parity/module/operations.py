@@ -45,11 +45,8 @@ def steps_of(module: nn.Module, path: str, called: str, taken: Sequence[str]) ->
     if own in FUNCTIONS:
         return {called: Operation("activation", x, {"function": FUNCTIONS[own]})}
     if isinstance(module, nn.GELU):
-        return {
-            called: Operation(
-                "activation", x, {"function": "gelu_erf" if module.approximate == "none" else "gelu_tanh"}
-            )
-        }
+        function = "gelu_erf" if module.approximate == "none" else "gelu_tanh"
+        return {called: Operation("activation", x, {"function": function})}
     if isinstance(module, nn.Softmax) and module.dim == -1:
         return {called: Operation("softmax", x)}
     if isinstance(module, nn.Embedding):

@@ -1,24 +1,48 @@
-"""The scenes of a recording's parameters and updates, in its own layout and by its own names."""
+"""The scenes of a recording: of a segment in the port's layout, of parameters and updates in the recording's own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import torch
 from torch import Tensor
 
 from parity.recording.recording import Recording
+from parity.sharnn.operations import parameter_key, segment_steps
 from parity.sharnn.port import Port, build
+from parity.sharnn.replay import isolated_segment, parts_of_state
 from parity.sharnn.update_operations import Part, parameter_step, schedule_factors, update_steps
 from parity.sharnn.updates import MOMENTS, Training, paper_settings, total_steps
 from parity.subject.scene import Operation, Scene
+from parity.subject.scene_recorder import SceneRecorder
 from parity.subject.subject import RunMode
 from sharnn_py.config import Semantics
 from sharnn_py.lamb import joint_norm, unclipped_by_julia
+from sharnn_py.state import State
 from sharnn_py.weights import julia, smerity
 
 TRUTH = RunMode(torch.float64, isolated=True)
 GATES = "ifco"
+
+
+def segment_scene(recording: Recording, semantics: Semantics, segment: int) -> Scene:
+    """Every tensor of a segment, as recorded and as the port makes it of that, by `parity.sharnn.operations`' keys."""
+    run = isolated_segment(recording, semantics, segment)
+    tokens, targets = run.ids
+    parameters = {parameter_key(name): p for name, p in run.model.named_parameters()}
+    recorder = SceneRecorder(run, parameters, {"tokens": tokens, "targets": targets})
+    after: State | None = None
+    # A faulty port may stop with an error; what it computed before that is here all the same.
+    with torch.no_grad(), suppress(Exception):
+        recorder.subject["loss"], after = run.compute(recorder.note)
+    recorder.reference["loss"] = recording.tensor(f"eval/{segment}/loss").double().reshape(())
+    before = run.state or State.zeros(run.port.config, tokens.shape[1], dtype=torch.float64)
+    for i, kind, tensor in parts_of_state(before):
+        recorder.begin(f"before.blocks.{i}.{kind}", tensor)
+    for i, kind, tensor in parts_of_state(after) if after else ():
+        recorder.keep(f"after.blocks.{i}.{kind}", tensor, f"blocks.{i}.{kind}")
+    return recorder.scene(segment_steps(run.port.config))
 
 
 def parameter_scene(recording: Recording, semantics: Semantics) -> Scene:

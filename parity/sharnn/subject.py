@@ -16,8 +16,7 @@ from parity.sharnn.names import first_block, intermediates
 from parity.sharnn.operations import parameters_of, segment_steps
 from parity.sharnn.port import Port, build
 from parity.sharnn.replay import isolated_segment, replay_port
-from parity.sharnn.scenes import AFTER, parameter_scene, update_scene
-from parity.sharnn.segment_scene import segment_scene
+from parity.sharnn.scenes import AFTER, parameter_scene, segment_scene, update_scene
 from parity.sharnn.updates import replay_training
 from parity.subject.gradient_probe import GradientProbe
 from parity.subject.scene import Scene

@@ -13,13 +13,14 @@ import sharnn_py.layers as layers
 import sharnn_py.model as model
 from parity.commands.mutants import mutants as command
 from parity.errors import UsageError
+from parity.recording.library import find
 from parity.recording.recording import Recording
 from parity.sharnn.faults import FAULTS, RECORDED, controls
 from parity.sharnn.faults.controls import judge_control, random_case, record
 from parity.sharnn.faults.equivalent import EQUIVALENT
 from parity.sharnn.faults.markdown import catalogue
 from parity.sharnn.faults.plant import Edit, PlantError, Value, planted
-from parity.sharnn.faults.run import packaged, plant, run, select
+from parity.sharnn.faults.run import plant, run, select
 from parity.sharnn.faults.table import to_markdown, verdict
 from sharnn_py import JULIA, PAPER, SHARNN, Config
 from tests.parity.diagnosed import SCENES
@@ -42,7 +43,7 @@ UNEXPLAINED = {"id-0-does-not-learn", "deviation-of-a-norm-detached"}
 @cache
 def as_far_as(name, updates):
     """A packaged recording without its updates, which cost as much as all else, unless they are asked for."""
-    recording = packaged(name)
+    recording = find(name)
     if updates or recording.is_data:
         return recording
     kept = {key: tensor for key, tensor in recording.tensors.items() if not key.startswith("train/")}
@@ -84,7 +85,7 @@ def test_an_entry_says_what_must_find_it():
     for fault in FAULTS:
         assert fault.recording or fault.scenes or fault.laws, f"{fault.name}: nothing is expected to find it"
         assert bool(fault.recording) == bool(fault.first), f"{fault.name}: recording and first go together"
-        assert not fault.recording or packaged(fault.recording).path.is_file(), fault.name
+        assert not fault.recording or find(fault.recording).path.is_file(), fault.name
         assert fault.recording or fault.hint is None, f"{fault.name}: a hint is of a recording; words go into scenes"
         assert set(fault.scenes) <= {*SCENES, "m_after", "v_after", "w_after"}, fault.name
 

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from torch import Tensor
 
 from parity.recording.library import is_packaged
 from parity.sharnn.attribution import endpoints
-from parity.sharnn.attribution.contributions import (
-    FirstChangeFinder,
-    RowOutputs,
-    contributions,
-    keep_in,
-    problems,
-)
+from parity.sharnn.attribution.contributions import FirstChangeFinder, RowOutputs, contributions, keep_in, problems
 from parity.sharnn.attribution.outputs import Evaluation, Outputs, output_change
 from parity.sharnn.attribution.recorded import RecordedRun
 from parity.sharnn.attribution.results import Attribution, Endpoint, Origin
@@ -29,13 +22,6 @@ RunJulia = Callable[[RecordedRun], tuple[Outputs, str]]
 """What Julia computes, and a label of what ran (`parity.sharnn.attribution.endpoints.live`)."""
 
 
-@dataclass(frozen=True)
-class _ForwardOutputs:
-    julia: Outputs
-    paper: Outputs
-    rows: list[RowOutputs]
-
-
 def explain(recorded: RecordedRun, ledger: Ledger, live: RunJulia | None) -> Attribution:
     """The whole difference between the programs at one recording.
 
@@ -45,10 +31,10 @@ def explain(recorded: RecordedRun, ledger: Ledger, live: RunJulia | None) -> Att
     program = recorded.program
     origin: Origin = "packaged" if is_packaged(recorded.recording) else "given"
     entries = [entry for entry in ledger.entries if entry.switch in FORWARD_SWITCHES]
-    ran = _run(recorded, entries)
+    julia, paper, rows = _run(recorded, entries)
     measured = endpoints.measures(
         endpoints.recorded_outputs(recorded),
-        ran.julia if program == "julia" else ran.paper,
+        julia if program == "julia" else paper,
         endpoints.float32_runs(recorded, program),
     )
     notes = _notes(recorded, entries)
@@ -65,14 +51,14 @@ def explain(recorded: RecordedRun, ledger: Ledger, live: RunJulia | None) -> Att
     if ran_by_julia is not None:
         outputs, what = ran_by_julia
         runs = endpoints.float32_runs(recorded, "julia")
-        other = endpoints.endpoint("julia", what, endpoints.measures(outputs, ran.julia, runs))
-    total = output_change(ran.paper, ran.julia)
-    found = contributions(origin, ran.julia, ran.paper, ran.rows, recorded.config(JULIA))
+        other = endpoints.endpoint("julia", what, endpoints.measures(outputs, julia, runs))
+    total = output_change(paper, julia)
+    found = contributions(origin, julia, paper, rows, recorded.config(JULIA))
     return Attribution(
         name=recorded.recording.name,
         total=total,
-        loss=(ran.julia.loss, ran.paper.loss),
-        rms=ran.julia.rms,
+        loss=(julia.loss, paper.loss),
+        rms=julia.rms,
         rounding=endpoints.unit(measured),
         endpoints=(own, other) if program == "julia" else (other, own),
         contributions=found,
@@ -81,8 +67,11 @@ def explain(recorded: RecordedRun, ledger: Ledger, live: RunJulia | None) -> Att
     )
 
 
-def _run(recorded: RecordedRun, entries: list[Entry]) -> _ForwardOutputs:
-    """All runs go through the segments side by side, so that the intermediates of one segment only are kept."""
+def _run(recorded: RecordedRun, entries: list[Entry]) -> tuple[Outputs, Outputs, list[RowOutputs]]:
+    """What `julia` computes, what `paper` does, and each row.
+
+    All runs go through the segments side by side, so that the intermediates of one segment only are kept.
+    """
     switches = [entry.switch for entry in entries]
     alone = [JULIA.flipped(switch) for switch in switches]
     added = [JULIA.flipped(*switches[: i + 1]) for i in range(len(switches))]
@@ -100,7 +89,7 @@ def _run(recorded: RecordedRun, entries: list[Entry]) -> _ForwardOutputs:
         RowOutputs(entry, runs[one].outputs, runs[many].outputs, finders[one].first)
         for entry, one, many in zip(entries, alone, added, strict=True)
     ]
-    return _ForwardOutputs(runs[JULIA].outputs, runs[PAPER].outputs, rows)
+    return runs[JULIA].outputs, runs[PAPER].outputs, rows
 
 
 def _notes(recorded: RecordedRun, entries: list[Entry]) -> list[str]:

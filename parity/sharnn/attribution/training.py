@@ -10,13 +10,7 @@ from itertools import islice
 from torch import Tensor
 
 from parity.sharnn.attribution import programs
-from parity.sharnn.attribution.contributions import (
-    FirstChangeFinder,
-    RowOutputs,
-    contributions,
-    keep_in,
-    problems,
-)
+from parity.sharnn.attribution.contributions import FirstChangeFinder, RowOutputs, contributions, keep_in, problems
 from parity.sharnn.attribution.outputs import Evaluation, Outputs, output_change
 from parity.sharnn.attribution.results import TRAINING_RUN, Attribution, Endpoint
 from parity.sharnn.attribution.scenario import LEARNING_RATE, UPDATES, Scenario

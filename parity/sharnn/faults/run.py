@@ -65,7 +65,7 @@ def plant(fault: Fault, recording: Recording | None = None) -> Outcome:
     Raises `PlantError`.
     """
     start = time.perf_counter()
-    recording = recording or packaged(fault.recording)
+    recording = recording or find(fault.recording)
     try:
         with planted(fault.change):
             case = run_case(recording)
@@ -79,8 +79,3 @@ def plant(fault: Fault, recording: Recording | None = None) -> Outcome:
         return Outcome(fault, None, (), 0.0, 0, 0, seconds, case.problem)
     description = tuple(hint.description for hint in first.hints) or (first.own.problem,)
     return Outcome(fault, first.name, description, first.own.units, len(case.wrong), len(case.inherited), seconds)
-
-
-def packaged(name: str) -> Recording:
-    """A packaged recording by its name."""
-    return find(name)
