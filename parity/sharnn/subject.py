@@ -12,6 +12,7 @@ from parity.recording.recording import Recording
 from parity.results import Comparison
 from parity.sharnn.baseline import baseline_scene, replay_baseline
 from parity.sharnn.header import is_baseline, model_config, program_of
+from parity.sharnn.loops import replay_loops
 from parity.sharnn.names import first_block, intermediates
 from parity.sharnn.operations import parameters_of, segment_steps
 from parity.sharnn.port import Port, build
@@ -46,6 +47,7 @@ class PortOf:
             self.ports[key].load(recording.group("param/"))  # which the other run may have changed
         yield from replay_port(replace(self.ports[key], mode=mode))
         yield from replay_training(recording, self.semantics, mode)
+        yield from replay_loops(recording, self.semantics, mode)
 
     def parameters_of(self, recording: Recording, comparison: Comparison) -> frozenset[str]:
         """See `Subject.parameters_of`."""
@@ -74,8 +76,7 @@ class PortOf:
             scene = update_scene(recording, self.semantics, comparison.segment, parameter, key)
         elif is_baseline(recording) and comparison.segment is not None:
             scene, key = baseline_scene(recording, comparison.segment), comparison.layer
-        elif comparison.segment is not None:
-            key = _key(recording, name)
+        elif comparison.segment is not None and (key := _key(recording, name)):
             scene = segment_scene(recording, self.semantics, comparison.segment)
         else:
             return None

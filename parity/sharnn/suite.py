@@ -18,6 +18,7 @@ from parity.processes import spread
 from parity.recording.library import PACKAGED, discover, named
 from parity.recording.recording import Recording
 from parity.results import CaseResult, Comparison, SuiteResult, Verdict
+from parity.sharnn.coverage import not_run
 from parity.sharnn.data_pipeline import Entry, replay_data
 from parity.sharnn.environment import environment
 from parity.sharnn.header import DATA_PROVENANCE, program_of
@@ -83,7 +84,8 @@ def run(
         results.append(result)
         if progress is not None:
             progress(result)
-    return SuiteResult(results, environment(), time.perf_counter() - start)
+    notes = [not_run(chosen, results)] if results else []
+    return SuiteResult(results, environment(), time.perf_counter() - start, notes)
 
 
 def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] = ()) -> CaseResult:
