@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 ENGINES = (Path(torch.__file__).parent, Path(__file__).parent, Path(sysconfig.get_path("stdlib")))
 """What stands between an operation and the line of the subject that asks for it."""
+BACKWARD = "in the backward pass"
 HALF = (torch.float16, torch.bfloat16)
 
 
@@ -27,9 +28,20 @@ class Lookout(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.random: dict[str, None] = {}
-        """Sentences' ends such as "native_dropout at model.py:12", in order, each once."""
+        """What is drawn at random and where, such as "native_dropout at model.py:12", in order, each once."""
         self.half: dict[str, None] = {}
         """The same of what is computed in float16 or bfloat16."""
+
+    @property
+    def findings(self) -> list[str]:
+        """What was seen, in words. What a backward pass does follows from the forward pass, where that shows it."""
+
+        def places(found: dict[str, None]) -> str:
+            forward = [place for place in found if not place.endswith(BACKWARD)]
+            return "; ".join(forward or found)
+
+        found = [f"draws random numbers ({places(self.random)})"] if self.random else []
+        return found + ([f"computes in half precision ({places(self.half)})"] if self.half else [])
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -55,9 +67,11 @@ def raised_at(traceback: TracebackType | None) -> str:
 
 
 def _asked_from(frame: FrameType | None) -> str:
+    if torch._C._current_autograd_node() is not None:
+        return BACKWARD
     while frame is not None and _is_engine(frame):
         frame = frame.f_back
-    return f"at {_short(frame)}:{frame.f_lineno}" if frame is not None else "in the backward pass"
+    return f"at {_short(frame)}:{frame.f_lineno}" if frame is not None else BACKWARD
 
 
 def _is_engine(frame: FrameType) -> bool:

@@ -53,9 +53,7 @@ def with_reasons(recording: Recording, subject: Subject, comparisons: list[Compa
     def explained(c: Comparison) -> Comparison:
         if c not in unsound:
             return c
-        looked = seen[torch.float64 if c.own.unsound else torch.float32]
-        found = [f"draws random numbers ({'; '.join(looked.random)})"] if looked.random else []
-        found += [f"computes in half precision ({'; '.join(looked.half)})"] if looked.half else []
+        found = seen[torch.float64 if c.own.unsound else torch.float32].findings
         if not found and c.own.unsound:
             return c
         what = " and ".join(found) if found else "computes something in float32 that it does not compute in float64"

@@ -15,7 +15,7 @@ from sharnn_py.errors import SharnnError
 T = TypeVar("T")
 PARTS = (
     "parameters", "ends", "layer_norm", "lstm", "queries", "scores", "boom", "memory", "state", "gradients",
-    "optimiser", "data", "serving",
+    "optimiser", "data", "serving", "precision",
 )  # fmt: skip
 
 
