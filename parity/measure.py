@@ -30,8 +30,6 @@ class Measure:
     agrees: bool
     problem: str = ""
     """What is wrong beyond a distance: another shape, infinities elsewhere."""
-    unsound: bool = False
-    """Whether the problem is the subject's alone: its runs differ, or its tolerance is too large to tell anything."""
     error: float = 0.0
     """max |recorded - truth|; for exact comparisons the number of unequal elements."""
     rounding: float = 0.0
@@ -45,6 +43,8 @@ class Measure:
     """Of a tensor with a time axis: the largest error at each step, in units of rounding."""
     imprecision: float = 0.0
     """max |the subject in float32 - truth|, held against the same tolerance as `error`."""
+    unsound: bool = False
+    """Whether the problem is the subject's alone: its runs differ, or its tolerance is too large to tell anything."""
 
     def held_to(self, tolerance: float) -> Measure:
         """This measure held against another tolerance."""
@@ -126,7 +126,7 @@ def measure_rounded(
     imprecision = float(torch.where(finite, single.to(torch.float64) - truth, 0.0).abs().max())
     agrees = error <= tolerance and imprecision <= tolerance  # false for a NaN
     steps = () if time_axis is None else _by_step(distance, time_axis, tolerance)
-    return Measure(agrees, "", False, error, rounding, scale, tolerance, worst, steps, imprecision)
+    return Measure(agrees, "", error, rounding, scale, tolerance, worst, steps, imprecision)
 
 
 def _by_step(distance: Tensor, time_axis: int, tolerance: float) -> tuple[float, ...]:

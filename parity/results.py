@@ -27,6 +27,8 @@ class Hint:
     """The same once the subject's layer is recomputed as the hint says."""
     evidence: str = ""
     """What the hint was confirmed by, where that was not recomputing: a sentence's end."""
+    also_at: tuple[str, ...] = ()
+    """Other wrong tensors that it explains as well, of those that were looked at."""
 
 
 @dataclass(frozen=True)

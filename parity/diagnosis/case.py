@@ -1,20 +1,31 @@
-"""Hints for what is wrong in a case."""
+"""Hints for what is wrong in a case.
+
+What explains one tensor may be a coincidence of its numbers: a rate that one update has, a weight that one segment
+leaves alone. So a hint is looked for again where the same layer is wrong in another segment or update, and at another
+parameter of the same update; one that is found nowhere else, though there is somewhere else, is not said.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 
 from parity.diagnosis.search import explain
 from parity.recording.recording import Recording
-from parity.results import Comparison
+from parity.results import Comparison, Hint
 from parity.subject.subject import Subject
 
 MOST = 40
 """Layers that are looked at in all."""
 VAIN = 2
-"""Of layers that differ by a number alone, such as a block's, how many are looked at in vain."""
+"""Layers of one kind, such as every block's, that are looked at without success before no more are."""
+FITTED = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
+COUNT = re.compile(r"\d+")
+NEAR = 1e-3
+"""How far apart, relatively, two fitted numbers of one cause may be."""
 
 
 def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparison]) -> list[Comparison]:
@@ -22,14 +33,49 @@ def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparis
     seen: set[str] = set()
     vain: Counter[str] = Counter()
 
+    def hints_of(c: Comparison) -> tuple[Hint, ...]:
+        scene = subject.scene(recording, c)
+        return () if scene is None else tuple(explain(*scene))
+
     def with_hints(c: Comparison) -> Comparison:
         sort = re.sub(r"\d+", "*", c.layer)
         if c.verdict != "wrong" or c.hints or c.layer in seen or len(seen) == MOST or vain[sort] == VAIN:
             return c
         seen.add(c.layer)
-        scene = subject.scene(recording, c)
-        hints = () if scene is None else tuple(explain(*scene))
+        others = {other.name: hints_of(other) for other in _elsewhere(c, comparisons)}
+        hints = _confirmed(hints_of(c), others)
         vain[sort] += not hints
         return replace(c, hints=hints)
 
     return [with_hints(c) for c in comparisons]
+
+
+def _elsewhere(c: Comparison, comparisons: list[Comparison]) -> Iterator[Comparison]:
+    """Up to two other places where the same cause must show: the layer's last wrong tensor, and a sister's."""
+    wrong = [other for other in comparisons if other.verdict == "wrong" and other is not c and not other.own.problem]
+    yield from [other for other in wrong if other.layer == c.layer][-1:]
+    if c.tensor_name.group == "train":
+        made = c.tensor_name.path.partition("/")[0]
+        sisters = [o for o in wrong if o.segment == c.segment and o.tensor_name.path.startswith(f"{made}/")]
+        yield from sisters[-1:]
+
+
+def _confirmed(hints: tuple[Hint, ...], others: dict[str, tuple[Hint, ...]]) -> tuple[Hint, ...]:
+    """The hints that hold elsewhere as well, with where; all of them if there is nowhere else."""
+    if not others:
+        return hints
+    confirmed = []
+    for hint in hints:
+        places = [name for name, found in others.items() if any(_same(hint, other) for other in found)]
+        if places:
+            confirmed.append(replace(hint, also_at=tuple(places)))
+    return tuple(confirmed)
+
+
+def _same(one: Hint, other: Hint) -> bool:
+    """Whether two hints say the same, but for counts, which are each segment's own, and last digits of what was fitted."""
+    texts = [COUNT.sub("#", FITTED.sub("#.#", hint.description)) for hint in (one, other)]
+    if texts[0] != texts[1]:
+        return False
+    pairs = zip(FITTED.findall(one.description), FITTED.findall(other.description), strict=True)
+    return all(math.isclose(float(a), float(b), rel_tol=NEAR) for a, b in pairs)

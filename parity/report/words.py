@@ -80,9 +80,10 @@ def hint(given: Hint) -> str:
     """An explanation and what it was confirmed by: as a rule, how much of the error it takes away."""
     if given.evidence:
         return f"{given.description} ({given.evidence})"
+    also = f"; so it does at {' and '.join(given.also_at)}" if given.also_at else ""
     return (
         f"{given.description} (recomputing {given.at} this way reduces the error from {short(given.before)} to "
-        f"{short(given.after)} units of rounding)"
+        f"{short(given.after)} units of rounding{also})"
     )
 
 
