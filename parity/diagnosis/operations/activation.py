@@ -72,4 +72,4 @@ def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
     yield FittedParameter("applies tanh of {} x", canonical, 1.0, lambda slope: torch.tanh(slope * x))
 
 
-ACTIVATION = OperationDefinition(_compute, _variants, rowwise("x", mixes=1), _fitted_parameters)
+OPERATIONS = {"activation": OperationDefinition(_compute, _variants, rowwise("x", mixes=1), _fitted_parameters)}

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, instead_of, rowwise
 
@@ -25,21 +24,17 @@ def _same_variants(o: Operands) -> Iterator[Variant]:
 def _add_variants(o: Operands) -> Iterator[Variant]:
     a, b = o["a"], o["b"]
     first, second = o.name("a"), o.name("b")
-    yield Variant(f"leaves {second} out", "adds it", lambda: a.expand_as(a + b))
-    yield Variant(f"leaves {first} out", "adds it", lambda: b.expand_as(a + b))
-    yield Variant(f"adds {second} twice", "once", lambda: a + 2 * b)
-    yield Variant(f"adds {first} twice", "once", lambda: 2 * a + b)
-    yield Variant(f"subtracts {second}", "adds it", lambda: a - b)
-    yield Variant(f"subtracts {first}", "adds it", lambda: b - a)
+    for description, canonical, factor in (
+        ("leaves {} out", "adds it", 0),
+        ("adds {} twice", "once", 2),
+        ("subtracts {}", "adds it", -1),
+        ("adds half of {}", "all of it", 0.5),
+    ):
+        yield Variant(description.format(second), canonical, partial(torch.add, a, b, alpha=factor))
+        yield Variant(description.format(first), canonical, partial(torch.add, b, a, alpha=factor))
     yield Variant("multiplies the two", "adds them", lambda: a * b)
     yield Variant("takes the mean of the two", "their sum", lambda: (a + b) / 2)
     yield Variant("divides the sum by sqrt(2)", "does not", lambda: (a + b) / 2**0.5)
-    yield Variant(f"adds half of {second}", "all of it", lambda: a + b / 2)
-    yield Variant(f"adds half of {first}", "all of it", lambda: a / 2 + b)
-
-
-def _product(o: Operands) -> Tensor:
-    return o["x"] * o["gain"]
 
 
 def _product_variants(o: Operands) -> Iterator[Variant]:
@@ -78,8 +73,10 @@ def _select_variants(o: Operands) -> Iterator[Variant]:
     yield from for_each(others, f"takes row {{}} of {o.name('x')}", f"row {own}", lambda row: x[row])
 
 
-SAME = OperationDefinition(lambda o: o["x"], _same_variants, rowwise("x"))
-ADD = OperationDefinition(lambda o: o["a"] + o["b"], _add_variants, rowwise("a", "b"))
-STACK = OperationDefinition(lambda o: torch.stack(list(o.tensors.values())), _stack_variants)
-SELECT = OperationDefinition(lambda o: o["x"][o.settings["row"]], _select_variants)
-PRODUCT = OperationDefinition(_product, _product_variants, rowwise("x", mixes=1))
+OPERATIONS = {
+    "same": OperationDefinition(lambda o: o["x"], _same_variants, rowwise("x")),
+    "add": OperationDefinition(lambda o: o["a"] + o["b"], _add_variants, rowwise("a", "b")),
+    "product": OperationDefinition(lambda o: o["x"] * o["gain"], _product_variants, rowwise("x", mixes=1)),
+    "stack": OperationDefinition(lambda o: torch.stack(list(o.tensors.values())), _stack_variants),
+    "select": OperationDefinition(lambda o: o["x"][o.settings["row"]], _select_variants),
+}

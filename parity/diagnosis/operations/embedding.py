@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,8 +32,8 @@ def _variants(o: Operands) -> Iterator[Variant]:
     yield from instead_of("row id", taken)
     yield Variant("takes the table from its end", "from its start", lambda: weight.flip(0)[ids])
     yield Variant("transposes the table", "does not", lambda: weight.mT[ids])
-    reshaped = "reads the transposed table as if it were not (reshaped, not transposed)"
-    yield Variant(reshaped, "takes it as it is", lambda: weight.mT.reshape(vocab, width)[ids])
+    words = "reads the transposed table as if it were not (reshaped, not transposed)"
+    yield Variant(words, "takes it as it is", lambda: weight.mT.reshape(vocab, width)[ids])
     padding = "takes zeros for id {} (as padding)"
     yield from for_each(
         (0, vocab - 1), padding, "that row", lambda i: torch.where(ids[..., None] == i, 0.0, weight[ids])
@@ -46,15 +47,14 @@ def _variants(o: Operands) -> Iterator[Variant]:
     if ids.ndim == 2:
         steps, batch = ids.shape
         by_batch, by_step = "batch by batch", "step by step"
-        flags = {"needs_whole_tensor": True}
-        reads = "reads the ids {} as if they lay {}"
         turned, returned = ids.mT.reshape(steps, batch), ids.reshape(batch, steps).mT
-        yield Variant(reads.format(by_batch, by_step), by_step, lambda: weight[turned], **flags)
-        yield Variant(reads.format(by_step, by_batch), by_batch, lambda: weight[returned], **flags)
+        for read, lie, other in ((by_batch, by_step, turned), (by_step, by_batch, returned)):
+            words = f"reads the ids {read} as if they lay {lie}"
+            yield Variant(words, lie, partial(torch.embedding, weight, other), needs_whole_tensor=True)
 
 
 def _window_rule(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] | None:
     return None if axis == -1 else {"ids": axis + 1}  # ids lack the last axis
 
 
-EMBEDDING = OperationDefinition(_compute, _variants, _window_rule)
+OPERATIONS = {"embedding": OperationDefinition(_compute, _variants, _window_rule)}

@@ -44,4 +44,4 @@ def _variants(o: Operands) -> Iterator[Variant]:
     yield Variant(f"{words}, f first", "from the two halves", lambda: torch.sigmoid(woven_c) * torch.tanh(woven_f))
 
 
-GATE = OperationDefinition(_compute, _variants, rowwise("x", mixes=1))
+OPERATIONS = {"gate": OperationDefinition(_compute, _variants, rowwise("x", mixes=1))}

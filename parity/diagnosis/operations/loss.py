@@ -95,4 +95,4 @@ def _square(logits: Tensor, targets: Tensor) -> Tensor:
     return F.mse_loss(logits, F.one_hot(targets.clamp(min=0), logits.shape[-1]).to(logits.dtype))
 
 
-NLL = OperationDefinition(_compute, _variants)
+OPERATIONS = {"nll": OperationDefinition(_compute, _variants)}

@@ -78,10 +78,6 @@ def _causal_variants(o: Operands) -> Iterator[Variant]:
     yield Variant("has 0 for visible and 1 for hidden keys", "0 and -inf", lambda: (causal != 0).to(causal.dtype))
 
 
-def _masked(o: Operands) -> Tensor:
-    return o["x"] + o["mask"]
-
-
 def _masked_variants(o: Operands) -> Iterator[Variant]:
     x, mask = o["x"], o["mask"]
     yield Variant("leaves the mask out", "adds it", lambda: x.clone())
@@ -109,5 +105,9 @@ def _masked_fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
     yield FittedParameter("adds {} to hidden scores", "-inf", 0.0, lambda value: _hidden_as(x, mask, x + value))
 
 
-CAUSAL_MASK = OperationDefinition(_causal, _causal_variants, lambda settings, axis: {})
-MASKED = OperationDefinition(_masked, _masked_variants, rowwise("x", "mask"), _masked_fitted_parameters)
+OPERATIONS = {
+    "causal_mask": OperationDefinition(_causal, _causal_variants, lambda settings, axis: {}),
+    "masked": OperationDefinition(
+        lambda o: o["x"] + o["mask"], _masked_variants, rowwise("x", "mask"), _masked_fitted_parameters
+    ),
+}

@@ -24,10 +24,6 @@ def _joined(first: Tensor | None, second: Tensor | None) -> Tensor:
     return torch.cat([part for part in (first, second) if part is not None])
 
 
-def _concat(o: Operands) -> Tensor:
-    return _joined(o.get("first"), o["second"])  # (M + T, ...)
-
-
 def _concat_variants(o: Operands) -> Iterator[Variant]:
     first, second = o.get("first"), o["second"]
     older, newer = o.name("first", "the memory"), o.name("second", "the new rows")
@@ -132,9 +128,11 @@ def _carried_variants(o: Operands) -> Iterator[Variant]:
     yield Variant("carries no rows on", own, lambda: x[:0])
 
 
-CONCAT = OperationDefinition(_concat, _concat_variants)
-LAST_ROWS = OperationDefinition(
-    lambda o: _last(o["x"], o.settings["rows"]), lambda o: _kept(o["x"], o.settings["rows"])
-)
-DROP_ROWS = OperationDefinition(lambda o: o["x"][_dropped(o) :], _drop_variants)
-CARRIED = OperationDefinition(lambda o: o["x"], _carried_variants)
+OPERATIONS = {
+    "concat": OperationDefinition(lambda o: _joined(o.get("first"), o["second"]), _concat_variants),
+    "last_rows": OperationDefinition(
+        lambda o: _last(o["x"], o.settings["rows"]), lambda o: _kept(o["x"], o.settings["rows"])
+    ),
+    "drop_rows": OperationDefinition(lambda o: o["x"][_dropped(o) :], _drop_variants),
+    "carried": OperationDefinition(lambda o: o["x"], _carried_variants),
+}

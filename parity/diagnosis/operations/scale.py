@@ -50,4 +50,4 @@ def _variants(o: Operands) -> Iterator[Variant]:
     yield Variant(f"divides by the fourth root of {letter}", canonical, lambda: x / own**0.25)
 
 
-SCALE = OperationDefinition(_compute, _variants, rowwise("x"))
+OPERATIONS = {"attention_scale": OperationDefinition(_compute, _variants, rowwise("x"))}

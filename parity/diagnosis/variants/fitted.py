@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from parity.diagnosis.definition import FittedParameter, Variant
-from parity.diagnosis.interpreter import Goal, Interpreter, attempt
+from parity.diagnosis.interpreter import Goal, attempt
 from parity.diagnosis.variants.inputs import groups
 from parity.diagnosis.variants.site import Site
 from parity.diagnosis.variants.transforms import ENOUGH, named
@@ -27,61 +27,47 @@ STEP = 1e-6
 """Of the differences, relative."""
 
 
-def fitted_parameters(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
-    """Variants of the operation `node` with a number of its formula fitted; none for a goal of few numbers."""
-    site = _fitting(interpreter, node, goal)
-    if site is not None and goal is not None:
+def fitted_parameters(site: Site, goal: Goal | None) -> Iterator[Variant]:
+    """Variants of an operation with a number of its formula fitted; none for a goal of few numbers."""
+    if goal is not None and _can_be_fitted(site, goal):
         yield from _with_numbers(site, site.definition.fitted_parameters(site.operands), goal)
 
 
-def fitted_inputs(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
-    """Variants of the operation `node` with a fitted scale or offset of an input, or of a result before the goal."""
-    site = _fitting(interpreter, node, goal)
+def fitted_inputs(site: Site, goal: Goal | None) -> Iterator[Variant]:
+    """Variants of an operation with a fitted scale or offset of an input, or of a result before the goal."""
     # Not of a large operation: many runs of it for an unlikely fault.
-    if site is not None and goal is not None and interpreter.window.covers_all:
-        if goal.key != node:
-            meaning = f" ({site.definition.scale_meaning})" if site.definition.scale_meaning else ""
-            description = f"gives its result scaled by {{}}{meaning}"
-            yield from _with_numbers(
-                site, iter([FittedParameter(description, "as it is", 1.0, partial(torch.mul, site.result))]), goal
-            )
-        yield from _with_numbers(site, _of_inputs(site), goal)
+    if goal is not None and _can_be_fitted(site, goal) and site.interpreter.window.covers_all:
+        yield from _with_numbers(site, _of_ends(site, goal), goal)
 
 
-def _fitting(interpreter: Interpreter, node: str, goal: Goal | None) -> Site | None:
-    if goal is None or goal.tensor.numel() < ENOUGH or interpreter.is_slow(node):
-        return None
-    return Site.of(interpreter, node)
+def _can_be_fitted(site: Site, goal: Goal) -> bool:
+    return goal.tensor.numel() >= ENOUGH and not site.interpreter.is_slow(site.node)
 
 
 def _with_numbers(site: Site, fitted_parameters: Iterator[FittedParameter], goal: Goal) -> Iterator[Variant]:
-    for parameter in fitted_parameters:
-        number = _fitted(site, parameter, goal)
-        if (
-            number is not None
-            and parameter.low <= number <= parameter.high
-            and abs(number - parameter.start) > STEP * abs(parameter.start)
-        ):
-            description = parameter.description.format(named(number, site.sizes(site.result)))
-            yield Variant(description, parameter.canonical_description, partial(parameter.compute, number))
+    for p in fitted_parameters:
+        number = _fitted(site, p, goal)
+        if number is not None and p.low <= number <= p.high and abs(number - p.start) > STEP * abs(p.start):
+            description = p.description.format(named(number, site.sizes(site.result)))
+            yield Variant(description, p.canonical_description, partial(p.compute, number))
 
 
-def _of_inputs(site: Site) -> Iterator[FittedParameter]:
+def _of_ends(site: Site, goal: Goal) -> Iterator[FittedParameter]:
+    if goal.key != site.node:
+        words = f"gives its result scaled by {{}}{site.scale_meaning}"
+        yield FittedParameter(words, "as it is", 1.0, partial(torch.mul, site.result))
     for role in site.floats:
         name = site.name(role)
-        yield FittedParameter(f"takes {name} scaled by {{}}", "as it is", 1.0, partial(_scaled, site, (role,)))
-        yield FittedParameter(f"takes {name} with {{}} added", "as it is", 0.0, partial(_moved, site, role))
+        yield FittedParameter(f"takes {name} scaled by {{}}", "as it is", 1.0, partial(_with, site, torch.mul, [role]))
+        yield FittedParameter(f"takes {name} with {{}} added", "as it is", 0.0, partial(_with, site, torch.add, [role]))
     for roles in groups(site):
-        names = ", ".join(site.name(role) for role in roles)
-        yield FittedParameter(f"takes {names} scaled by {{}}", "as they are", 1.0, partial(_scaled, site, tuple(roles)))
+        words = f"takes {site.names(roles)} scaled by {{}}"
+        yield FittedParameter(words, "as they are", 1.0, partial(_with, site, torch.mul, roles))
 
 
-def _scaled(site: Site, roles: tuple[str, ...], factor: float) -> Tensor:
-    return site.definition.compute(site.operands.having(**{role: factor * site.floats[role] for role in roles}))
-
-
-def _moved(site: Site, role: str, offset: float) -> Tensor:
-    return site.definition.compute(site.operands.having(**{role: site.floats[role] + offset}))
+def _with(site: Site, function: Callable[..., Tensor], roles: list[str], number: float) -> Tensor:
+    """The operation of inputs that are each put together with a number."""
+    return site.computed(site.operands.mapped(partial(function, other=number), *roles))
 
 
 def _fitted(site: Site, parameter: FittedParameter, goal: Goal) -> float | None:

@@ -12,11 +12,13 @@ from torch import Tensor
 from parity.diagnosis.definition import Variant
 from parity.diagnosis.interpreter import Goal, Interpreter
 from parity.diagnosis.variants.inputs import first_word
+from parity.diagnosis.variants.site import Site
 
 
-def rewired(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
+def rewired(site: Site, goal: Goal | None) -> Iterator[Variant]:
     """Of the target alone, if operations before it are unrecorded: their inputs zeroed or exchanged together."""
-    if node != interpreter.target or len(interpreter.nodes) < 2 or any(map(interpreter.is_slow, interpreter.nodes)):
+    interpreter, nodes = site.interpreter, site.interpreter.nodes
+    if site.node != interpreter.target or len(nodes) < 2 or any(map(interpreter.is_slow, nodes)):
         return
     leaves = _leaves(interpreter)
     groups: dict[str, list[str]] = {}
@@ -29,11 +31,10 @@ def rewired(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[
     for a, b in combinations(leaves, 2):
         if leaves[a].shape == leaves[b].shape:
             yield _variant(interpreter, f"takes {a} and {b} in each other's place", {a: leaves[b], b: leaves[a]})
-    for a, b in combinations(interpreter.nodes, 2):
-        for sort in ("", "weight", "bias"):
+    for a, b in combinations(nodes, 2):
+        for sort, what in (("", "parameters"), ("weight", "weights"), ("bias", "biases")):
             exchanged = _parameters_exchanged(interpreter, leaves, a, b, sort)
             if exchanged:
-                what = {"": "parameters", "weight": "weights", "bias": "biases"}[sort]
                 yield _variant(interpreter, f"has the {what} of {a} and {b} in each other's place", exchanged)
 
 
