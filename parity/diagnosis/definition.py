@@ -94,12 +94,6 @@ class FittedParameter:
     """What the number may be."""
 
 
-def instead_of(canonical_description: str, formulas: Mapping[str, Callable[[], Tensor]]) -> Iterator[Variant]:
-    """Variants, by their descriptions, in the place of one thing that the canonical formula does."""
-    for description, compute in formulas.items():
-        yield Variant(description, canonical_description, compute)
-
-
 def for_each(
     values: Iterable[T], description: str, canonical_description: str, compute: Callable[[T], Tensor], **flags: bool
 ) -> Iterator[Variant]:

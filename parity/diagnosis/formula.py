@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant
 
 T = TypeVar("T")
+Options = Mapping[str, Any]
 
 
 def unchanged(x: T) -> T:
@@ -37,6 +39,16 @@ class Change:
 def on(function: Callable[[Tensor], Tensor], *roles: str) -> Callable[[Operands], Operands]:
     """The `Change.operands` that put the tensors of some roles through a function."""
     return lambda o: o.mapped(function, *roles)
+
+
+def flipped(axis: int, *roles: str) -> Callable[[Operands], Operands]:
+    """The `Change.operands` that reverse the tensors of some roles along an axis."""
+    return on(partial(torch.flip, dims=(axis,)), *roles)
+
+
+def having(**tensors: Tensor) -> Callable[[Operands], Operands]:
+    """The `Change.operands` that have other tensors for some roles."""
+    return lambda o: o.having(**tensors)
 
 
 def without(*roles: str) -> Callable[[Operands], Operands]:
@@ -95,7 +107,7 @@ class Formula:
         )
 
     def definition(
-        self, changes: Callable[[Operands, Mapping[str, Any]], Iterator[Change]], **fields: Any
+        self, changes: Callable[[Operands, Options], Iterator[Change]], **fields: Any
     ) -> OperationDefinition:
         """The definition whose variants are `changes` of the operands and canonical options; with its other fields."""
         return OperationDefinition(self, lambda o: self.vary(o, changes(o, self.options(o))), **fields)

@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 
-from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, instead_of, rowwise
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, rowwise
 
 
 def _same_variants(o: Operands) -> Iterator[Variant]:
@@ -40,24 +40,24 @@ def _add_variants(o: Operands) -> Iterator[Variant]:
 def _product_variants(o: Operands) -> Iterator[Variant]:
     x, gain = o["x"], o["gain"]
     times = o.name("gain", "the gain")
-    yield Variant(f"leaves {times} out", "multiplies by it", lambda: x.clone())
-    # A gain between 0 and 1 is the sigmoid of something; of any other the logit is NaN, which reproduces nothing.
-    other_gains = {
-        f"multiplies by the number whose sigmoid {times} is (no sigmoid)": lambda: x * gain.logit(),
-        f"multiplies by the sigmoid of {times} (a sigmoid too many)": lambda: x * gain.sigmoid(),
-        f"multiplies by tanh in place of the sigmoid in {times}": lambda: x * gain.logit().tanh(),
-        f"multiplies by tanh of {times}": lambda: x * gain.tanh(),
-        f"multiplies by 1 + {times}": lambda: x * (1 + gain),
-        f"multiplies by 1 - {times}": lambda: x * (1 - gain),
-        f"multiplies by exp of {times}": lambda: x * gain.exp(),
-        f"multiplies by relu of {times}": lambda: x * gain.relu(),
-    }
-    yield from instead_of(times, other_gains)
-    yield Variant(f"multiplies by {times} twice", "once", lambda: x * gain * gain)
-    yield Variant(f"multiplies by twice {times}", times, lambda: 2 * x * gain)
-    yield Variant(f"divides by {times}", "multiplies by it", lambda: x / gain)
+    yield Variant(f"leaves {times} out", "multiplies by it", x.clone)
     yield Variant(f"adds {times}", "multiplies by it", lambda: x + gain)
-    yield Variant(f"multiplies by {times} in reverse", "in order", lambda: x * gain.flip(-1))
+    # A gain between 0 and 1 is the sigmoid of something; of any other the logit is NaN, which reproduces nothing.
+    for description, canonical, factor in (
+        (f"multiplies by the number whose sigmoid {times} is (no sigmoid)", times, gain.logit()),
+        (f"multiplies by the sigmoid of {times} (a sigmoid too many)", times, gain.sigmoid()),
+        (f"multiplies by tanh in place of the sigmoid in {times}", times, gain.logit().tanh()),
+        (f"multiplies by tanh of {times}", times, gain.tanh()),
+        (f"multiplies by 1 + {times}", times, 1 + gain),
+        (f"multiplies by 1 - {times}", times, 1 - gain),
+        (f"multiplies by exp of {times}", times, gain.exp()),
+        (f"multiplies by relu of {times}", times, gain.relu()),
+        (f"multiplies by {times} twice", "once", gain.square()),
+        (f"multiplies by twice {times}", times, 2 * gain),
+        (f"divides by {times}", "multiplies by it", 1 / gain),
+        (f"multiplies by {times} in reverse", "in order", gain.flip(-1)),
+    ):
+        yield Variant(description, canonical, partial(torch.mul, x, factor))
 
 
 def _stack_variants(o: Operands) -> Iterator[Variant]:

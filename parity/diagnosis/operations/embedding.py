@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, instead_of
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each
 
 
 def _compute(o: Operands) -> Tensor:
@@ -23,13 +23,13 @@ def _compute(o: Operands) -> Tensor:
 def _variants(o: Operands) -> Iterator[Variant]:
     ids, weight = o["ids"], o["weight"]
     vocab, width = weight.shape
-    taken = {
-        "takes row id + 1 of the table (0- against 1-based ids)": lambda: weight[(ids + 1) % vocab],
-        "takes row id - 1 of the table (0- against 1-based ids)": lambda: weight[(ids - 1) % vocab],
-        "takes row id + 1 of the table, up to the last row": lambda: weight[(ids + 1).clamp(max=vocab - 1)],
-        "takes row id - 1 of the table, down to row 0": lambda: weight[(ids - 1).clamp(min=0)],
-    }
-    yield from instead_of("row id", taken)
+    for description, row in (
+        ("takes row id + 1 of the table (0- against 1-based ids)", (ids + 1) % vocab),
+        ("takes row id - 1 of the table (0- against 1-based ids)", (ids - 1) % vocab),
+        ("takes row id + 1 of the table, up to the last row", (ids + 1).clamp(max=vocab - 1)),
+        ("takes row id - 1 of the table, down to row 0", (ids - 1).clamp(min=0)),
+    ):
+        yield Variant(description, "row id", partial(torch.embedding, weight, row))
     yield Variant("takes the table from its end", "from its start", lambda: weight.flip(0)[ids])
     yield Variant("transposes the table", "does not", lambda: weight.mT[ids])
     words = "reads the transposed table as if it were not (reshaped, not transposed)"

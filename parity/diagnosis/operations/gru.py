@@ -7,14 +7,13 @@ Roles and settings as of `parity.diagnosis.operations.lstm`, with three gates ("
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from parity.diagnosis.definition import Operands
-from parity.diagnosis.formula import Change, Formula, exchange
+from parity.diagnosis.formula import Change, Formula, Options, exchange
 from parity.diagnosis.operations import recurrent
 from parity.diagnosis.operations.activation import FUNCTIONS
 
@@ -54,7 +53,7 @@ def _compute(
     return recurrent.given_out(steps, output, last)
 
 
-def _changes(o: Operands, options: Mapping[str, Any]) -> Iterator[Change]:
+def _changes(o: Operands, options: Options) -> Iterator[Change]:
     order, spelled = options["order"], ", ".join(options["order"])
     for other in recurrent.other_orders(order):
         yield Change(f"takes its gates in the order {', '.join(other)}", spelled, {"order": other})

@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from parity.diagnosis.definition import Operands, OperationDefinition, Variant, WindowRule
-from parity.diagnosis.formula import Change, Formula, exchange, on
+from parity.diagnosis.formula import Change, Formula, Options, exchange, flipped, on
 
 Split = Callable[[Tensor, int], Tensor]
 
@@ -60,54 +59,48 @@ def _products(o: Operands, heads: int = 1, of_q: Split = _contiguous, of_k: Spli
     return of_q(o["q"], heads) @ of_k(o["k"], heads).mT
 
 
-def _products_changes(o: Operands, options: Mapping[str, Any]) -> Iterator[Change]:
+def _products_changes(o: Operands, options: Options) -> Iterator[Change]:
     heads, (steps, batch, width), keys = options["heads"], o.shape("q"), o.shape("k")[0]
     for description, canonical, split in SPLITS:
         for whose, roles in (("", ("of_q", "of_k")), (" for queries alone", ("of_q",)), (" for keys alone", ("of_k",))):
             splits = dict.fromkeys(roles, split)
             yield Change(description + whose, canonical, splits, needs_whole_tensor=True)
     for n in dict.fromkeys(n for n in (width // heads, width, steps, keys, heads, batch) if n > 1):
-        divided = partial(torch.div, other=math.sqrt(n))
-        yield Change(f"divides the products by sqrt({n})", "does not", result=divided)
+        yield Change(f"divides the products by sqrt({n})", "does not", result=partial(torch.div, other=math.sqrt(n)))
     if steps == keys:
         exchanged = "takes queries for keys and keys for queries"
         yield Change(exchanged, "does not", operands=exchange(("q", "k")), needs_whole_tensor=True)
     cosines = dict.fromkeys(("of_q", "of_k"), lambda x, heads: F.normalize(_contiguous(x, heads), dim=-1))
     yield Change("divides queries and keys by their norms (cosines)", "does not", cosines)
-    reverse = "takes each head's features of the keys in reverse"
-    yield Change(reverse, "in order", {"of_k": partial(_flipped, -1)})
-    yield Change("takes the keys in reverse", "in order", {"of_k": partial(_flipped, -2)})
-
-
-def _flipped(axis: int, x: Tensor, heads: int) -> Tensor:
-    return _contiguous(x, heads).flip(axis)
+    features = {"of_k": lambda k, heads: _contiguous(k, heads).flip(-1)}
+    yield Change("takes each head's features of the keys in reverse", "in order", features)
+    yield Change("takes the keys in reverse", "in order", operands=flipped(0, "k"))
 
 
 def _mix(o: Operands, heads: int = 1, of_values: Split = _contiguous) -> Tensor:
     return o["weights"] @ of_values(o["values"], heads)
 
 
-def _mix_changes(o: Operands, options: Mapping[str, Any]) -> Iterator[Change]:
+def _mix_changes(o: Operands, options: Options) -> Iterator[Change]:
     if "keys" in o:
         words, own = f"mixes {o.name('keys', 'the keys')}", o.name("values", "the values")
         yield Change(words, own, operands=lambda o: o.having(values=o["keys"]))
     for description, canonical, split in SPLITS:
         yield Change(f"{description} for values", canonical, {"of_values": split}, needs_whole_tensor=True)
-    yield Change("takes the values in reverse", "in order", {"of_values": partial(_flipped, -2)})
+    yield Change("takes the values in reverse", "in order", operands=flipped(0, "values"))
     even = on(lambda weights: torch.full_like(weights, 1 / weights.shape[-1]), "weights")
     yield Change("mixes all values alike", "by the weights", operands=even)
-    transposed = on(lambda weights: weights.mT, "weights")
-    yield Change("transposes the weights", "does not", operands=transposed, needs_whole_tensor=True)
-    reverse = "takes the heads of the weights in reverse"
-    yield Change(reverse, "in order", operands=on(lambda weights: weights.flip(1), "weights"))
+    turned = partial(torch.transpose, dim0=-2, dim1=-1)
+    yield Change("transposes the weights", "does not", operands=on(turned, "weights"), needs_whole_tensor=True)
+    yield Change("takes the heads of the weights in reverse", "in order", operands=flipped(1, "weights"))
     shared = on(lambda weights: weights.mean(1, keepdim=True).expand_as(weights), "weights")
     yield Change("takes the mean over the heads", "each head's weights", operands=shared)
     n = o.shape("values")[0]
     yield Change(f"divides the mix by the {n} keys", "does not", result=lambda mix: mix / n)
 
 
-def _merge(o: Operands) -> Tensor:
-    return o["x"].permute(2, 0, 1, 3).flatten(-2)  # (B, A, T, d) -> (T, B, H)
+def _merged(x: Tensor) -> Tensor:
+    return x.permute(2, 0, 1, 3).flatten(-2)  # (B, A, T, d) -> (T, B, H)
 
 
 def _merge_variants(o: Operands) -> Iterator[Variant]:
@@ -125,7 +118,7 @@ def _merge_variants(o: Operands) -> Iterator[Variant]:
     for description, order in orders:
         moved, canonical = x.permute(order), "puts the heads one after another"
         yield Variant(description, canonical, partial(moved.reshape, shape), needs_whole_tensor=True)
-    yield Variant("takes the heads in reverse", "in order", lambda: x.flip(1).permute(2, 0, 1, 3).flatten(-2))
+    yield Variant("takes the heads in reverse", "in order", lambda: _merged(x.flip(1)))
 
 
 def _axes(by_axis: Mapping[int, Mapping[str, int]]) -> WindowRule:
@@ -139,5 +132,7 @@ OPERATIONS = {
     "attention_mix": Formula(_mix).definition(
         _mix_changes, window_rule=_axes({-4: {"weights": -4, "values": -2, "keys": -2}, -2: {"weights": -2}})
     ),
-    "merge_heads": OperationDefinition(_merge, _merge_variants, _axes({-3: {"x": -2}, -2: {"x": -4}})),
+    "merge_heads": OperationDefinition(
+        lambda o: _merged(o["x"]), _merge_variants, _axes({-3: {"x": -2}, -2: {"x": -4}})
+    ),
 }

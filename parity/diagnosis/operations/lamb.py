@@ -10,14 +10,13 @@ schedule, 1), `other_factors` (words to the factor that they describe), `eps`, `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant
-from parity.diagnosis.formula import Change, Formula, on
+from parity.diagnosis.formula import Change, Formula, Options, on
 
 NUMBERS: dict[str, tuple[str, tuple[float | None, ...]]] = {
     "weight_decay": ("takes a weight decay of", (0.0, 1.2e-6, 0.01, 1e-4, 1e-5, 1e-3, 0.1, 0.05)),
@@ -66,7 +65,7 @@ def _ratio(weight: Tensor, move: Tensor, min_trust: float, max_norm: float | Non
     return torch.where((weight == 0) | (move == 0), one, ratio).clamp(min_trust)
 
 
-def _changes(o: Operands, options: Mapping[str, Any]) -> Iterator[Change]:
+def _changes(o: Operands, options: Options) -> Iterator[Change]:
     yield from _rates(o, options)
     step = int(o.setting("step", 1))
     first, second = (1 - beta**step for beta in o.setting("betas", (0.9, 0.999)))
@@ -107,7 +106,7 @@ def _signs(o: Operands) -> Operands:
     return o.having(m=o["m"].sign(), v=torch.ones_like(o["v"]))
 
 
-def _rates(o: Operands, options: Mapping[str, Any]) -> Iterator[Change]:
+def _rates(o: Operands, options: Options) -> Iterator[Change]:
     """Other learning rates and schedules."""
     lr, factor = options["lr"], options["factor"]
     for words, other in o.setting("other_factors", {}).items():

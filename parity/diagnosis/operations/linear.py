@@ -6,15 +6,14 @@ Roles: x (..., in), weight (out, in), bias (out,) or none.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from parity.diagnosis.definition import Operands, rowwise
-from parity.diagnosis.formula import Change, Formula, on
+from parity.diagnosis.formula import Change, Formula, Options, flipped, on
 from parity.diagnosis.operations.weights import BLOCKS, bias_changes, block_order, block_orders, interleaved, reshaped
 
 
@@ -23,14 +22,14 @@ def _compute(o: Operands) -> Tensor:
     return y + o["bias"] if "bias" in o else y
 
 
-def _changes(o: Operands, options: Mapping[str, Any]) -> Iterator[Change]:
+def _changes(o: Operands, options: Options) -> Iterator[Change]:
     width = o["weight"].shape[1]
     yield Change("transposes the weight", "does not", operands=on(torch.t, "weight"))
     words = "reads the transposed weight as if it were not (reshaped, not transposed)"
     yield Change(words, "takes it as it is", operands=on(reshaped, "weight"))
     if "bias" in o:
         yield from bias_changes("bias", "the bias")
-        yield Change("takes the bias in reverse", "in order", operands=on(partial(torch.flip, dims=(0,)), "bias"))
+        yield Change("takes the bias in reverse", "in order", operands=flipped(0, "bias"))
         early = on(lambda x: x + o["bias"], "x")
         yield Change("adds the bias before the weight", "after it", operands=lambda o: early(o).without("bias"))
     root, as_it_is = math.sqrt(width), "leaves it as it is"
@@ -38,8 +37,7 @@ def _changes(o: Operands, options: Mapping[str, Any]) -> Iterator[Change]:
     yield Change(f"scales the weight by sqrt({width})", as_it_is, operands=on(lambda w: w * root, "weight"))
     yield Change("takes the weight's negative", "the weight as it is", operands=on(torch.neg, "weight"))
     for axis, name in enumerate(("rows", "columns")):
-        flipped = on(partial(torch.flip, dims=(axis,)), "weight")
-        yield Change(f"takes the {name} of the weight in reverse", "in order", operands=flipped)
+        yield Change(f"takes the {name} of the weight in reverse", "in order", operands=flipped(axis, "weight"))
     yield from _blocks(o)
 
 

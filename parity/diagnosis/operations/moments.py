@@ -8,16 +8,15 @@ gradients, the role `joint`, a scalar, which may be there for variants, too; `no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant, for_each
-from parity.diagnosis.formula import Change, Formula, on, unchanged
+from parity.diagnosis.formula import Change, Formula, Options, on, unchanged
 
 LIMITS = (0.25, 1.0, 0.5, 0.1, 2.0, 5.0, 10.0)
 BETAS = (0.9, 0.99, 0.999, 0.95, 0.98, 0.8, 0.5, 0.9999, 0.0)
@@ -31,7 +30,7 @@ def _norm(o: Operands, jointly: bool) -> Tensor:
     return o["joint"].reshape(()) if jointly else torch.linalg.vector_norm(o["g"])
 
 
-def _clipped_changes(o: Operands, options: Mapping[str, Any]) -> Iterator[Change]:
+def _clipped_changes(o: Operands, options: Options) -> Iterator[Change]:
     limit, norm = options["limit"], _norm(o, options["jointly"])
     canonical = "does not clip" if limit is None else f"clips its norm to {limit:g}"
     yield Change("does not clip the gradient", canonical, {"limit": None})

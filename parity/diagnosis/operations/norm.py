@@ -6,7 +6,7 @@ Roles: x (..., H), weight (H,) or none, bias (H,) or none. Settings: `unbiased` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from parity.diagnosis.definition import FittedParameter, Operands, rowwise
-from parity.diagnosis.formula import Change, Formula, on, without
+from parity.diagnosis.formula import Change, Formula, Options, on, without
 from parity.diagnosis.operations.weights import bias_changes
 
 USUAL_EPS = (1e-5, 1e-6, 1e-12, 1e-8, 1e-3, 1e-4, 1e-7, 0.0)
@@ -53,7 +53,7 @@ def _compute(
 NORM = Formula(_compute)
 
 
-def _deviations(options: Mapping[str, Any], n: int) -> Iterator[Change]:
+def _deviations(options: Options, n: int) -> Iterator[Change]:
     """n or n - 1, eps inside or outside, another eps, and all together, fewest differences first."""
     words: dict[str, Callable[[Any], str]] = {
         "unbiased": lambda unbiased: f"{BY[unbiased]} = {n - unbiased}",
@@ -75,7 +75,7 @@ def _joined(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _changes(o: Operands, options: Mapping[str, Any]) -> Iterator[Change]:
+def _changes(o: Operands, options: Options) -> Iterator[Change]:
     x = o["x"]
     yield from _deviations(options, x.shape[-1])
     if "weight" in o:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from parity.diagnosis.definition import Operands
-from parity.diagnosis.formula import Change, exchange, on, without
+from parity.diagnosis.formula import Change, exchange, flipped, on, without
 from parity.diagnosis.operations.weights import bias_changes, gates_transposed, reshaped
 
 LONG = 2**17
@@ -58,8 +58,8 @@ def shared_changes(o: Operands, *state: str) -> Iterator[Change]:
     yield from _weight_changes()
     yield from _state_changes(*state)
     words = "starts from the state with its batch reversed"
-    yield Change(words, "in order", operands=on(_turned, *state), needs_whole_tensor=True)
-    backwards, words = on(_turned, "x"), "runs over time backwards"
+    yield Change(words, "in order", operands=flipped(0, *state), needs_whole_tensor=True)
+    backwards, words = flipped(0, "x"), "runs over time backwards"
     yield Change(words, "forwards", operands=backwards, needs_whole_tensor=True)
     if o.setting("output", "y") == "y":
         words = f"{words} and turns its output round"
