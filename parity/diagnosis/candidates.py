@@ -54,8 +54,7 @@ class Candidates:
     def __init__(self, scene: Scene, key: str) -> None:
         self.scene, self.key = scene, key
         self.interpreter = Interpreter(scene, key)
-        window = self.interpreter.window
-        self.reference, self.subject = window.cut(key, scene.reference[key]), window.cut(key, scene.subject[key])
+        self.reference, self.subject = self.interpreter.recorded(key), self.interpreter.subject(key)
         self.tolerance = self._tolerance(key)
         self.before = distance(scene.subject[key], scene.reference[key])
         """The error of the whole tensor."""
@@ -78,13 +77,9 @@ class Candidates:
         """Whether the subject's tensor is `value`, exactly or within rounding."""
         return self._nearness(value, self.key) is not None
 
-    def subject_of(self, key: str) -> Tensor:
-        """What the subject has for a key that it has something for."""
-        return self.interpreter.window.cut(key, self.scene.subject[key])
-
     def _nearness(self, value: Tensor, key: str, unit: float = 0.0) -> bool | None:
         """Whether the subject's `key` is `value` exactly (True), within rounding (False), or not (None)."""
-        subject = self.subject_of(key)
+        subject = self.interpreter.subject(key)
         if equals(value, subject, unit):
             return True
         return False if not unit and reproduces(value, subject, self._tolerance(key) / 2, self.error / 2) else None
@@ -95,7 +90,7 @@ class Candidates:
         for node in self.interpreter.nodes:
             if node in self.scene.subject and node != self.key:
                 value = self.interpreter.value(node)
-                if value is not None and not equals(value, self.subject_of(node)):
+                if value is not None and not equals(value, self.interpreter.subject(node)):
                     return node
         return self.key
 
@@ -110,7 +105,7 @@ class Candidates:
 
     def _subject_matches(self) -> Iterator[tuple[bool, Match]]:
         departing, interpreter = self.first_departing, self.interpreter
-        given = self.subject_of(departing)
+        given = self.interpreter.subject(departing)
         # Steps before it that the subject shows nothing of may be what departs.
         earlier = interpreter.nodes[: interpreter.nodes.index(departing)]
         nodes = [departing, *(node for node in reversed(earlier) if node not in self.scene.subject)]

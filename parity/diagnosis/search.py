@@ -79,7 +79,7 @@ def _whole_transformed(candidates: Candidates) -> list[Hint]:
 def _wrong_in_part(candidates: Candidates, canonical: Tensor) -> list[Hint]:
     """A variant that the subject computes for some rows along one axis only."""
     first_departing = candidates.first_departing
-    given, usual = candidates.subject_of(first_departing), candidates.interpreter.computed(first_departing)
+    given, usual = candidates.interpreter.subject(first_departing), candidates.interpreter.computed(first_departing)
     if usual is None or not candidates.is_recorded(canonical):
         return []
     for part in Part.all_of(usual, given, axis_names(candidates.scene, first_departing, given.ndim)):

@@ -33,20 +33,6 @@ def _totals(chunks: Tensor) -> Tensor:
     return F.pad(chunks.sum(-1), (0, width - count))
 
 
-def _totals_last(chunks: Tensor) -> Tensor:
-    count, width = chunks.shape[-2:]
-    return F.pad(chunks.sum(-1), (width - count, 0))
-
-
-def _totals_repeated(chunks: Tensor) -> Tensor:
-    count, width = chunks.shape[-2:]
-    return chunks.sum(-1).repeat_interleave(width // count, -1)
-
-
-def _alternating(chunks: Tensor) -> Tensor:
-    return chunks[..., ::2, :].sum(-2) - chunks[..., 1::2, :].sum(-2)
-
-
 Rule = Callable[[Tensor], Tensor]
 RULES: dict[str, tuple[str, Rule]] = {
     "elementwise": ("adds the chunks element by element", lambda c: c.sum(-2)),
@@ -58,8 +44,8 @@ OTHERS: dict[str, Rule] = {
     "gives the mean of each chunk, and zeros for the rest": lambda c: _totals(c) / c.shape[-1],
     "adds every F/H neighbouring features": lambda c: _woven(c).sum(-2),
     "gives the total of every F/H-th feature, and zeros for the rest": lambda c: _totals(_woven(c)),
-    "gives zeros first, and then the total of each chunk": _totals_last,
-    "repeats the total of each chunk": _totals_repeated,
+    "gives zeros first, and then the total of each chunk": lambda c: _totals(c).roll(c.shape[-1] - c.shape[-2], -1),
+    "repeats the total of each chunk": lambda c: c.sum(-1).repeat_interleave(c.shape[-1] // c.shape[-2], -1),
     "reverses what it gives for the element by element sum": lambda c: c.sum(-2).flip(-1),
     "reverses the totals of the chunks with their zeros": lambda c: _totals(c).flip(-1),
     "takes the totals of the chunks last to first, before the zeros": lambda c: _totals(c.flip(-2)),
@@ -72,7 +58,7 @@ OTHERS: dict[str, Rule] = {
     "takes the last chunk alone": lambda c: c[..., -1, :],
     "leaves the last chunk's total out": lambda c: _totals(c[..., :-1, :]),
     "leaves the first chunk's total out and moves the others up": lambda c: _totals(c[..., 1:, :]),
-    "subtracts every other chunk": _alternating,
+    "subtracts every other chunk": lambda c: c[..., ::2, :].sum(-2) - c[..., 1::2, :].sum(-2),
 }
 
 

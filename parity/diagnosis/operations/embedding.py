@@ -6,18 +6,12 @@ Roles: ids (...) int64, weight (V, H).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each
-
-
-def _compute(o: Operands) -> Tensor:
-    return o["weight"][o["ids"]]  # (..., H)
 
 
 def _variants(o: Operands) -> Iterator[Variant]:
@@ -53,8 +47,10 @@ def _variants(o: Operands) -> Iterator[Variant]:
             yield Variant(words, lie, partial(torch.embedding, weight, other), needs_whole_tensor=True)
 
 
-def _window_rule(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] | None:
-    return None if axis == -1 else {"ids": axis + 1}  # ids lack the last axis
-
-
-OPERATIONS = {"embedding": OperationDefinition(_compute, _variants, _window_rule)}
+OPERATIONS = {
+    "embedding": OperationDefinition(
+        lambda o: o["weight"][o["ids"]],  # (..., H)
+        _variants,
+        lambda settings, axis: None if axis == -1 else {"ids": axis + 1},  # ids lack the last axis
+    )
+}

@@ -43,15 +43,11 @@ def _of_batch(x: Tensor, heads: int) -> Tensor:
     return x.reshape(steps, heads, batch, width // heads).permute(2, 1, 0, 3)
 
 
-def _reversed(x: Tensor, heads: int) -> Tensor:
-    return _contiguous(x, heads).flip(1)
-
-
 SPLITS: list[tuple[str, str, Split]] = [
     ("gives head a the features a, a + heads, ... (interleaved)", "d neighbouring ones", _interleaved),
     ("reads (T, B, H) as (B, heads, T, d) without moving axes", "moves them", _viewed),
     ("takes batch and heads for each other", "does not", _of_batch),
-    ("takes the heads in reverse", "in order", _reversed),
+    ("takes the heads in reverse", "in order", lambda x, heads: _contiguous(x, heads).flip(1)),
 ]
 
 

@@ -16,10 +16,12 @@ from parity.diagnosis.definition import FittedParameter, Variant
 from parity.diagnosis.interpreter import Goal, attempt
 from parity.diagnosis.variants.inputs import groups
 from parity.diagnosis.variants.site import Site
-from parity.diagnosis.variants.transforms import ENOUGH, named
+from parity.diagnosis.variants.transforms import ENOUGH, named, nearest_factor
 
-Residual = Callable[[float], tuple[Tensor, float] | None]
-"""What is missing of a tensor for a number, and its square; None where the formula does not fit."""
+Residue = tuple[Tensor, float]
+"""What is missing of a tensor, and its square."""
+Residual = Callable[[float], Residue | None]
+"""The residue for a number; None where the formula does not fit."""
 ROUNDS = 40
 PATIENCE = 6
 """Rounds after which the residual must have become a tenth of what it was."""
@@ -74,7 +76,7 @@ def _fitted(site: Site, parameter: FittedParameter, goal: Goal) -> float | None:
     """The number for which the formula leads nearest to the goal; None where it comes to none."""
     finite = goal.tensor.isfinite()
 
-    def residual(number: float) -> tuple[Tensor, float] | None:
+    def residual(number: float) -> Residue | None:
         value = attempt(partial(parameter.compute, number))
         value = None if value is None else site.interpreter.through(site.node, value, goal.key)
         if value is None or value.shape != goal.tensor.shape or not bool((value.isfinite() == finite).all()):
@@ -82,35 +84,27 @@ def _fitted(site: Site, parameter: FittedParameter, goal: Goal) -> float | None:
         gap = torch.where(finite, goal.tensor - value, 0.0)
         return gap, float(gap.square().sum())
 
-    number = parameter.start
-    at = residual(number)
-    first = None if at is None else at[1]
+    number, at = parameter.start, residual(parameter.start)
+    enough = 0.0 if at is None else at[1] / 100
     for round_ in range(ROUNDS):
-        if at is None or first is None or at[1] == 0 or (round_ == PATIENCE and at[1] > first / 100):
+        if at is None or at[1] == 0 or (round_ == PATIENCE and at[1] > enough):
             break
         h = STEP * max(abs(number), STEP)
         above, below = residual(number + h), residual(number - h)
         if above is None or below is None:
             break
-        slope = (below[0] - above[0]) / (2 * h)
-        squares = float(slope.square().sum())
-        step = float((at[0] * slope).sum()) / squares if squares else 0.0
-        if abs(step) <= 1e-15 * abs(number) or step == 0:
-            break
-        taken = _shortened(residual, number, step, at[1])
+        step = nearest_factor((below[0] - above[0]) / (2 * h), at[0])
+        taken = _shortened(residual, number, step, at[1]) if abs(step) > 1e-15 * abs(number) else None
         if taken is None:
             break
         number, at = taken
-    return None if at is None or first is None or at[1] > first / 100 else number
+    return None if at is None or at[1] > enough else number
 
 
-def _shortened(
-    residual: Residual, number: float, step: float, size: float
-) -> tuple[float, tuple[Tensor, float]] | None:
+def _shortened(residual: Residual, number: float, step: float, size: float) -> tuple[float, Residue] | None:
     """The first of ever shorter steps that makes the residual smaller."""
-    for _ in range(6):
-        at = residual(number + step)
+    for shortened in (number + step / 4**k for k in range(6)):
+        at = residual(shortened)
         if at is not None and at[1] < size:
-            return number + step, at
-        step /= 4
+            return shortened, at
     return None

@@ -72,8 +72,7 @@ def _added(site: Site, given: Tensor) -> Iterator[Variant]:
         if other.shape == given.shape and bool(other.isfinite().all()):
             others[f"its input {key}" if key in site.operands.keys.values() else key] = other
     for name, other in others.items():
-        squares = float(other.square().sum())
-        factor = float(((given - result) * other).sum()) / squares if squares else 0.0
+        factor = transforms.nearest_factor(other, given - result)
         if abs(factor) > transforms.LEAST:
             words = f"adds {_times(factor, site, name)} to its result"
             yield Variant(words, "does not", partial(torch.add, result, factor * other))

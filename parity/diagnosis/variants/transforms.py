@@ -127,12 +127,17 @@ def fitted(x: Tensor, given: Tensor, sizes: Iterable[int]) -> Iterator[Transform
     """The scale or offset that brings `x` nearest to `given`; none for tensors of a few elements."""
     if x.shape != given.shape or x.numel() < ENOUGH or not bool(x.isfinite().all() and given.isfinite().all()):
         return
-    squares = float(x.square().sum())
-    factor = float((x * given).sum()) / squares if squares else 0.0
+    factor = nearest_factor(x, given)
     if abs(factor) > LEAST:
         yield Transform(f"scaled by {named(factor, sizes)}", lambda x: x * factor)
     offset = float((given - x).mean())
     yield Transform(f"with {offset:.6g} added", lambda x: x + offset)
+
+
+def nearest_factor(x: Tensor, given: Tensor) -> float:
+    """What `x` is to be multiplied by to come nearest to `given`; 0 for a tensor of zeros."""
+    squares = float(x.square().sum())
+    return float((x * given).sum()) / squares if squares else 0.0
 
 
 def named(number: float, sizes: Iterable[int]) -> str:
