@@ -50,7 +50,7 @@ def _compute(
         new = of_new(in_n + recurred)
         h = z * new + (1 - z) * h if update_inverted else (1 - z) * new + z * h
         steps.append(h)
-    return recurrent.given_out(steps, output, last)
+    return recurrent.given_out({"h": steps}, output, last=last)
 
 
 def _changes(o: Operands, options: Options) -> Iterator[Change]:

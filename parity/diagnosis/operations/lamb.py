@@ -10,6 +10,7 @@ schedule, 1), `other_factors` (words to the factor that they describe), `eps`, `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -38,7 +39,8 @@ def _compute(
     eps_inside: bool = False,
     decoupled: bool = False,
     decay_in_norm: bool = True,
-    trust: str = "ratio",  # "ratio"; "one"; "inverse"; "floor", the lowest trust alone
+    max_trust: float = math.inf,
+    inverse: bool = False,  # the trust ratio upside down
     sizes: tuple[int, ...] = (),  # of parts that have a trust ratio each
 ) -> Tensor:
     """What is subtracted from w."""
@@ -46,27 +48,26 @@ def _compute(
     decayed = step + weight_decay * w
     measured = step if decoupled or not decay_in_norm else decayed
 
-    def trusted(weight: Tensor, move: Tensor) -> Tensor:
-        ratio = _ratio(torch.linalg.vector_norm(weight), torch.linalg.vector_norm(move), min_trust, max_norm, trust)
-        return ratio.expand(weight.shape)
+    def trust(weight: Tensor, move: Tensor) -> Tensor:
+        limit = math.inf if max_norm is None else max_norm
+        over, under = torch.linalg.vector_norm(weight).clamp(max=limit), torch.linalg.vector_norm(move)
+        ratio = torch.where((over == 0) | (under == 0), 1.0, under / over if inverse else over / under)
+        return ratio.clamp(min_trust, max_trust).expand(weight.shape)
 
     pairs = zip(*(torch.split(t.flatten(), list(sizes or [t.numel()])) for t in (w, measured)), strict=True)
-    ratio = torch.cat([trusted(*pair) for pair in pairs]).reshape(w.shape)
+    ratio = torch.cat([trust(*pair) for pair in pairs]).reshape(w.shape)
     return lr * factor * (ratio * step + weight_decay * w if decoupled else ratio * decayed)
 
 
-def _ratio(weight: Tensor, move: Tensor, min_trust: float, max_norm: float | None, trust: str) -> Tensor:
-    """Of two norms, a scalar."""
-    weight = weight if max_norm is None else weight.clamp(max=max_norm)
-    one = torch.ones_like(weight)
-    if trust in ("one", "floor"):
-        return one if trust == "one" else one * min_trust
-    ratio = move / weight if trust == "inverse" else weight / move
-    return torch.where((weight == 0) | (move == 0), one, ratio).clamp(min_trust)
-
-
 def _changes(o: Operands, options: Options) -> Iterator[Change]:
-    yield from _rates(o, options)
+    lr, factor = options["lr"], options["factor"]
+    for words, other in o.setting("other_factors", {}).items():
+        description = f"scales its rate by {other:g}, {words}"
+        yield Change(description, f"by {factor:g}", {"factor": other}, zeros=not other)
+    yield Change("does not follow the schedule", f"scales its rate by {factor:g}", {"factor": 1.0})
+    for number in (10.0, 0.1, 2.0, 0.5):
+        yield Change(f"takes {number:g} times the learning rate", "the rate itself", {"lr": lr * number})
+    yield Change("adds the step", "subtracts it", {"lr": -lr})
     step = int(o.setting("step", 1))
     first, second = (1 - beta**step for beta in o.setting("betas", (0.9, 0.999)))
     corrections = {
@@ -76,10 +77,11 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
     }
     for words, corrected in corrections.items():
         yield Change(f"corrects the bias of {words}, by 1 - beta^t", "does not", operands=corrected)
-    yield Change("takes no trust ratio (Adam)", "takes one", {"trust": "one"})
-    yield Change("takes the trust ratio upside down", "|w| / |step|", {"trust": "inverse"})
+    no_trust = {"min_trust": 1.0, "max_trust": 1.0}
+    yield Change("takes no trust ratio (Adam)", "takes one", no_trust)
+    yield Change("takes the trust ratio upside down", "|w| / |step|", {"inverse": True})
     adam = "takes no trust ratio and corrects both moments (Adam)"
-    yield Change(adam, "LAMB's step", {"trust": "one"}, both)
+    yield Change(adam, "LAMB's step", no_trust, both)
     yield Change("divides by v", "by its root", operands=on(torch.square, "v"))
     yield Change("adds eps inside the root", "outside", {"eps_inside": True})
     yield Change("steps by the gradient", "by its moment", operands=lambda o: o.having(m=o["g"]))
@@ -94,7 +96,8 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
         if decay:
             description = f"lets weights decay by {decay:g} beside the step, not within it"
             yield Change(description, "within it", {"weight_decay": decay, "decoupled": True})
-    yield Change("takes the floor under the trust ratio always", "the ratio", {"trust": "floor"})
+    floor = {"max_trust": options["min_trust"]}
+    yield Change("takes the floor under the trust ratio always", "the ratio", floor)
 
 
 def _corrected(**divisors: float) -> Callable[[Operands], Operands]:
@@ -104,18 +107,6 @@ def _corrected(**divisors: float) -> Callable[[Operands], Operands]:
 
 def _signs(o: Operands) -> Operands:
     return o.having(m=o["m"].sign(), v=torch.ones_like(o["v"]))
-
-
-def _rates(o: Operands, options: Options) -> Iterator[Change]:
-    """Other learning rates and schedules."""
-    lr, factor = options["lr"], options["factor"]
-    for words, other in o.setting("other_factors", {}).items():
-        description = f"scales its rate by {other:g}, {words}"
-        yield Change(description, f"by {factor:g}", {"factor": other}, zeros=not other)
-    yield Change("does not follow the schedule", f"scales its rate by {factor:g}", {"factor": 1.0})
-    for number in (10.0, 0.1, 2.0, 0.5):
-        yield Change(f"takes {number:g} times the learning rate", "the rate itself", {"lr": lr * number})
-    yield Change("adds the step", "subtracts it", {"lr": -lr})
 
 
 def _short(value: float | None) -> str:

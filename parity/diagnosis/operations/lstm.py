@@ -10,7 +10,7 @@ of the gates' blocks ("ifco").
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -25,7 +25,6 @@ from parity.diagnosis.operations import recurrent
 from parity.diagnosis.operations.activation import FUNCTIONS
 
 GATES = "ifco"
-Steps = Mapping[str, list[Tensor]]
 
 
 def _run(
@@ -38,7 +37,7 @@ def _run(
     ungated: str = "",  # the gate that is left out
     zoneout: float = 0.0,  # how much of the old cell state is kept beside what the gates make
     clip: float = math.inf,  # the size that the cell state is limited to
-) -> Steps:
+) -> dict[str, list[Tensor]]:
     """Every step's h, c and, as "outer", tanh(c) before the output gate, (B, H) each."""
     inputs, of_h = o["x"] @ o["weight_ih"].mT, o["weight_hh"].mT  # (T, B, 4H), (H, 4H)
     for bias in ("bias_ih", "bias_hh"):
@@ -58,15 +57,10 @@ def _run(
     return steps
 
 
-def _given_out(steps: Steps, output: str, given: str = "", last: int = -1) -> Tensor:
-    """Every step's h, or the last state; what is `given` in its place, of the step `last`."""
-    return recurrent.given_out(steps[given or ("h" if output == "y" else output)], output, last)
-
-
 def _compute(
     o: Operands, output: str = "y", order: str = GATES, given: str = "", last: int = -1, **cell: Any
 ) -> Tensor:
-    return _given_out(_run(recurrent.with_gates(o, order, GATES), **cell), output, given, last)
+    return recurrent.given_out(_run(recurrent.with_gates(o, order, GATES), **cell), output, given, last)
 
 
 LSTM = Formula(_compute)
@@ -100,7 +94,7 @@ def _changes(o: Operands, output: str, order: str) -> Iterator[Change]:
     alone = {"biases": biases, "recurrent weight": ["weight_hh"], "input weight": ["weight_ih"]}
     for other, (words, roles) in product(orders, alone.items()):
         description = f"takes the gates of its {words} alone in the order {', '.join(other)}"
-        moved = on(recurrent.reordered(other, order), *roles)
+        moved = on(partial(recurrent.reordered, other, order), *roles)
         yield Change(description, spelled, operands=moved, needs_whole_tensor=True)
 
 
@@ -120,7 +114,7 @@ def _variants(o: Operands) -> Iterator[Variant]:
         return
     steps = _run(recurrent.with_gates(o, order, GATES))
     for c in _returned(output):
-        yield Variant(c.description, c.canonical_description, partial(_given_out, steps, output, **c.options))
+        yield Variant(c.description, c.canonical_description, partial(recurrent.given_out, steps, output, **c.options))
 
 
 def _orders_and_more(o: Operands) -> Iterator[Variant]:

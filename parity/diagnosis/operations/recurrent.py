@@ -5,7 +5,8 @@ Roles: x (T, B, X), weight_ih (nH, X), weight_hh (nH, H), bias_ih and bias_hh (n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -21,20 +22,15 @@ LONG = 2**17
 WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-def reordered(held: str, wanted: str) -> Callable[[Tensor], Tensor]:
-    """What puts a weight's or bias's blocks of rows, which lie in the order `held` of the gates, in another."""
-    places = [held.index(gate) for gate in wanted]
-
-    def in_order(weight: Tensor) -> Tensor:
-        blocks = weight.chunk(len(held))
-        return weight if held == wanted else torch.cat([blocks[place] for place in places])
-
-    return in_order
+def reordered(held: str, wanted: str, weight: Tensor) -> Tensor:
+    """A weight or bias with its blocks of rows, which lie in the order `held` of the gates, in another."""
+    blocks = weight.chunk(len(held))
+    return weight if held == wanted else torch.cat([blocks[held.index(gate)] for gate in wanted])
 
 
 def with_gates(o: Operands, order: str, gates: str) -> Operands:
     """The operands with gates that lie in `order` as `gates`."""
-    return o.mapped(reordered(order, gates), *(role for role in WEIGHTS if role in o))
+    return o.mapped(partial(reordered, order, gates), *(role for role in WEIGHTS if role in o))
 
 
 def start(o: Operands, part: str = "h") -> Tensor:
@@ -42,9 +38,13 @@ def start(o: Operands, part: str = "h") -> Tensor:
     return o[part] if part in o else o["x"].new_zeros(o["x"].shape[1], o["weight_hh"].shape[1])
 
 
-def given_out(steps: list[Tensor], output: str, last: int) -> Tensor:
-    """For the output "y" every step, (T, B, H); for a state the step `last`, (B, H)."""
-    return torch.stack(steps) if output == "y" else steps[last]
+def given_out(steps: Mapping[str, list[Tensor]], output: str, given: str = "", last: int = -1) -> Tensor:
+    """For the output "y" every step's h, (T, B, H); for a state that of the step `last`, (B, H).
+
+    Or what is `given` in its place.
+    """
+    found = steps[given or ("h" if output == "y" else output)]
+    return torch.stack(found) if output == "y" else found[last]
 
 
 def other_orders(order: str) -> list[str]:
@@ -54,7 +54,11 @@ def other_orders(order: str) -> list[str]:
 
 def shared_changes(o: Operands, *state: str) -> Iterator[Change]:
     """What every recurrent layer may do otherwise with its operands; `state` names its parts."""
-    yield from _bias_changes(o)
+    for bias, name in (("bias_ih", "input"), ("bias_hh", "recurrent")):
+        if bias in o:
+            yield from bias_changes(bias, f"the {name} bias ({bias})")
+    if "bias_ih" in o and "bias_hh" in o:
+        yield Change("leaves both biases out", "adds them", operands=without("bias_ih", "bias_hh"))
     yield from _weight_changes()
     yield from _state_changes(*state)
     words = "starts from the state with its batch reversed"
@@ -70,14 +74,6 @@ def shared_changes(o: Operands, *state: str) -> Iterator[Change]:
 
 def _turned(x: Tensor) -> Tensor:
     return x.flip(0)
-
-
-def _bias_changes(o: Operands) -> Iterator[Change]:
-    for bias, name in (("bias_ih", "input"), ("bias_hh", "recurrent")):
-        if bias in o:
-            yield from bias_changes(bias, f"the {name} bias ({bias})")
-    if "bias_ih" in o and "bias_hh" in o:
-        yield Change("leaves both biases out", "adds them", operands=without("bias_ih", "bias_hh"))
 
 
 def _weight_changes() -> Iterator[Change]:
