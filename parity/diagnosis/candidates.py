@@ -112,13 +112,13 @@ class Candidates:
         for stage in STAGES:
             for node in nodes:
                 for variant, value in self.computed(stage, node, given, Goal(departing, given)):
-                    at_departure = interpreter.through(node, value, departing)
+                    at_departure = interpreter.through({node: value}, departing)
                     exact = None if at_departure is None else self._nearness(at_departure, departing, variant.unit)
                     if exact is None:
                         continue
                     # In half precision what follows goes on from the subject's own numbers.
-                    own = (departing, given) if variant.unit else (node, value)
-                    at_target = interpreter.through(*own, self.key)
+                    own = {departing: given} if variant.unit else {node: value}
+                    at_target = interpreter.through(own, self.key)
                     if at_target is not None and self.is_subject(at_target):
                         yield exact, Match(node, variant, at_target)
 
@@ -136,7 +136,7 @@ class Candidates:
     def _reference_matches(self, stage: Stage) -> Iterator[Match]:
         for node in reversed(self.interpreter.nodes):
             for variant, value in self.computed(stage, node, self.reference, Goal(self.key, self.reference)):
-                at_target = self.interpreter.through(node, value, self.key)
+                at_target = self.interpreter.through({node: value}, self.key)
                 if at_target is not None and self.is_recorded(at_target):
                     yield Match(node, variant, at_target)
 

@@ -43,7 +43,7 @@ class Interpreter:
     def __init__(self, scene: Scene, target: str) -> None:
         self.scene, self.target = scene, target
         self.window = Window(scene, target)
-        self.nodes = self._sites()
+        self.nodes = self._chain()
         """The target and the unrecorded operations before it, in order of computation, the target last."""
         self._values: dict[str, Tensor | None] = {}
         self._under_way: set[str] = set()
@@ -53,7 +53,7 @@ class Interpreter:
         operation = self.scene.operations.get(key)
         return None if operation is None else OPERATIONS.get(operation.name)
 
-    def _sites(self) -> list[str]:
+    def _chain(self) -> list[str]:
         found: dict[str, None] = {}
 
         def visit(key: str) -> None:
@@ -102,11 +102,11 @@ class Interpreter:
                 shapes[role] = self.window.whole_shape(key, role, value)
         return Operands(tensors, operation.settings, dict(operation.inputs), shapes)
 
-    def through(self, node: str, value: Tensor, to: str) -> Tensor | None:
-        """The tensor `to`, where the earlier operation `node` gives `value` and all others are canonical."""
-        changed = {node: self.window.cut(node, value)}
-        for key in self.nodes[self.nodes.index(node) + 1 : self.nodes.index(to) + 1]:
-            if any(source in changed for source in self.scene.operations[key].inputs.values()):
+    def through(self, values: Mapping[str, Tensor], to: str) -> Tensor | None:
+        """The tensor `to`, where some keys have other values and what comes of these is canonical."""
+        changed = {key: self.window.cut(key, value) for key, value in values.items()}
+        for key in self.nodes[: self.nodes.index(to) + 1]:
+            if key not in changed and any(source in changed for source in self.scene.operations[key].inputs.values()):
                 computed = self.computed(key, changed)
                 if computed is None:
                     return None

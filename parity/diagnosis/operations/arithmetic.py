@@ -24,8 +24,9 @@ def _same_variants(o: Operands) -> Iterator[Variant]:
 def _add_variants(o: Operands) -> Iterator[Variant]:
     a, b = o["a"], o["b"]
     first, second = o.name("a"), o.name("b")
+    yield Variant(f"leaves {second} out", "adds it", lambda: a.expand_as(a + b))
+    yield Variant(f"leaves {first} out", "adds it", lambda: b.expand_as(a + b))
     for description, canonical, factor in (
-        ("leaves {} out", "adds it", 0),
         ("adds {} twice", "once", 2),
         ("subtracts {}", "adds it", -1),
         ("adds half of {}", "all of it", 0.5),

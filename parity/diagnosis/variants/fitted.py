@@ -78,7 +78,7 @@ def _fitted(site: Site, parameter: FittedParameter, goal: Goal) -> float | None:
 
     def residual(number: float) -> Residue | None:
         value = attempt(partial(parameter.compute, number))
-        value = None if value is None else site.interpreter.through(site.node, value, goal.key)
+        value = None if value is None else site.interpreter.through({site.node: value}, goal.key)
         if value is None or value.shape != goal.tensor.shape or not bool((value.isfinite() == finite).all()):
             return None
         gap = torch.where(finite, goal.tensor - value, 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 
@@ -56,10 +56,15 @@ def other_inputs(site: Site) -> Iterator[Variant]:
 
 def groups(site: Site) -> list[list[str]]:
     """The inputs that no operation computes, as far as there are several of a sort: the parameters, the state."""
+    return of_a_sort({role: site.name(role) for role in site.leaves})
+
+
+def of_a_sort(names: Mapping[str, str]) -> list[list[str]]:
+    """What has a name that begins alike, up to the first dot, slash or space, as far as there are several."""
     found: dict[str, list[str]] = {}
-    for role in site.leaves:
-        found.setdefault(first_word(site.name(role)), []).append(role)
-    return [roles for roles in found.values() if len(roles) > 1]
+    for thing, name in names.items():
+        found.setdefault(re.split(r"[/. ]", name)[0], []).append(thing)
+    return [things for things in found.values() if len(things) > 1]
 
 
 def siblings(site: Site) -> Iterator[Variant]:
@@ -73,11 +78,6 @@ def siblings(site: Site) -> Iterator[Variant]:
             if len(taken) == len(roles) and all(t.shape == site.floats[r].shape for r, t in taken.items()):
                 description = f"takes {', '.join(other.inputs[role] for role in roles)} (of {key})"
                 yield site.with_inputs(description, "its own", taken)
-
-
-def first_word(key: str) -> str:
-    """What a key begins with, up to the first dot, slash or space: what sort of thing it is of."""
-    return re.split(r"[/. ]", key)[0]
 
 
 def exchanged(site: Site) -> Iterator[Variant]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from parity.diagnosis.definition import Variant
 from parity.diagnosis.interpreter import Goal, Interpreter
-from parity.diagnosis.variants.inputs import first_word
+from parity.diagnosis.variants.inputs import of_a_sort
 from parity.diagnosis.variants.site import Site
 
 
@@ -21,13 +21,9 @@ def rewired(site: Site, goal: Goal | None) -> Iterator[Variant]:
     if site.node != interpreter.target or len(nodes) < 2 or any(map(interpreter.is_slow, nodes)):
         return
     leaves = _leaves(interpreter)
-    groups: dict[str, list[str]] = {}
-    for key in leaves:
-        groups.setdefault(first_word(key), []).append(key)
-    for keys in groups.values():
-        if len(keys) > 1:
-            zeros = {key: torch.zeros_like(leaves[key]) for key in keys}
-            yield replace(_variant(interpreter, f"takes zeros for {', '.join(keys)}", zeros), zeros=True)
+    for keys in of_a_sort({key: key for key in leaves}):
+        zeros = {key: torch.zeros_like(leaves[key]) for key in keys}
+        yield replace(_variant(interpreter, f"takes zeros for {', '.join(keys)}", zeros), zeros=True)
     for a, b in combinations(leaves, 2):
         if leaves[a].shape == leaves[b].shape:
             yield _variant(interpreter, f"takes {a} and {b} in each other's place", {a: leaves[b], b: leaves[a]})
@@ -60,8 +56,7 @@ def _parameters_exchanged(
 
 def _variant(interpreter: Interpreter, description: str, values: Mapping[str, Tensor]) -> Variant:
     def compute() -> Tensor:
-        scene = replace(interpreter.scene, reference={**interpreter.scene.reference, **values})
-        result = Interpreter(scene, interpreter.target).computed(interpreter.target)
+        result = interpreter.through(values, interpreter.target)
         if result is None:
             raise ValueError("the exchanged inputs do not fit")
         return result
