@@ -38,7 +38,7 @@ class NodePlacement:
 
 
 def unplaceable(model: ModelProto) -> list[Fault]:
-    """Every node of a graph that CUDA has no kernel for, by the table of `export.cuda_kernels`.
+    """Every node of a graph that CUDA has no kernel for, by the table `export/cuda_kernels.toml`.
 
     Raises `onnx.shape_inference.InferenceError` for a graph whose types are inconsistent.
     """
@@ -70,8 +70,7 @@ def _why_not(node: NodeProto, types: dict[str, str], constants: set[str], opset:
     for position, name in enumerate(node.input):
         if not name:
             continue
-        allowed = kernel.inputs[min(position, len(kernel.inputs) - 1)]
-        if types.get(name) not in allowed:
+        if types.get(name) not in kernel.takes(position):
             return f"CUDA has no kernel for {types.get(name)} as its input {position} ({name})"
         if position in kernel.host and name not in constants:
             return f"its input {position} ({name}) is read on the host, and is not a constant"
