@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto
 from safetensors.numpy import save
 
 from export.check import check_export
@@ -102,8 +101,8 @@ def _write_graphs(
         rounded = {name: weight.astype(precision) for name, weight in folded.items()}
     weights = _write_weights(folder, "weights.safetensors", rounded, files)
     graphs = {"segment": segment(config, precision, weights), "step": step(config, precision, weights)}
-    for graph in graphs.values():
-        _refuse_unplaceable(graph)
+    if faults := [str(fault) for graph in graphs.values() for fault in unplaceable(graph)]:
+        raise ExportError("CUDA could not take every node: " + "; ".join(faults))
     if int8:
         quantised = _write_weights(folder, "weights.int8.safetensors", quantise_products(folded), files)
         graphs["step.int8"] = step(config, precision, weights | quantised)
@@ -125,12 +124,6 @@ def _write_weights(folder: Path, file: str, weights: Mapping[str, NDArray[Any]],
     write_bytes(folder / file, data)
     files[file] = SERVING
     return stored(file, data)
-
-
-def _refuse_unplaceable(graph: ModelProto) -> None:
-    faults = unplaceable(graph)
-    if faults:
-        raise ExportError("CUDA could not take every node: " + "; ".join(str(fault) for fault in faults))
 
 
 def _checked(folder: Path, manifest: Manifest) -> Manifest:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from onnx import ModelProto, NodeProto, helper
+from onnx import ModelProto, NodeProto
 from onnxruntime import InferenceSession
 
 from export.cuda_kernels import KERNELS, ON_HOST
+from export.graph.builder import dtype_name
 from export.manifest import Manifest
 from export.serving.providers import NAMES, Provider, open_session
 
@@ -44,10 +45,10 @@ def unplaceable(model: ModelProto) -> list[Fault]:
     """
     graph = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True).graph
     types = {
-        value.name: _dtype(value.type.tensor_type.elem_type)
+        value.name: dtype_name(value.type.tensor_type.elem_type)
         for value in (*graph.input, *graph.value_info, *graph.output)
     }
-    constants = {tensor.name: _dtype(tensor.data_type) for tensor in graph.initializer}
+    constants = {tensor.name: dtype_name(tensor.data_type) for tensor in graph.initializer}
     opset = next(entry.version for entry in model.opset_import if not entry.domain)
     faults = []
     for node in graph.node:
@@ -107,7 +108,3 @@ def assigned_providers(session: InferenceSession) -> list[tuple[str, str, str]]:
         for part in session.get_provider_graph_assignment_info()
         for node in part.get_nodes()
     ]
-
-
-def _dtype(element: int) -> str:
-    return "bfloat16" if element == onnx.TensorProto.BFLOAT16 else helper.tensor_dtype_to_np_dtype(element).name
