@@ -63,8 +63,9 @@ def export_checkpoint(
     if capacity is not None and capacity < 1:
         raise ConfigError(f"capacity is {capacity}; a ring has at least 1 slot")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        beside, old = Path(scratch, "new"), Path(scratch, "old")
+        beside.mkdir()
         files = {"model.safetensors": CHECKING}
         files |= {name: SERVING for name in ("config.json", "vocabulary.json") if (checkpoint / name).exists()}
         for name in files:
@@ -83,11 +84,9 @@ def export_checkpoint(
         write_text(beside / NAME, manifest.to_json())
         if check:
             manifest = _checked(beside, manifest)
-        os.chmod(beside, 0o755)  # mkdtemp's folders are the owner's alone
-        _replace(folder, beside)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(beside, folder)  # whole: no half-written folder can ever be seen
     return manifest
 
 
@@ -134,14 +133,3 @@ def _checked(folder: Path, manifest: Manifest) -> Manifest:
     manifest = replace(manifest, check=result.to_json())
     write_text(folder / NAME, manifest.to_json())
     return manifest
-
-
-def _replace(folder: Path, beside: Path) -> None:
-    """Move the folder `beside` to `folder`, replacing an earlier export there."""
-    if folder.exists():
-        old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        os.replace(folder, old)  # onto an empty folder, so that no half-written folder can ever be seen
-        os.replace(beside, folder)
-        shutil.rmtree(old)
-    else:
-        os.replace(beside, folder)
