@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto, helper
 
-from export.graph.builder import dtype_name
 from sharnn_py.config import Config
 from sharnn_py.memory import most_keys_of_a_step
 
@@ -43,6 +42,11 @@ def _meaning(name: str, graph: str) -> str:
         return str(MEANINGS[graph][name])
     _, i, part = name.split(".", 2)
     return str(MEANINGS["state"][part].format(i=i))
+
+
+def dtype_name(element: int) -> str:
+    """The name of an ONNX element type, as NumPy has it."""
+    return "bfloat16" if element == TensorProto.BFLOAT16 else helper.tensor_dtype_to_np_dtype(element).name
 
 
 def rules(config: Config) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from onnx import ModelProto, NodeProto
 from onnxruntime import InferenceSession
 
 from export.cuda_kernels import KERNELS, ON_HOST
-from export.graph.builder import dtype_name
+from export.describe import dtype_name
 from export.manifest import Manifest
 from export.serving.providers import NAMES, Provider, open_session
 

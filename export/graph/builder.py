@@ -52,11 +52,6 @@ def stored(file: str, data: bytes) -> Weights:
     }
 
 
-def dtype_name(element: int) -> str:
-    """The name of an ONNX element type, as NumPy has it."""
-    return "bfloat16" if element == TensorProto.BFLOAT16 else helper.tensor_dtype_to_np_dtype(element).name
-
-
 class Graph:
     """An ONNX graph under construction. Callers name every value; a node is named after its first output.
 
