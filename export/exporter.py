@@ -84,9 +84,14 @@ def export_checkpoint(
         write_text(beside / NAME, manifest.to_json())
         if check:
             manifest = _checked(beside, manifest)
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(beside, folder)  # whole: no half-written folder can ever be seen
+        try:
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(beside, folder)  # whole: no half-written folder can ever be seen
+        except BaseException:
+            if old.exists():
+                os.replace(old, folder)
+            raise
     return manifest
 
 
