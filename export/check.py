@@ -181,12 +181,11 @@ def check_export(folder: str | Path, provider: Provider = "cpu") -> CheckResult:
     for stepwise, graph in ((False, "segment"), (True, "step")):
         chosen = [replay for replay in replays(model.config.max_memory) if replay.stepwise == stepwise]
         feeds = {suffix: _Feed(session) for suffix, session in sessions.items() if stepwise or not suffix}
-        twin_feeds = [_Feed(twin) for twin in twins]
-        scale = {what: Errors() for what in QUANTITIES}
+        reference, twin_feeds = _Feed(truth), [_Feed(twin) for twin in twins]
         for number, replay in enumerate(chosen):
-            _replay(truth, [*feeds.values(), *twin_feeds], scale, replay, np.random.default_rng([SEED, number]))
+            _replay(replay, reference, [*feeds.values(), *twin_feeds], np.random.default_rng([SEED, number]))
         for suffix, feed in feeds.items():
-            result.rows += _rows(graph + suffix, feed, twin_feeds, scale, None if suffix else UNIT[dtype])
+            result.rows += _rows(graph + suffix, feed, twin_feeds, reference, None if suffix else UNIT[dtype])
     return result
 
 
@@ -203,7 +202,7 @@ def _twins(model: SHARNN, dtype: torch.dtype) -> list[SHARNN]:
 
 
 class _Feed:
-    """A model or a session that is fed the same as the truth, and its distance from the truth."""
+    """A model or a session that is fed the same as the truth, and its distance from it; the truth's own is from 0."""
 
     def __init__(self, runs: SHARNN | Session) -> None:
         self.runs = runs
@@ -213,24 +212,33 @@ class _Feed:
         if isinstance(self.runs, Session):
             self.runs.set_state(layers)
         else:
-            self.state = _state(layers, next(self.runs.parameters()).dtype)
+            dtype = self.runs.encoder.weight.dtype
+            tensors = (LayerState(*(torch.from_numpy(array).to(dtype) for array in layer)) for layer in layers)
+            self.state = State(tuple(tensors))
 
     def feed(self, tokens: NDArray[np.int64], stepwise: bool) -> dict[str, list[Array]]:
         """Feed `tokens` (T, B); logits, and every block's h, c and memory afterwards."""
+        layers: Layers
         if not isinstance(self.runs, Session):
             with torch.inference_mode():
                 logits, self.state = self.runs(torch.from_numpy(tokens), self.state)
-            carried = [(layer.h.numpy(), layer.c.numpy(), layer.memory.numpy()) for layer in self.state.layers]
-            return _quantities(logits.numpy(), carried)
-        if stepwise and len(tokens) == 1:
-            return _quantities(self.runs.step(tokens[0])[None], self.runs.state())
-        return _quantities(self.runs.prefill(tokens), self.runs.state())
+            logits = logits.numpy()
+            layers = [(layer.h.numpy(), layer.c.numpy(), layer.memory.numpy()) for layer in self.state.layers]
+        elif stepwise and len(tokens) == 1:
+            logits, layers = self.runs.step(tokens[0])[None], self.runs.state()
+        else:
+            logits, layers = self.runs.prefill(tokens), self.runs.state()
+        h, c, memory = zip(*layers, strict=True)
+        return {"logits": [logits], "h": [*h], "c": [*c], "memory": [m for m in memory if m.size]}
+
+    def compare(self, found: dict[str, list[Array]], expected: dict[str, list[Array]]) -> None:
+        for what, arrays in found.items():
+            for array, true in zip(arrays, expected[what], strict=True):
+                self.errors[what].add(array, true)
 
 
-def _replay(
-    truth: SHARNN, feeds: Sequence[_Feed], scale: dict[str, Errors], replay: Replay, draw: np.random.Generator
-) -> None:
-    config, shape = truth.config, (replay.batch, truth.config.emb)
+def _replay(replay: Replay, truth: _Feed, feeds: Sequence[_Feed], draw: np.random.Generator) -> None:
+    config, shape = truth.runs.config, (replay.batch, truth.runs.config.emb)
     layers = [
         (
             draw.uniform(-0.9, 0.9, shape).astype(np.float32),
@@ -239,25 +247,19 @@ def _replay(
         )
         for i in range(config.layers)
     ]
-    reference = _Feed(truth)
-    for runs in (reference, *feeds):
+    for runs in (truth, *feeds):
         runs.begin(layers)
     for steps in replay.segments:
         tokens = draw.integers(config.vocab, size=(steps, replay.batch))
-        expected = reference.feed(tokens, replay.stepwise)
-        for what, arrays in expected.items():
-            for array in arrays:
-                scale[what].add(np.zeros_like(array), array)
+        expected = truth.feed(tokens, replay.stepwise)
+        zero = {what: [np.zeros_like(array) for array in arrays] for what, arrays in expected.items()}
+        truth.compare(zero, expected)
         for runs in feeds:
-            for what, arrays in runs.feed(tokens, replay.stepwise).items():
-                for array, true in zip(arrays, expected[what], strict=True):
-                    runs.errors[what].add(array, true)
+            runs.compare(runs.feed(tokens, replay.stepwise), expected)
 
 
-def _rows(
-    graph: str, feed: _Feed, twins: Sequence[_Feed], scale: dict[str, Errors], unit: float | None
-) -> list[QuantityCheck]:
-    """The verdict on each quantity, by the distance of `twins` or, without a `unit`, by a share of `scale`."""
+def _rows(graph: str, feed: _Feed, twins: Sequence[_Feed], truth: _Feed, unit: float | None) -> list[QuantityCheck]:
+    """The verdict on each quantity, by the distance of `twins` or, without a `unit`, by a share of the truth."""
     rows = []
     for what in QUANTITIES:
         error = feed.errors[what]
@@ -266,21 +268,12 @@ def _rows(
         if unit is not None:
             rms = MULTIPLE * max(twin.errors[what].rms for twin in twins)
             largest = MULTIPLE * max(twin.errors[what].largest for twin in twins)
-            largest = max(largest, FLOOR * unit * scale[what].largest)
+            largest = max(largest, FLOOR * unit * truth.errors[what].largest)
         else:
-            rms, largest = INT8_SHARE * scale[what].rms, scale[what].largest
+            rms, largest = INT8_SHARE * truth.errors[what].rms, truth.errors[what].largest
         rows.append(QuantityCheck(graph, what, error.compared, error.rms, error.largest, rms, largest))
     return rows
 
 
 def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _quantities(logits: Array, layers: Layers) -> dict[str, list[Array]]:
-    h, c, memory = zip(*layers, strict=True)
-    return {"logits": [logits], "h": [*h], "c": [*c], "memory": [m for m in memory if m.size]}
-
-
-def _state(layers: Layers, dtype: torch.dtype) -> State:
-    return State(tuple(LayerState(*(torch.from_numpy(array).to(dtype) for array in layer)) for layer in layers))

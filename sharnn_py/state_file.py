@@ -15,9 +15,9 @@ from safetensors.numpy import save
 
 from sharnn_py.errors import CheckpointError
 from sharnn_py.files import write_bytes
+from sharnn_py.state_shapes import PARTS
 
 METADATA = {"format": "sharnn state 1"}
-PARTS = ("h", "c", "memory")
 
 
 def name_tensors(layers: Iterable[tuple[Any, Any, Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from julia_bridge import JuliaInstallation, JuliaUnavailable, Worker, ensure
+from sharnn_py.errors import SharnnError
 from tests.debian import chromium
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 torch.set_num_threads(1)
 
 
-def unavailable(what: str, reason: JuliaUnavailable) -> NoReturn:
+def unavailable(what: str, reason: SharnnError) -> NoReturn:
+    """End a test that needs `what`, which cannot be had: as failed in CI, as skipped elsewhere."""
     message = f"{what} was not available: {reason}"
     if os.environ.get("CI"):
         pytest.fail(message)

@@ -5,16 +5,14 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
 import pytest
 
 pytestmark = pytest.mark.skipif(
-    not (sys.platform == "linux" and shutil.which("gcc") and shutil.which("objdump")),
-    reason="gcc and objdump build the pretended CUDA; here one is missing. test_placement.py holds the same graphs "
-    "against the list of CUDA's kernels",
+    sys.platform != "linux",
+    reason="the pretended CUDA is Linux's. test_placement.py holds the same graphs against the list of CUDA's kernels",
 )
 
 
