@@ -11,8 +11,6 @@ The int8 step has no PyTorch twin. It passes if its distance is below `INT8_SHAR
 mean squares: random models were seen at 0.008 in the median and at 0.04 at most, and a wrong graph is at 1.
 """
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What onnxruntime's CUDA provider can run, read from the table `cuda_kernels.toml`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import msgspec

@@ -1,7 +1,5 @@
 """The words of the manifest: what every input and output of the graphs means, and the rules that a host follows."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

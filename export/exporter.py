@@ -1,7 +1,5 @@
 """From a checkpoint folder to an export folder: ONNX graphs, their weights, a manifest, and the checkpoint's files."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """Where the nodes of a graph run: as onnxruntime reports it, and whether CUDA could run them, by a table."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Every back end reads and writes it, so a sequence can move from one to another. No torch is loaded here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The shapes of a state that a model can continue from, whatever library its tensors are of."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

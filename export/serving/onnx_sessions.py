@@ -1,7 +1,5 @@
 """The onnxruntime sessions of one export folder: opened when first needed, shared by forks, weights held once."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 from typing import Literal

@@ -1,7 +1,5 @@
 """Does Julia work here? Asked by starting it, and answered in words a person can act on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Which shared libraries a folder of unpacked programs asks for and does not hold, read from the files themselves."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -13,8 +13,6 @@ An array's sizes stand in Julia's order, the fastest axis first: the reverse of 
 on both sides, so no axis is ever moved.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Hints for what is wrong in a case."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from dataclasses import replace

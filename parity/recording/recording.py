@@ -5,8 +5,6 @@ how it was made; docs/recordings.md describes the format. A file `data_pipeline.
 data puts out: JSON, and no tensors.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import lzma

@@ -4,8 +4,6 @@ Arrays come with their axes reversed: a Julia (H, B, T) is a row-major (T, B, H)
 `w`, (out, in), is (in, out) here and is transposed; an Embed's `w`, (H, V), is (V, H) and is not. Blocks count from 1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """The names and shapes of a model's parameters, without building it."""
 
-from __future__ import annotations
-
 from sharnn_py.baseline import BaselineConfig
 from sharnn_py.config import Config
 

@@ -4,8 +4,6 @@ The program builds parameters that it never computes with (`UNUSED_*` below). Th
 state_dict back bit for bit, `to_smerity` takes them from the state_dict that was loaded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -4,8 +4,6 @@
 names without `blocks.` and the block's number, which is counted from each program's own first index.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
