@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def libraries(tmp_path_factory):
     from tests.export.pretend_cuda import build
 
