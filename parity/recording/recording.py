@@ -11,7 +11,7 @@ import hashlib
 import json
 import lzma
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,30 +25,47 @@ from torch import Tensor
 from parity.errors import RecordingError
 
 DATA_PIPELINE = "data_pipeline.json"
+LARGE = 2**22
+"""Bytes from which a tensor is read by safetensors itself."""
 
 
 class _File(Mapping[str, Tensor]):
-    """The tensors of a safetensors file, each read when it is asked for and kept by nobody."""
+    """The tensors of a safetensors file, each read when it is asked for and kept by nobody.
 
-    def __init__(self, path: Path, names: Iterable[str]) -> None:
-        self.path, self.names = path, dict.fromkeys(names)
+    safetensors reads the whole header again whenever it opens the file, which of a thousand tensors takes longer than
+    all the tensors do. So a small one is handed to it as a file of that tensor alone; a large one, which that would
+    copy, is worth the header.
+    """
+
+    def __init__(self, path: Path, begin: int, entries: Mapping[str, dict[str, Any]]) -> None:
+        """`entries` are the header's, in the order that names come in; the tensors' bytes begin at `begin`."""
+        self.path, self.begin, self.entries = path, begin, entries
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self.names:
-            raise KeyError(name)
+        start, end = self.entries[name]["data_offsets"]
         try:
-            with safe_open(self.path, framework="pt") as file:
-                tensor: Tensor = file.get_tensor(name)
+            tensor = self._small(name, start, end) if end - start < LARGE else self._large(name)
         except (OSError, SafetensorError) as error:
             raise RecordingError(f"{self.path} cannot be read any more: {error}") from error
         _check_no_nan(self.path, name, tensor)
         return tensor
 
+    def _small(self, name: str, start: int, end: int) -> Tensor:
+        header = json.dumps({name: {**self.entries[name], "data_offsets": [0, end - start]}}).encode()
+        with self.path.open("rb") as file:
+            file.seek(self.begin + start)
+            return load(struct.pack("<Q", len(header)) + header + file.read(end - start))[name]
+
+    def _large(self, name: str) -> Tensor:
+        with safe_open(self.path, framework="pt") as file:
+            tensor: Tensor = file.get_tensor(name)
+        return tensor
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
+        return iter(self.entries)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.entries)
 
 
 @dataclass(frozen=True)
@@ -93,11 +110,13 @@ class Recording:
             raise self._cut_short(error) from error
         return {str(key): str(value) for key, value in metadata.items()}
 
-    def _names_in_order(self) -> list[str]:
-        """The tensors' names in the order they stand in the file, which is that of a program that wrote as it ran."""
-        header = json.loads(self._header())
-        header.pop("__metadata__", None)
-        return sorted(header, key=lambda name: header[name]["data_offsets"])  # equal ones stay in the header's order
+    def _file_in_order(self) -> _File:
+        """The tensors in the order they stand in the file, which is that of a program that wrote as it ran."""
+        header = self._header()
+        entries = json.loads(header)
+        entries.pop("__metadata__", None)
+        names = sorted(entries, key=lambda name: entries[name]["data_offsets"])  # equal ones stay as in the header
+        return _File(self._file, 8 + len(header), {name: entries[name] for name in names})
 
     def _header(self) -> bytes:
         if self._file.suffix == ".xz":
@@ -158,7 +177,7 @@ class Recording:
                     tensors = load(self._unpacked)
                 else:
                     with safe_open(self._file, framework="pt"):  # checks the whole header against the file's size
-                        tensors = _File(self._file, self._names_in_order())
+                        tensors = self._file_in_order()
             except (SafetensorError, KeyError, ValueError, OSError) as error:
                 raise self._cut_short(error) from error
         if not tensors:
