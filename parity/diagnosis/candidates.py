@@ -14,35 +14,23 @@ from parity.diagnosis.matching import distance, equals, floor, reproduces, scale
 from parity.diagnosis.variants.fitted import fitted_inputs, fitted_parameters
 from parity.diagnosis.variants.generic import generic, own_parameters
 from parity.diagnosis.variants.rewired import rewired
+from parity.diagnosis.variants.site import Site
+from parity.results import Hint
 from parity.subject.scene import Scene
 from parity.tolerance import units
 
-Stage = Callable[[Interpreter, str, Goal | None], Iterator[Variant]]
+Stage = Callable[[Site, Goal | None], Iterator[Variant]]
 NEAR = 4.0
 """Units of rounding: formulas that come this near to a recorded tensor cannot be ranked by which comes nearer."""
 
 
-def known_variants(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
-    """The variants that the definition knows."""
-    definition = interpreter.definition(node)
-    if definition is not None:
-        yield from definition.variants(interpreter.operands(node))
-
-
-def compound_variants(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
-    """The variants of the definition that make two mistakes at once."""
-    definition = interpreter.definition(node)
-    if definition is not None:
-        yield from definition.compound_variants(interpreter.operands(node))
-
-
 STAGES: tuple[Stage, ...] = (
-    known_variants,
+    lambda site, goal: site.definition.variants(site.operands),
     fitted_parameters,
     generic,
     fitted_inputs,
     rewired,
-    compound_variants,
+    lambda site, goal: site.definition.compound_variants(site.operands),
     own_parameters,
 )
 """Where variants come from, in the order they are tried: what the definition knows goes before what may happen to any
@@ -66,8 +54,7 @@ class Candidates:
     def __init__(self, scene: Scene, key: str) -> None:
         self.scene, self.key = scene, key
         self.interpreter = Interpreter(scene, key)
-        window = self.interpreter.window
-        self.reference, self.subject = window.cut(key, scene.reference[key]), window.cut(key, scene.subject[key])
+        self.reference, self.subject = self.interpreter.recorded(key), self.interpreter.subject(key)
         self.tolerance = self._tolerance(key)
         self.before = distance(scene.subject[key], scene.reference[key])
         """The error of the whole tensor."""
@@ -78,9 +65,9 @@ class Candidates:
         least = 0.0 if reference is None else floor(reference)
         return max(self.scene.rounding.get(key, 0.0), least)
 
-    def units(self, error: float) -> float:
-        """An error in units of rounding."""
-        return units(error, self.tolerance)
+    def hint(self, description: str, at: str, after: float) -> Hint:
+        """A hint after which the error is `after`."""
+        return Hint(description, at, units(self.before, self.tolerance), units(after, self.tolerance))
 
     def is_recorded(self, value: Tensor) -> bool:
         """Whether the reference's tensor is `value` but for rounding."""
@@ -90,13 +77,9 @@ class Candidates:
         """Whether the subject's tensor is `value`, exactly or within rounding."""
         return self._nearness(value, self.key) is not None
 
-    def subject_of(self, key: str) -> Tensor:
-        """What the subject has for a key that it has something for."""
-        return self.interpreter.window.cut(key, self.scene.subject[key])
-
     def _nearness(self, value: Tensor, key: str, unit: float = 0.0) -> bool | None:
         """Whether the subject's `key` is `value` exactly (True), within rounding (False), or not (None)."""
-        subject = self.subject_of(key)
+        subject = self.interpreter.subject(key)
         if equals(value, subject, unit):
             return True
         return False if not unit and reproduces(value, subject, self._tolerance(key) / 2, self.error / 2) else None
@@ -107,7 +90,7 @@ class Candidates:
         for node in self.interpreter.nodes:
             if node in self.scene.subject and node != self.key:
                 value = self.interpreter.value(node)
-                if value is not None and not equals(value, self.subject_of(node)):
+                if value is not None and not equals(value, self.interpreter.subject(node)):
                     return node
         return self.key
 
@@ -122,21 +105,20 @@ class Candidates:
 
     def _subject_matches(self) -> Iterator[tuple[bool, Match]]:
         departing, interpreter = self.first_departing, self.interpreter
-        given = self.subject_of(departing)
+        given = self.interpreter.subject(departing)
         # Steps before it that the subject shows nothing of may be what departs.
         earlier = interpreter.nodes[: interpreter.nodes.index(departing)]
         nodes = [departing, *(node for node in reversed(earlier) if node not in self.scene.subject)]
         for stage in STAGES:
             for node in nodes:
-                for variant in self.usable(stage(interpreter, node, Goal(departing, given)), given):
-                    value = attempt(variant.compute)
-                    at_departure = None if value is None else interpreter.through(node, value, departing)
+                for variant, value in self.computed(stage, node, given, Goal(departing, given)):
+                    at_departure = interpreter.through({node: value}, departing)
                     exact = None if at_departure is None else self._nearness(at_departure, departing, variant.unit)
-                    if exact is None or value is None:
+                    if exact is None:
                         continue
                     # In half precision what follows goes on from the subject's own numbers.
-                    own = (departing, given) if variant.unit else (node, value)
-                    at_target = interpreter.through(*own, self.key)
+                    own = {departing: given} if variant.unit else {node: value}
+                    at_target = interpreter.through(own, self.key)
                     if at_target is not None and self.is_subject(at_target):
                         yield exact, Match(node, variant, at_target)
 
@@ -144,7 +126,7 @@ class Candidates:
         """The first variant whose error is about the smallest there is: rounding hides which of several is the one."""
         for stage in STAGES:
             matches = list(self._reference_matches(stage))
-            errors = [self.units(distance(match.value, self.reference)) for match in matches]
+            errors = [units(distance(match.value, self.reference), self.tolerance) for match in matches]
             nearest = min(errors, default=0.0)
             for error, match in zip(errors, matches, strict=True):
                 if error <= max(NEAR, 2 * nearest):
@@ -153,19 +135,29 @@ class Candidates:
 
     def _reference_matches(self, stage: Stage) -> Iterator[Match]:
         for node in reversed(self.interpreter.nodes):
-            for variant in self.usable(stage(self.interpreter, node, Goal(self.key, self.reference)), self.reference):
-                value = attempt(variant.compute)
-                at_target = None if value is None else self.interpreter.through(node, value, self.key)
+            for variant, value in self.computed(stage, node, self.reference, Goal(self.key, self.reference)):
+                at_target = self.interpreter.through({node: value}, self.key)
                 if at_target is not None and self.is_recorded(at_target):
                     yield Match(node, variant, at_target)
 
-    def usable(self, variants: Iterator[Variant], given: Tensor) -> Iterator[Variant]:
-        """Variants that can be told here: not on a window what needs the whole, of zeros only what is meant to be."""
+    @cached_property
+    def _sites(self) -> dict[str, Site | None]:
+        return {node: Site.of(self.interpreter, node) for node in self.interpreter.nodes}
+
+    def computed(self, stage: Stage, node: str, given: Tensor, goal: Goal | None) -> Iterator[tuple[Variant, Tensor]]:
+        """A stage's variants of an operation that can be told where `given` is to be explained, and what they give.
+
+        On a window that is not what needs the whole, and of zeros only what is meant to be.
+        """
+        site = self._sites[node]
         zero = scale(given) == 0 and given.numel() > 0 and bool(given.isfinite().all())
+        variants = iter(()) if site is None else stage(site, goal)
         while True:
             try:
                 variant = next(variants)
             except (StopIteration, *UNFIT):  # what a definition prepares for its variants may not fit these operands
                 return
             if (self.interpreter.window.covers_all or not variant.needs_whole_tensor) and (variant.zeros or not zero):
-                yield variant
+                value = attempt(variant.compute)
+                if value is not None:
+                    yield variant, value

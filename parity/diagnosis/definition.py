@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
 T = TypeVar("T")
@@ -57,9 +56,9 @@ class Operands:
         """These operands without some roles, as if the scene had nothing for them."""
         return replace(self, tensors={role: t for role, t in self.tensors.items() if role not in roles})
 
-    def cast(self, dtype: torch.dtype) -> Operands:
-        """These operands with every floating tensor in `dtype`."""
-        return self.having(**{role: t.to(dtype) for role, t in self.tensors.items() if t.is_floating_point()})
+    def mapped(self, function: Callable[[Tensor], Tensor], *roles: str) -> Operands:
+        """These operands with the tensors of some roles put through a function."""
+        return self.having(**{role: function(self[role]) for role in roles})
 
 
 @dataclass(frozen=True)
@@ -93,12 +92,6 @@ class FittedParameter:
     low: float = -math.inf
     high: float = math.inf
     """What the number may be."""
-
-
-def instead_of(canonical_description: str, formulas: Mapping[str, Callable[[], Tensor]]) -> Iterator[Variant]:
-    """Variants, by their descriptions, in the place of one thing that the canonical formula does."""
-    for description, compute in formulas.items():
-        yield Variant(description, canonical_description, compute)
 
 
 def for_each(
@@ -137,25 +130,3 @@ class OperationDefinition:
     """What a wrong scale of the result amounts to, if it is more than that."""
     causal: bool = False
     """Whether rows come from the rows before them, too, so that a window must begin at the first."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """One respect in which a formula can differ: words, and the fields of the formula's options that are otherwise."""
-
-    description: str
-    canonical_description: str
-    fields: Mapping[str, Any]
-    needs_whole_tensor: bool = False
-    zeros: bool = False
-
-
-def vary(
-    compute: Callable[[Operands, Any], Tensor], operands: Operands, options: Any, changes: Iterable[Change]
-) -> Iterator[Variant]:
-    """The variants of a formula that takes its options as a frozen dataclass; `options` are the canonical ones."""
-    for c in changes:
-        other = replace(options, **c.fields)
-        if other != options:
-            formula = partial(compute, operands, other)
-            yield Variant(c.description, c.canonical_description, formula, c.needs_whole_tensor, c.zeros)

@@ -43,7 +43,7 @@ class Interpreter:
     def __init__(self, scene: Scene, target: str) -> None:
         self.scene, self.target = scene, target
         self.window = Window(scene, target)
-        self.nodes = self._sites()
+        self.nodes = self._chain()
         """The target and the unrecorded operations before it, in order of computation, the target last."""
         self._values: dict[str, Tensor | None] = {}
         self._under_way: set[str] = set()
@@ -53,7 +53,7 @@ class Interpreter:
         operation = self.scene.operations.get(key)
         return None if operation is None else OPERATIONS.get(operation.name)
 
-    def _sites(self) -> list[str]:
+    def _chain(self) -> list[str]:
         found: dict[str, None] = {}
 
         def visit(key: str) -> None:
@@ -96,23 +96,17 @@ class Interpreter:
         tensors, shapes = {}, {}
         for role, source in operation.inputs.items():
             value = changed[source] if changed and source in changed else self.value(source)
-            if value is None:
-                continue
-            tensors[role] = self.window.as_input(key, role, value)
-            shapes[role] = self.window.whole_shape(key, role, value)
-        return Operands(
-            {role: t.to(torch.float64) if t.is_floating_point() else t for role, t in tensors.items()},
-            operation.settings,
-            dict(operation.inputs),
-            shapes,
-        )
+            if value is not None:
+                rows = self.window.as_input(key, role, value)
+                tensors[role] = rows.to(torch.float64) if rows.is_floating_point() else rows
+                shapes[role] = self.window.whole_shape(key, role, value)
+        return Operands(tensors, operation.settings, dict(operation.inputs), shapes)
 
-    def through(self, node: str, value: Tensor, to: str) -> Tensor | None:
-        """The tensor `to`, where the earlier operation `node` gives `value` and all others are canonical."""
-        changed = {node: self.window.cut(node, value)}
-        on_the_way = self.nodes[self.nodes.index(node) + 1 : self.nodes.index(to) + 1]
-        for key in on_the_way:
-            if any(source in changed for source in self.scene.operations[key].inputs.values()):
+    def through(self, values: Mapping[str, Tensor], to: str) -> Tensor | None:
+        """The tensor `to`, where some keys have other values and what comes of these is canonical."""
+        changed = {key: self.window.cut(key, value) for key, value in values.items()}
+        for key in self.nodes[: self.nodes.index(to) + 1]:
+            if key not in changed and any(source in changed for source in self.scene.operations[key].inputs.values()):
                 computed = self.computed(key, changed)
                 if computed is None:
                     return None
@@ -127,12 +121,10 @@ class Interpreter:
         inputs = [self.value(key) for key in self.scene.operations[node].inputs.values()]
         return any(tensor is not None and tensor.ndim == 3 and tensor.numel() > LARGE for tensor in inputs)
 
-    def subject(self, key: str) -> Tensor | None:
+    def subject(self, key: str) -> Tensor:
         """What the subject has for `key`, in the window."""
-        tensor = self.scene.subject.get(key)
-        return None if tensor is None else self.window.cut(key, tensor)
+        return self.window.cut(key, self.scene.subject[key])
 
-    def recorded(self, key: str) -> Tensor | None:
+    def recorded(self, key: str) -> Tensor:
         """What the reference has for `key`, in the window."""
-        tensor = self.scene.reference.get(key)
-        return None if tensor is None else self.window.cut(key, tensor)
+        return self.window.cut(key, self.scene.reference[key])

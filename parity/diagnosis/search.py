@@ -13,6 +13,7 @@ from functools import partial
 from torch import Tensor
 
 from parity.diagnosis.candidates import STAGES, Candidates, Match
+from parity.diagnosis.definition import Variant
 from parity.diagnosis.interpreter import attempt
 from parity.diagnosis.matching import distance, equals, reproduces
 from parity.diagnosis.part import Part
@@ -42,29 +43,23 @@ def explain(scene: Scene, key: str) -> list[Hint]:
 
 def _two_sided(candidates: Candidates, canonical: Tensor) -> list[Hint]:
     own = Match(candidates.key, None, canonical)
-    if candidates.is_subject(canonical):
-        subject: Match | None = own
-    else:
-        subject = candidates.subject_match()
+    subject = own if candidates.is_subject(canonical) else candidates.subject_match()
     if subject is None:
         return []
     reference = own if candidates.is_recorded(canonical) else candidates.reference_match()
     if reference is None or (reference.variant is None and subject.variant is None):
         return []
-    after = candidates.units(distance(reference.value, candidates.reference))
-    return [Hint(_sentence(reference, subject), _place(reference, subject), candidates.units(candidates.before), after)]
+    at = reference.node if subject.variant is None else subject.node
+    after = distance(reference.value, candidates.reference)
+    return [candidates.hint(_sentence(reference.variant, subject.variant), at, after)]
 
 
-def _sentence(reference: Match, subject: Match) -> str:
-    if reference.variant is not None:
-        other = reference.variant.canonical_description if subject.variant is None else subject.variant.description
-        return f"the reference {reference.variant.description}; the subject {other}"
-    assert subject.variant is not None
-    return f"the subject {subject.variant.description}; the reference {subject.variant.canonical_description}"
-
-
-def _place(reference: Match, subject: Match) -> str:
-    return reference.node if subject.variant is None else subject.node
+def _sentence(reference: Variant | None, subject: Variant | None) -> str:
+    if reference is not None:
+        other = reference.canonical_description if subject is None else subject.description
+        return f"the reference {reference.description}; the subject {other}"
+    assert subject is not None
+    return f"the subject {subject.description}; the reference {subject.canonical_description}"
 
 
 def _whole_transformed(candidates: Candidates) -> list[Hint]:
@@ -76,32 +71,23 @@ def _whole_transformed(candidates: Candidates) -> list[Hint]:
     for t in (*scalings(subject.shape), *moves(subject.shape, names), *fitted(subject, reference, subject.shape)):
         value = attempt(partial(t.apply, subject))
         if value is not None and reproduces(value, reference, candidates.tolerance, candidates.before):
-            description = f"the reference's numbers are the subject's {t.phrase}"
-            return [
-                Hint(
-                    description,
-                    candidates.key,
-                    candidates.units(candidates.before),
-                    candidates.units(distance(value, reference)),
-                )
-            ]
+            words = f"the reference's numbers are the subject's {t.phrase}"
+            return [candidates.hint(words, candidates.key, distance(value, reference))]
     return []
 
 
 def _wrong_in_part(candidates: Candidates, canonical: Tensor) -> list[Hint]:
     """A variant that the subject computes for some rows along one axis only."""
     first_departing = candidates.first_departing
-    given, usual = candidates.subject_of(first_departing), candidates.interpreter.computed(first_departing)
+    given, usual = candidates.interpreter.subject(first_departing), candidates.interpreter.computed(first_departing)
     if usual is None or not candidates.is_recorded(canonical):
         return []
     for part in Part.all_of(usual, given, axis_names(candidates.scene, first_departing, given.ndim)):
         rows = part.of_tensor(given)
         for stage in STAGES:
-            for variant in candidates.usable(stage(candidates.interpreter, first_departing, None), rows):
-                value = attempt(variant.compute)
-                if value is not None and value.shape == given.shape and equals(part.of_tensor(value), rows):
+            for variant, value in candidates.computed(stage, first_departing, rows, None):
+                if value.shape == given.shape and equals(part.of_tensor(value), rows):
                     usually = variant.canonical_description
-                    description = f"the subject {variant.description}, {part.words}; the reference {usually}"
-                    after = candidates.units(distance(canonical, candidates.reference))
-                    return [Hint(description, first_departing, candidates.units(candidates.before), after)]
+                    words = f"the subject {variant.description}, {part.words}; the reference {usually}"
+                    return [candidates.hint(words, first_departing, distance(canonical, candidates.reference))]
     return []

@@ -48,10 +48,6 @@ FUNCTIONS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
 }
 
 
-def _compute(o: Operands) -> Tensor:
-    return FUNCTIONS[o.settings["function"]][1](o["x"])
-
-
 def _variants(o: Operands) -> Iterator[Variant]:
     name = o.settings["function"]
     canonical, function = FUNCTIONS[name]
@@ -72,4 +68,8 @@ def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
     yield FittedParameter("applies tanh of {} x", canonical, 1.0, lambda slope: torch.tanh(slope * x))
 
 
-ACTIVATION = OperationDefinition(_compute, _variants, rowwise("x", mixes=1), _fitted_parameters)
+OPERATIONS = {
+    "activation": OperationDefinition(
+        lambda o: FUNCTIONS[o.settings["function"]][1](o["x"]), _variants, rowwise("x", mixes=1), _fitted_parameters
+    )
+}

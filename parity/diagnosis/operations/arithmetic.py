@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
-from torch import Tensor
 
-from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, instead_of, rowwise
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, rowwise
 
 
 def _same_variants(o: Operands) -> Iterator[Variant]:
@@ -27,42 +26,39 @@ def _add_variants(o: Operands) -> Iterator[Variant]:
     first, second = o.name("a"), o.name("b")
     yield Variant(f"leaves {second} out", "adds it", lambda: a.expand_as(a + b))
     yield Variant(f"leaves {first} out", "adds it", lambda: b.expand_as(a + b))
-    yield Variant(f"adds {second} twice", "once", lambda: a + 2 * b)
-    yield Variant(f"adds {first} twice", "once", lambda: 2 * a + b)
-    yield Variant(f"subtracts {second}", "adds it", lambda: a - b)
-    yield Variant(f"subtracts {first}", "adds it", lambda: b - a)
+    for description, canonical, factor in (
+        ("adds {} twice", "once", 2),
+        ("subtracts {}", "adds it", -1),
+        ("adds half of {}", "all of it", 0.5),
+    ):
+        yield Variant(description.format(second), canonical, partial(torch.add, a, b, alpha=factor))
+        yield Variant(description.format(first), canonical, partial(torch.add, b, a, alpha=factor))
     yield Variant("multiplies the two", "adds them", lambda: a * b)
     yield Variant("takes the mean of the two", "their sum", lambda: (a + b) / 2)
     yield Variant("divides the sum by sqrt(2)", "does not", lambda: (a + b) / 2**0.5)
-    yield Variant(f"adds half of {second}", "all of it", lambda: a + b / 2)
-    yield Variant(f"adds half of {first}", "all of it", lambda: a / 2 + b)
-
-
-def _product(o: Operands) -> Tensor:
-    return o["x"] * o["gain"]
 
 
 def _product_variants(o: Operands) -> Iterator[Variant]:
     x, gain = o["x"], o["gain"]
     times = o.name("gain", "the gain")
-    yield Variant(f"leaves {times} out", "multiplies by it", lambda: x.clone())
-    # A gain between 0 and 1 is the sigmoid of something; of any other the logit is NaN, which reproduces nothing.
-    other_gains = {
-        f"multiplies by the number whose sigmoid {times} is (no sigmoid)": lambda: x * gain.logit(),
-        f"multiplies by the sigmoid of {times} (a sigmoid too many)": lambda: x * gain.sigmoid(),
-        f"multiplies by tanh in place of the sigmoid in {times}": lambda: x * gain.logit().tanh(),
-        f"multiplies by tanh of {times}": lambda: x * gain.tanh(),
-        f"multiplies by 1 + {times}": lambda: x * (1 + gain),
-        f"multiplies by 1 - {times}": lambda: x * (1 - gain),
-        f"multiplies by exp of {times}": lambda: x * gain.exp(),
-        f"multiplies by relu of {times}": lambda: x * gain.relu(),
-    }
-    yield from instead_of(times, other_gains)
-    yield Variant(f"multiplies by {times} twice", "once", lambda: x * gain * gain)
-    yield Variant(f"multiplies by twice {times}", times, lambda: 2 * x * gain)
-    yield Variant(f"divides by {times}", "multiplies by it", lambda: x / gain)
+    yield Variant(f"leaves {times} out", "multiplies by it", x.clone)
     yield Variant(f"adds {times}", "multiplies by it", lambda: x + gain)
-    yield Variant(f"multiplies by {times} in reverse", "in order", lambda: x * gain.flip(-1))
+    # A gain between 0 and 1 is the sigmoid of something; of any other the logit is NaN, which reproduces nothing.
+    for description, canonical, factor in (
+        (f"multiplies by the number whose sigmoid {times} is (no sigmoid)", times, gain.logit()),
+        (f"multiplies by the sigmoid of {times} (a sigmoid too many)", times, gain.sigmoid()),
+        (f"multiplies by tanh in place of the sigmoid in {times}", times, gain.logit().tanh()),
+        (f"multiplies by tanh of {times}", times, gain.tanh()),
+        (f"multiplies by 1 + {times}", times, 1 + gain),
+        (f"multiplies by 1 - {times}", times, 1 - gain),
+        (f"multiplies by exp of {times}", times, gain.exp()),
+        (f"multiplies by relu of {times}", times, gain.relu()),
+        (f"multiplies by {times} twice", "once", gain.square()),
+        (f"multiplies by twice {times}", times, 2 * gain),
+        (f"divides by {times}", "multiplies by it", 1 / gain),
+        (f"multiplies by {times} in reverse", "in order", gain.flip(-1)),
+    ):
+        yield Variant(description, canonical, partial(torch.mul, x, factor))
 
 
 def _stack_variants(o: Operands) -> Iterator[Variant]:
@@ -78,8 +74,10 @@ def _select_variants(o: Operands) -> Iterator[Variant]:
     yield from for_each(others, f"takes row {{}} of {o.name('x')}", f"row {own}", lambda row: x[row])
 
 
-SAME = OperationDefinition(lambda o: o["x"], _same_variants, rowwise("x"))
-ADD = OperationDefinition(lambda o: o["a"] + o["b"], _add_variants, rowwise("a", "b"))
-STACK = OperationDefinition(lambda o: torch.stack(list(o.tensors.values())), _stack_variants)
-SELECT = OperationDefinition(lambda o: o["x"][o.settings["row"]], _select_variants)
-PRODUCT = OperationDefinition(_product, _product_variants, rowwise("x", mixes=1))
+OPERATIONS = {
+    "same": OperationDefinition(lambda o: o["x"], _same_variants, rowwise("x")),
+    "add": OperationDefinition(lambda o: o["a"] + o["b"], _add_variants, rowwise("a", "b")),
+    "product": OperationDefinition(lambda o: o["x"] * o["gain"], _product_variants, rowwise("x", mixes=1)),
+    "stack": OperationDefinition(lambda o: torch.stack(list(o.tensors.values())), _stack_variants),
+    "select": OperationDefinition(lambda o: o["x"][o.settings["row"]], _select_variants),
+}

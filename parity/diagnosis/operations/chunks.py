@@ -13,21 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, rowwise
-
-Rule = Callable[[Tensor, int], Tensor]
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, rowwise
 
 
 def _chunks(x: Tensor, width: int) -> Tensor:
     """(..., F/H, H)"""
     count = x.shape[-1] // width
-    return x[..., : count * width].reshape(*x.shape[:-1], count, width)
+    return torch.unflatten(x[..., : count * width], -1, (count, width))
 
 
-def _woven(x: Tensor, width: int) -> Tensor:
-    """Chunk k as features k, k + F/H, k + 2 F/H, ...; (..., F/H, H)"""
-    count = x.shape[-1] // width
-    return x[..., : count * width].reshape(*x.shape[:-1], width, count).mT
+def _woven(chunks: Tensor) -> Tensor:
+    """Chunk k of the features k, k + F/H, k + 2 F/H, ...; (..., F/H, H)"""
+    count, width = chunks.shape[-2:]
+    return torch.unflatten(chunks.flatten(-2), -1, (width, count)).mT
 
 
 def _totals(chunks: Tensor) -> Tensor:
@@ -35,87 +33,51 @@ def _totals(chunks: Tensor) -> Tensor:
     return F.pad(chunks.sum(-1), (0, width - count))
 
 
-def _totals_last(chunks: Tensor) -> Tensor:
-    count, width = chunks.shape[-2:]
-    return F.pad(chunks.sum(-1), (width - count, 0))
-
-
-def _totals_repeated(chunks: Tensor) -> Tensor:
-    count, width = chunks.shape[-2:]
-    return chunks.sum(-1).repeat_interleave(width // count, -1)
-
-
+Rule = Callable[[Tensor], Tensor]
 RULES: dict[str, tuple[str, Rule]] = {
-    "elementwise": ("adds the chunks element by element", lambda x, w: _chunks(x, w).sum(-2)),
-    "totals": ("gives the total of each chunk, and zeros for the rest", lambda x, w: _totals(_chunks(x, w))),
-    "mean": ("takes the mean of the chunks", lambda x, w: _chunks(x, w).mean(-2)),
-    "chunk means": (
-        "gives the mean of each chunk, and zeros for the rest",
-        lambda x, w: _totals(_chunks(x, w)) / w,
-    ),
-    "strided": ("adds every F/H neighbouring features", lambda x, w: _woven(x, w).sum(-2)),
-    "strided totals": (
-        "gives the total of every F/H-th feature, and zeros for the rest",
-        lambda x, w: _totals(_woven(x, w)),
-    ),
-    "totals last": ("gives zeros first, and then the total of each chunk", lambda x, w: _totals_last(_chunks(x, w))),
-    "totals repeated": ("repeats the total of each chunk", lambda x, w: _totals_repeated(_chunks(x, w))),
-    "reversed": ("reverses what it gives for the element by element sum", lambda x, w: _chunks(x, w).sum(-2).flip(-1)),
-    "totals reversed": (
-        "reverses the totals of the chunks with their zeros",
-        lambda x, w: _totals(_chunks(x, w)).flip(-1),
-    ),
-    "totals in reverse": (
-        "takes the totals of the chunks last to first, before the zeros",
-        lambda x, w: _totals(_chunks(x, w).flip(-2)),
-    ),
-    "all": (
-        "gives the total of all chunks in every output",
-        lambda x, w: _chunks(x, w).sum((-2, -1))[..., None].expand(*x.shape[:-1], w),
-    ),
-    "product": ("multiplies the chunks element by element", lambda x, w: _chunks(x, w).prod(-2)),
-    "largest": ("takes the largest of the chunks element by element", lambda x, w: _chunks(x, w).amax(-2)),
-    "without last": ("leaves the last chunk out", lambda x, w: _chunks(x, w)[..., :-1, :].sum(-2)),
-    "without first": ("leaves the first chunk out", lambda x, w: _chunks(x, w)[..., 1:, :].sum(-2)),
-    "first": ("takes the first chunk alone", lambda x, w: _chunks(x, w)[..., 0, :]),
-    "last": ("takes the last chunk alone", lambda x, w: _chunks(x, w)[..., -1, :]),
-    "totals without last": (
-        "leaves the last chunk's total out",
-        lambda x, w: _totals(_chunks(x, w)[..., :-1, :]),
-    ),
-    "totals without first": (
-        "leaves the first chunk's total out and moves the others up",
-        lambda x, w: _totals(_chunks(x, w)[..., 1:, :]),
-    ),
-    "from the end": (
-        "cuts the features down at their start",
-        lambda x, w: _chunks(x[..., x.shape[-1] % w :], w).sum(-2),
-    ),
-    "alternating": (
-        "subtracts every other chunk",
-        lambda x, w: (_chunks(x, w) * _signs(x, w)).sum(-2),
-    ),
+    "elementwise": ("adds the chunks element by element", lambda c: c.sum(-2)),
+    "totals": ("gives the total of each chunk, and zeros for the rest", _totals),
+}
+"""By the setting, a rule's words, and what it makes of the chunks."""
+OTHERS: dict[str, Rule] = {
+    "takes the mean of the chunks": lambda c: c.mean(-2),
+    "gives the mean of each chunk, and zeros for the rest": lambda c: _totals(c) / c.shape[-1],
+    "adds every F/H neighbouring features": lambda c: _woven(c).sum(-2),
+    "gives the total of every F/H-th feature, and zeros for the rest": lambda c: _totals(_woven(c)),
+    "gives zeros first, and then the total of each chunk": lambda c: _totals(c).roll(c.shape[-1] - c.shape[-2], -1),
+    "repeats the total of each chunk": lambda c: c.sum(-1).repeat_interleave(c.shape[-1] // c.shape[-2], -1),
+    "reverses what it gives for the element by element sum": lambda c: c.sum(-2).flip(-1),
+    "reverses the totals of the chunks with their zeros": lambda c: _totals(c).flip(-1),
+    "takes the totals of the chunks last to first, before the zeros": lambda c: _totals(c.flip(-2)),
+    "gives the total of all chunks in every output": lambda c: c.sum((-2, -1))[..., None].expand_as(c[..., 0, :]),
+    "multiplies the chunks element by element": lambda c: c.prod(-2),
+    "takes the largest of the chunks element by element": lambda c: c.amax(-2),
+    "leaves the last chunk out": lambda c: c[..., :-1, :].sum(-2),
+    "leaves the first chunk out": lambda c: c[..., 1:, :].sum(-2),
+    "takes the first chunk alone": lambda c: c[..., 0, :],
+    "takes the last chunk alone": lambda c: c[..., -1, :],
+    "leaves the last chunk's total out": lambda c: _totals(c[..., :-1, :]),
+    "leaves the first chunk's total out and moves the others up": lambda c: _totals(c[..., 1:, :]),
+    "subtracts every other chunk": lambda c: c[..., ::2, :].sum(-2) - c[..., 1::2, :].sum(-2),
 }
 
 
-def _signs(x: Tensor, width: int) -> Tensor:
-    """1, -1, 1, ... for the chunks, (F/H, 1)"""
-    return 1 - 2 * (torch.arange(x.shape[-1] // width) % 2)[:, None]
-
-
 def _compute(o: Operands) -> Tensor:
-    return RULES[o.setting("rule", "elementwise")][1](o["x"], o.settings["width"])
+    return RULES[o.setting("rule", "elementwise")][1](_chunks(o["x"], o.settings["width"]))
 
 
 def _variants(o: Operands) -> Iterator[Variant]:
-    own = o.setting("rule", "elementwise")
+    canonical, rule = RULES[o.setting("rule", "elementwise")]
     x, width = o["x"], o.settings["width"]
-    for name, (description, rule) in RULES.items():
-        if name != own:
-            yield Variant(description, RULES[own][0], partial(rule, x, width))
-    counts = range(2, x.shape[-1] // width - 1)
-    first = "takes the first {} chunks alone"
-    yield from for_each(counts, first, "all of them", lambda k: RULES[own][1](x[..., : k * width], width))
+    chunks = _chunks(x, width)
+    for description, other in {**dict(RULES.values()), **OTHERS}.items():
+        if description != canonical:
+            yield Variant(description, canonical, partial(other, chunks))
+    from_the_end = _chunks(x[..., x.shape[-1] % width :], width).sum(-2)
+    yield Variant("cuts the features down at their start", canonical, from_the_end.clone)
+    for count in range(2, chunks.shape[-2] - 1):
+        words = f"takes the first {count} chunks alone"
+        yield Variant(words, "all of them", partial(rule, chunks[..., :count, :]))
 
 
-CHUNK_SUMS = OperationDefinition(_compute, _variants, rowwise("x", mixes=1))
+OPERATIONS = {"chunk_sums": OperationDefinition(_compute, _variants, rowwise("x", mixes=1))}

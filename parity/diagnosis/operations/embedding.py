@@ -6,33 +6,28 @@ Roles: ids (...) int64, weight (V, H).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
 
 import torch
-from torch import Tensor
 
-from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, instead_of
-
-
-def _compute(o: Operands) -> Tensor:
-    return o["weight"][o["ids"]]  # (..., H)
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each
 
 
 def _variants(o: Operands) -> Iterator[Variant]:
     ids, weight = o["ids"], o["weight"]
     vocab, width = weight.shape
-    taken = {
-        "takes row id + 1 of the table (0- against 1-based ids)": lambda: weight[(ids + 1) % vocab],
-        "takes row id - 1 of the table (0- against 1-based ids)": lambda: weight[(ids - 1) % vocab],
-        "takes row id + 1 of the table, up to the last row": lambda: weight[(ids + 1).clamp(max=vocab - 1)],
-        "takes row id - 1 of the table, down to row 0": lambda: weight[(ids - 1).clamp(min=0)],
-    }
-    yield from instead_of("row id", taken)
+    for description, row in (
+        ("takes row id + 1 of the table (0- against 1-based ids)", (ids + 1) % vocab),
+        ("takes row id - 1 of the table (0- against 1-based ids)", (ids - 1) % vocab),
+        ("takes row id + 1 of the table, up to the last row", (ids + 1).clamp(max=vocab - 1)),
+        ("takes row id - 1 of the table, down to row 0", (ids - 1).clamp(min=0)),
+    ):
+        yield Variant(description, "row id", partial(torch.embedding, weight, row))
     yield Variant("takes the table from its end", "from its start", lambda: weight.flip(0)[ids])
     yield Variant("transposes the table", "does not", lambda: weight.mT[ids])
-    reshaped = "reads the transposed table as if it were not (reshaped, not transposed)"
-    yield Variant(reshaped, "takes it as it is", lambda: weight.mT.reshape(vocab, width)[ids])
+    words = "reads the transposed table as if it were not (reshaped, not transposed)"
+    yield Variant(words, "takes it as it is", lambda: weight.mT.reshape(vocab, width)[ids])
     padding = "takes zeros for id {} (as padding)"
     yield from for_each(
         (0, vocab - 1), padding, "that row", lambda i: torch.where(ids[..., None] == i, 0.0, weight[ids])
@@ -46,15 +41,16 @@ def _variants(o: Operands) -> Iterator[Variant]:
     if ids.ndim == 2:
         steps, batch = ids.shape
         by_batch, by_step = "batch by batch", "step by step"
-        flags = {"needs_whole_tensor": True}
-        reads = "reads the ids {} as if they lay {}"
         turned, returned = ids.mT.reshape(steps, batch), ids.reshape(batch, steps).mT
-        yield Variant(reads.format(by_batch, by_step), by_step, lambda: weight[turned], **flags)
-        yield Variant(reads.format(by_step, by_batch), by_batch, lambda: weight[returned], **flags)
+        for read, lie, other in ((by_batch, by_step, turned), (by_step, by_batch, returned)):
+            words = f"reads the ids {read} as if they lay {lie}"
+            yield Variant(words, lie, partial(torch.embedding, weight, other), needs_whole_tensor=True)
 
 
-def _window_rule(settings: Mapping[str, Any], axis: int) -> Mapping[str, int] | None:
-    return None if axis == -1 else {"ids": axis + 1}  # ids lack the last axis
-
-
-EMBEDDING = OperationDefinition(_compute, _variants, _window_rule)
+OPERATIONS = {
+    "embedding": OperationDefinition(
+        lambda o: o["weight"][o["ids"]],  # (..., H)
+        _variants,
+        lambda settings, axis: None if axis == -1 else {"ids": axis + 1},  # ids lack the last axis
+    )
+}

@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, rowwise
+from parity.diagnosis.definition import Operands, rowwise
+from parity.diagnosis.formula import Change, Formula, Options, on, unchanged
 from parity.diagnosis.operations.activation import FUNCTIONS
 
-
-def _halves(o: Operands) -> tuple[Tensor, Tensor]:
-    """c and f."""
-    first, second = o["x"].chunk(2, -1)
-    return (first, second) if o.setting("order", "cf") == "cf" else (second, first)
+Function = Callable[[Tensor], Tensor]
 
 
-def _compute(o: Operands) -> Tensor:
-    c, f = _halves(o)
-    return torch.sigmoid(f) * torch.tanh(c)
+def _compute(
+    o: Operands,
+    order: str = "cf",
+    of_c: Function = torch.tanh,
+    of_f: Function = torch.sigmoid,
+    joined: Callable[[Tensor, Tensor], Tensor] = torch.mul,
+) -> Tensor:
+    halves = dict(zip(order, o["x"].chunk(2, -1), strict=True))
+    return joined(of_f(halves["f"]), of_c(halves["c"]))
 
 
-def _variants(o: Operands) -> Iterator[Variant]:
-    c, f = _halves(o)
-    order = ", ".join(o.setting("order", "cf"))
-    swapped = ", ".join(reversed(o.setting("order", "cf")))
-    yield Variant(f"takes its halves in the order {swapped}", order, lambda: torch.sigmoid(c) * torch.tanh(f))
-    yield Variant("leaves the sigmoid factor out", "multiplies by it", lambda: torch.tanh(c))
-    yield Variant("leaves the tanh factor out", "multiplies by it", lambda: torch.sigmoid(f))
+def _changes(o: Operands, options: Options) -> Iterator[Change]:
+    order = options["order"]
+    words = f"takes its halves in the order {', '.join(reversed(order))}"
+    yield Change(words, ", ".join(order), {"order": order[::-1]})
+    yield Change("leaves the sigmoid factor out", "multiplies by it", {"of_f": torch.ones_like})
+    yield Change("leaves the tanh factor out", "multiplies by it", {"of_c": torch.ones_like})
     for name in ("identity", "sigmoid", "relu", "hard_tanh", "gelu_sigmoid", "silu"):
-        words, g = FUNCTIONS[name]
-        yield from for_each([g], f"applies {words} to c", "tanh", lambda g: torch.sigmoid(f) * g(c))
+        words, function = FUNCTIONS[name]
+        yield Change(f"applies {words} to c", "tanh", {"of_c": function})
     for name in ("identity", "tanh", "relu", "hard_sigmoid", "half_tanh", "complement"):
-        words, g = FUNCTIONS[name]
-        yield from for_each([g], f"applies {words} to f", "the sigmoid", lambda g: g(f) * torch.tanh(c))
-    yield Variant("adds sigmoid(f) and tanh(c)", "multiplies them", lambda: torch.sigmoid(f) + torch.tanh(c))
-    yield Variant("multiplies c and f as they are", "sigmoid(f) and tanh(c)", lambda: f * c)
-    yield Variant("multiplies by 1 + tanh(c)", "by tanh(c)", lambda: torch.sigmoid(f) * (1 + torch.tanh(c)))
-    woven_c, woven_f = o["x"][..., 0::2], o["x"][..., 1::2]
+        words, function = FUNCTIONS[name]
+        yield Change(f"applies {words} to f", "the sigmoid", {"of_f": function})
+    yield Change("adds sigmoid(f) and tanh(c)", "multiplies them", {"joined": torch.add})
+    yield Change("multiplies c and f as they are", "sigmoid(f) and tanh(c)", dict.fromkeys(("of_c", "of_f"), unchanged))
+    yield Change("multiplies by 1 + tanh(c)", "by tanh(c)", {"of_c": lambda c: 1 + torch.tanh(c)})
     words = "takes c and f from every other number"
-    yield Variant(words, "from the two halves", lambda: torch.sigmoid(woven_f) * torch.tanh(woven_c))
-    yield Variant(f"{words}, f first", "from the two halves", lambda: torch.sigmoid(woven_c) * torch.tanh(woven_f))
+    woven = on(lambda x: torch.cat([x[..., 0::2], x[..., 1::2]], -1), "x")
+    yield Change(words, "from the two halves", {"order": "cf"}, woven)
+    yield Change(f"{words}, f first", "from the two halves", {"order": "fc"}, woven)
 
 
-GATE = OperationDefinition(_compute, _variants, rowwise("x", mixes=1))
+OPERATIONS = {"gate": Formula(_compute).definition(_changes, window_rule=rowwise("x", mixes=1))}

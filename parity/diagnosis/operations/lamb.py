@@ -10,157 +10,112 @@ schedule, 1), `other_factors` (words to the factor that they describe), `eps`, `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+import math
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Change, FittedParameter, Operands, OperationDefinition, Variant, vary
+from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant
+from parity.diagnosis.formula import Change, Formula, Options, on
 
-MIN_TRUSTS = (0.0, 0.25, 0.1, 0.5, 0.01)
-MAX_NORMS = (None, 10.0, 1.0, 5.0, 100.0)
-EPS = (1e-6, 1e-8, 1e-5, 1e-12, 1e-3, 1e-7, 1e-10, 0.0)
-DECAYS = (1.2e-6, 0.01, 1e-4, 1e-5, 1e-3, 0.1, 0.05)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How the update is made."""
-
-    lr: float
-    eps: float
-    decay: float
-    min_trust: float
-    max_norm: float | None
-    eps_inside: bool = False
-    decoupled: bool = False
-    decay_in_norm: bool = True
-    corrected: tuple[float, float] = (1.0, 1.0)
-    """What m and v are divided by."""
-    trust: str = "ratio"
-    """"ratio"; "one"; "inverse"; "floor", the lowest trust alone."""
-    by_parts: tuple[int, ...] = ()
-    root: bool = True
-    direction: str = "m"
-    """"m", "g" or "sign"."""
+NUMBERS: dict[str, tuple[str, tuple[float | None, ...]]] = {
+    "weight_decay": ("takes a weight decay of", (0.0, 1.2e-6, 0.01, 1e-4, 1e-5, 1e-3, 0.1, 0.05)),
+    "min_trust": ("takes a floor under the trust ratio of", (0.0, 0.25, 0.1, 0.5, 0.01)),
+    "max_norm": ("takes a limit of the weight's norm of", (None, 10.0, 1.0, 5.0, 100.0)),
+    "eps": ("takes eps =", (1e-6, 1e-8, 1e-5, 1e-12, 1e-3, 1e-7, 1e-10, 0.0)),
+}
+"""By option, the words for another value, and other values."""
 
 
-def compute(o: Operands, options: Options) -> Tensor:
+def _compute(
+    o: Operands,
+    lr: float = 1e-3,
+    factor: float = 1.0,
+    eps: float = 1e-6,
+    weight_decay: float = 0.0,
+    min_trust: float = 0.0,
+    max_norm: float | None = None,
+    eps_inside: bool = False,
+    decoupled: bool = False,
+    decay_in_norm: bool = True,
+    max_trust: float = math.inf,
+    inverse: bool = False,  # the trust ratio upside down
+    sizes: tuple[int, ...] = (),  # of parts that have a trust ratio each
+) -> Tensor:
     """What is subtracted from w."""
-    w, step = o["w"], _step(o, options)
-    decayed = step + options.decay * w
-    if options.decoupled:
-        return options.lr * (_trust(w, step, options) * step + options.decay * w)
-    return options.lr * _trust(w, decayed if options.decay_in_norm else step, options) * decayed
+    w, step = o["w"], o["m"] / ((o["v"] + eps).sqrt() if eps_inside else o["v"].sqrt() + eps)
+    decayed = step + weight_decay * w
+    measured = step if decoupled or not decay_in_norm else decayed
 
+    def trust(weight: Tensor, move: Tensor) -> Tensor:
+        limit = math.inf if max_norm is None else max_norm
+        over, under = torch.linalg.vector_norm(weight).clamp(max=limit), torch.linalg.vector_norm(move)
+        ratio = torch.where((over == 0) | (under == 0), 1.0, under / over if inverse else over / under)
+        return ratio.clamp(min_trust, max_trust).expand(weight.shape)
 
-def _step(o: Operands, options: Options) -> Tensor:
-    v = o["v"] / options.corrected[1]
-    size = (v + options.eps).sqrt() if options.eps_inside else (v.sqrt() if options.root else v) + options.eps
-    m = o["g"] if options.direction == "g" else o["m"] / options.corrected[0]
-    return m.sign() if options.direction == "sign" else m / size
-
-
-def _trust(w: Tensor, step: Tensor, options: Options) -> Tensor:
-    """A scalar, or one for every number where each part has its own."""
-    if options.by_parts:
-        pairs = zip(
-            torch.split(w.flatten(), list(options.by_parts)),
-            torch.split(step.flatten(), list(options.by_parts)),
-            strict=True,
-        )
-        each = [_ratio(part, move, options).expand(part.shape) for part, move in pairs]
-        return torch.cat(each).reshape(w.shape)
-    return _ratio(w, step, options)
-
-
-def _ratio(w: Tensor, step: Tensor, options: Options) -> Tensor:
-    weight, move = torch.linalg.vector_norm(w), torch.linalg.vector_norm(step)
-    if options.max_norm is not None:
-        weight = weight.clamp(max=options.max_norm)
-    one = torch.ones_like(weight)
-    if options.trust in ("one", "floor"):
-        return one if options.trust == "one" else one * options.min_trust
-    ratio = move / weight if options.trust == "inverse" else weight / move
-    ratio = torch.where((weight == 0) | (move == 0), one, ratio)
-    return ratio.clamp(options.min_trust)
-
-
-def _options(o: Operands) -> Options:
-    setting = o.setting
-    lr = setting("lr", 1e-3) * setting("factor", 1.0)
-    return Options(
-        lr, setting("eps", 1e-6), setting("weight_decay", 0.0), setting("min_trust", 0.0), setting("max_norm", None)
-    )
+    pairs = zip(*(torch.split(t.flatten(), list(sizes or [t.numel()])) for t in (w, measured)), strict=True)
+    ratio = torch.cat([trust(*pair) for pair in pairs]).reshape(w.shape)
+    return lr * factor * (ratio * step + weight_decay * w if decoupled else ratio * decayed)
 
 
 def _changes(o: Operands, options: Options) -> Iterator[Change]:
-    yield from _rates(o, options)
-    step = int(o.setting("step", 1))
-    beta1, beta2 = o.setting("betas", (0.9, 0.999))
-    first, second = 1 - beta1**step, 1 - beta2**step
-    parts = tuple(torch.Size(shape).numel() for _, shape in o.setting("parts", ()))
-    both = (first, second)
-    corrections = {
-        "both moments": both,
-        "the first moment alone": (first, 1.0),
-        "the second moment alone": (1.0, second),
-    }
-    for words, corrected in corrections.items():
-        yield Change(f"corrects the bias of {words}, by 1 - beta^t", "does not", {"corrected": corrected})
-    yield Change("takes no trust ratio (Adam)", "takes one", {"trust": "one"})
-    yield Change("takes the trust ratio upside down", "|w| / |step|", {"trust": "inverse"})
-    adam = {"trust": "one", "corrected": both}
-    yield Change("takes no trust ratio and corrects both moments (Adam)", "LAMB's step", adam)
-    yield Change("divides by v", "by its root", {"root": False})
-    yield Change("adds eps inside the root", "outside", {"eps_inside": True})
-    yield Change("steps by the gradient", "by its moment", {"direction": "g"})
-    yield Change("steps by the moment's sign", "by the moment over sqrt(v)", {"direction": "sign"})
-    yield Change("leaves the decay out of the norm of the step", "counts it", {"decay_in_norm": False})
-    if parts:
-        yield Change("takes a trust ratio for each part of the vector", "one for all", {"by_parts": parts})
-    yield from _numbers(options)
-    yield Change("takes the floor under the trust ratio always", "the ratio", {"trust": "floor"})
-
-
-def _rates(o: Operands, options: Options) -> Iterator[Change]:
-    """Other learning rates and schedules."""
-    factor, lr = o.setting("factor", 1.0), o.setting("lr", 1e-3)
+    lr, factor = options["lr"], options["factor"]
     for words, other in o.setting("other_factors", {}).items():
         description = f"scales its rate by {other:g}, {words}"
-        yield Change(description, f"by {factor:g}", {"lr": lr * other}, zeros=not other)
-    if factor != 1.0:
-        yield Change("does not follow the schedule", f"scales its rate by {factor:g}", {"lr": lr})
+        yield Change(description, f"by {factor:g}", {"factor": other}, zeros=not other)
+    yield Change("does not follow the schedule", f"scales its rate by {factor:g}", {"factor": 1.0})
     for number in (10.0, 0.1, 2.0, 0.5):
-        yield Change(f"takes {number:g} times the learning rate", "the rate itself", {"lr": options.lr * number})
-    yield Change("adds the step", "subtracts it", {"lr": -options.lr})
-
-
-def _numbers(options: Options) -> Iterator[Change]:
-    """Settings of other values."""
-    for name, words, values in (
-        ("decay", "a weight decay of", (0.0, *DECAYS)),
-        ("min_trust", "a floor under the trust ratio of", MIN_TRUSTS),
-        ("max_norm", "a limit of the weight's norm of", MAX_NORMS),
-        ("eps", "eps =", EPS),
-    ):
-        own = getattr(options, name)
+        yield Change(f"takes {number:g} times the learning rate", "the rate itself", {"lr": lr * number})
+    yield Change("adds the step", "subtracts it", {"lr": -lr})
+    step = int(o.setting("step", 1))
+    first, second = (1 - beta**step for beta in o.setting("betas", (0.9, 0.999)))
+    corrections = {
+        "both moments": (both := _corrected(m=first, v=second)),
+        "the first moment alone": _corrected(m=first),
+        "the second moment alone": _corrected(v=second),
+    }
+    for words, corrected in corrections.items():
+        yield Change(f"corrects the bias of {words}, by 1 - beta^t", "does not", operands=corrected)
+    no_trust = {"min_trust": 1.0, "max_trust": 1.0}
+    yield Change("takes no trust ratio (Adam)", "takes one", no_trust)
+    yield Change("takes the trust ratio upside down", "|w| / |step|", {"inverse": True})
+    adam = "takes no trust ratio and corrects both moments (Adam)"
+    yield Change(adam, "LAMB's step", no_trust, both)
+    yield Change("divides by v", "by its root", operands=on(torch.square, "v"))
+    yield Change("adds eps inside the root", "outside", {"eps_inside": True})
+    yield Change("steps by the gradient", "by its moment", operands=lambda o: o.having(m=o["g"]))
+    yield Change("steps by the moment's sign", "by the moment over sqrt(v)", {"eps": 0.0}, _signs)
+    yield Change("leaves the decay out of the norm of the step", "counts it", {"decay_in_norm": False})
+    sizes = tuple(torch.Size(shape).numel() for _, shape in o.setting("parts", ()))
+    yield Change("takes a trust ratio for each part of the vector", "one for all", {"sizes": sizes})
+    for name, (words, values) in NUMBERS.items():
         for value in values:
-            yield Change(f"takes {words} {_short(value)}", _short(own), {name: value})
-    for decay in dict.fromkeys((options.decay, *DECAYS)):
-        description = f"lets weights decay by {decay:g} beside the step, not within it"
-        yield Change(description, "within it", {"decay": decay, "decoupled": True})
+            yield Change(f"{words} {_short(value)}", _short(options[name]), {name: value})
+    for decay in dict.fromkeys((options["weight_decay"], *NUMBERS["weight_decay"][1])):
+        if decay:
+            description = f"lets weights decay by {decay:g} beside the step, not within it"
+            yield Change(description, "within it", {"weight_decay": decay, "decoupled": True})
+    floor = {"max_trust": options["min_trust"]}
+    yield Change("takes the floor under the trust ratio always", "the ratio", floor)
+
+
+def _corrected(**divisors: float) -> Callable[[Operands], Operands]:
+    """The `Change.operands` that divide moments, by role."""
+    return lambda o: o.having(**{role: o[role] / divisor for role, divisor in divisors.items()})
+
+
+def _signs(o: Operands) -> Operands:
+    return o.having(m=o["m"].sign(), v=torch.ones_like(o["v"]))
 
 
 def _short(value: float | None) -> str:
     return "none" if value is None else f"{value:g}"
 
 
-def _variants(o: Operands) -> Iterator[Variant]:
-    options = _options(o)
-    yield from vary(compute, o, options, _changes(o, options))
+def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
+    for option in ("eps", "weight_decay"):
+        yield LAMB.fit(o, option, f"{NUMBERS[option][0]} {{}}", _short(LAMB.options(o)[option]))
 
 
 def _moved_variants(o: Operands) -> Iterator[Variant]:
@@ -170,18 +125,10 @@ def _moved_variants(o: Operands) -> Iterator[Variant]:
     yield Variant("subtracts the update twice", "once", lambda: w - 2 * update)
 
 
-def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
-    options = _options(o)
-    for field, words in (("eps", "eps ="), ("decay", "a weight decay of")):
-        own = getattr(options, field)
-        compute_with = partial(lambda field, value: compute(o, replace(options, **{field: value})), field)
-        yield FittedParameter(f"takes {words} {{}}", _short(own), own, compute_with)
-
-
-LAMB = OperationDefinition(
-    lambda o: compute(o, _options(o)),
-    _variants,
-    fitted_parameters=_fitted_parameters,
-    scale_meaning="another learning rate or schedule",
-)
-MOVED = OperationDefinition(lambda o: o["w"] - o["update"], _moved_variants)
+LAMB = Formula(_compute)
+OPERATIONS = {
+    "lamb": LAMB.definition(
+        _changes, fitted_parameters=_fitted_parameters, scale_meaning="another learning rate or schedule"
+    ),
+    "moved": OperationDefinition(lambda o: o["w"] - o["update"], _moved_variants),
+}

@@ -8,87 +8,62 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import partial
-from itertools import permutations
 
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Operands, OperationDefinition, Variant, rowwise
+from parity.diagnosis.definition import Operands, rowwise
+from parity.diagnosis.formula import Change, Formula, Options, flipped, on
+from parity.diagnosis.operations.weights import BLOCKS, bias_changes, block_order, block_orders, interleaved, reshaped
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """(..., in), (out, in), (out,) -> (..., out)"""
-    y = x @ weight.mT
-    return y if bias is None else y + bias
+def _compute(o: Operands) -> Tensor:
+    y = o["x"] @ o["weight"].mT  # (..., out)
+    return y + o["bias"] if "bias" in o else y
 
 
-def compute(o: Operands) -> Tensor:
-    """(..., out)"""
-    return linear(o["x"], o["weight"], o.get("bias"))
-
-
-def _variants(o: Operands) -> Iterator[Variant]:
-    x, weight, bias = o["x"], o["weight"], o.get("bias")
-    out, width = weight.shape
-    yield Variant("transposes the weight", "does not", lambda: linear(x, weight.mT, bias))
-    reshaped = "reads the transposed weight as if it were not (reshaped, not transposed)"
-    yield Variant(reshaped, "takes it as it is", lambda: linear(x, weight.mT.reshape(out, width), bias))
-    if bias is not None:
-        yield Variant("leaves the bias out", "adds it", lambda: linear(x, weight, None))
-        yield Variant("adds the bias twice", "once", lambda: linear(x, weight, 2 * bias))
-        yield Variant("subtracts the bias", "adds it", lambda: linear(x, weight, -bias))
-        yield Variant("takes the bias in reverse", "in order", lambda: linear(x, weight, bias.flip(0)))
-        yield Variant("adds the bias before the weight", "after it", lambda: linear(x + bias, weight, None))
+def _changes(o: Operands, options: Options) -> Iterator[Change]:
+    width = o["weight"].shape[1]
+    yield Change("transposes the weight", "does not", operands=on(torch.t, "weight"))
+    words = "reads the transposed weight as if it were not (reshaped, not transposed)"
+    yield Change(words, "takes it as it is", operands=on(reshaped, "weight"))
+    if "bias" in o:
+        yield from bias_changes("bias", "the bias")
+        yield Change("takes the bias in reverse", "in order", operands=flipped(0, "bias"))
+        early = on(lambda x: x + o["bias"], "x")
+        yield Change("adds the bias before the weight", "after it", operands=lambda o: early(o).without("bias"))
     root, as_it_is = math.sqrt(width), "leaves it as it is"
-    yield Variant(f"scales the weight by 1 / sqrt({width})", as_it_is, lambda: linear(x, weight / root, bias))
-    yield Variant(f"scales the weight by sqrt({width})", as_it_is, lambda: linear(x, weight * root, bias))
-    yield Variant("takes the weight's negative", "the weight as it is", lambda: linear(x, -weight, bias))
-    yield Variant("takes the rows of the weight in reverse", "in order", lambda: linear(x, weight.flip(0), bias))
-    yield Variant("takes the columns of the weight in reverse", "in order", lambda: linear(x, weight.flip(1), bias))
-    yield from _blocks(x, weight, bias)
+    yield Change(f"scales the weight by 1 / sqrt({width})", as_it_is, operands=on(lambda w: w / root, "weight"))
+    yield Change(f"scales the weight by sqrt({width})", as_it_is, operands=on(lambda w: w * root, "weight"))
+    yield Change("takes the weight's negative", "the weight as it is", operands=on(torch.neg, "weight"))
+    for axis, name in enumerate(("rows", "columns")):
+        yield Change(f"takes the {name} of the weight in reverse", "in order", operands=flipped(axis, "weight"))
+    yield from _blocks(o)
 
 
-def _blocks(x: Tensor, weight: Tensor, bias: Tensor | None) -> Iterator[Variant]:
+def _blocks(o: Operands) -> Iterator[Change]:
     """Rows or columns in blocks of another order, and interleaved."""
-    out, width = weight.shape
-    what = "the weight" if bias is None else "weight and bias"
+    (out, width), biased = o["weight"].shape, "bias" in o
+    both = ("weight", "bias") if biased else ("weight",)
+    of_rows = {f"the rows of {'weight and bias' if biased else 'the weight'}": both}
+    if biased:
+        of_rows |= {"the rows of the weight alone": ("weight",), "the bias": ("bias",)}
     for words, order in block_orders():
         rows, columns = block_order(out, order), block_order(width, order)
         if rows is not None:
-            permuted = None if bias is None else bias[rows]
-            yield Variant(f"takes the rows of {what} {words}", "in order", partial(linear, x, weight[rows], permuted))
-        if rows is not None and bias is not None:
-            alone = f"takes the rows of the weight alone {words}"
-            yield Variant(alone, "in order", partial(linear, x, weight[rows], bias))
-            yield Variant(f"takes the bias {words}", "in order", partial(linear, x, weight, bias[rows]))
+            for what, roles in of_rows.items():
+                yield Change(f"takes {what} {words}", "in order", operands=on(_indexed(0, rows), *roles))
         if columns is not None:
-            description = f"takes the columns of the weight {words}"
-            yield Variant(description, "in order", partial(linear, x, weight[:, columns], bias))
+            columned = on(_indexed(1, columns), "weight")
+            yield Change(f"takes the columns of the weight {words}", "in order", operands=columned)
     for count in BLOCKS:
         if out % count == 0:
-            woven = torch.arange(out).reshape(count, -1).mT.flatten()
-            compute_woven = partial(linear, x, weight[woven], None if bias is None else bias[woven])
-            description = f"interleaves the {count} blocks of rows"
-            yield Variant(description, "keeps them one after another", compute_woven)
+            woven = on(_indexed(0, interleaved(out, count)), *both)
+            yield Change(f"interleaves the {count} blocks of rows", "keeps them one after another", operands=woven)
 
 
-BLOCKS = (2, 3, 4)
-"""Numbers of equal blocks that rows or columns may be taken in."""
+def _indexed(axis: int, index: Tensor) -> partial[Tensor]:
+    return partial(torch.index_select, dim=axis, index=index)
 
 
-def block_orders() -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every order of 2, 3 or 4 blocks but their own, in words; of those that are alike, the one of fewest blocks."""
-    for count in BLOCKS:
-        for order in permutations(range(count)):
-            if order not in (tuple(range(count)), (2, 3, 0, 1)):
-                yield f"in {count} blocks in the order {', '.join(str(k + 1) for k in order)}", order
-
-
-def block_order(size: int, order: tuple[int, ...]) -> Tensor | None:
-    """Indices that put `size` rows' equal blocks in another order; None if there are none."""
-    if size % len(order):
-        return None
-    return torch.arange(size).reshape(len(order), -1)[list(order)].flatten()
-
-
-LINEAR = OperationDefinition(compute, _variants, rowwise("x", mixes=1))
+OPERATIONS = {"linear": Formula(_compute).definition(_changes, window_rule=rowwise("x", mixes=1))}

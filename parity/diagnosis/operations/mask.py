@@ -61,8 +61,8 @@ def _lengths(o: Operands) -> tuple[int, int]:
     return o.shape("new")[0], o.shape("memory")[0] if "memory" in o else 0
 
 
-def _causal(o: Operands) -> Tensor:
-    return _filled(*_lengths(o), o["new"])
+def _causal(o: Operands, value: float = -math.inf) -> Tensor:
+    return _filled(*_lengths(o), o["new"], value=value)
 
 
 def _causal_variants(o: Operands) -> Iterator[Variant]:
@@ -70,16 +70,10 @@ def _causal_variants(o: Operands) -> Iterator[Variant]:
     for description, mask in _other_masks(steps, memory, o["new"]):
         zeros = not bool(mask.any())
         yield Variant(f"has a mask that {description}", f"shows {CAUSAL}", partial(torch.clone, mask), zeros=zeros)
-    yield from for_each(
-        LARGE, "puts {:g} for hidden keys", "-inf", lambda value: _filled(steps, memory, o["new"], value=value)
-    )
+    yield from for_each(LARGE, "puts {:g} for hidden keys", "-inf", partial(_causal, o))
     causal = _causal(o)
     yield Variant("has 1 for visible and 0 for hidden keys", "0 and -inf", lambda: (causal == 0).to(causal.dtype))
     yield Variant("has 0 for visible and 1 for hidden keys", "0 and -inf", lambda: (causal != 0).to(causal.dtype))
-
-
-def _masked(o: Operands) -> Tensor:
-    return o["x"] + o["mask"]
 
 
 def _masked_variants(o: Operands) -> Iterator[Variant]:
@@ -109,5 +103,9 @@ def _masked_fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
     yield FittedParameter("adds {} to hidden scores", "-inf", 0.0, lambda value: _hidden_as(x, mask, x + value))
 
 
-CAUSAL_MASK = OperationDefinition(_causal, _causal_variants, lambda settings, axis: {})
-MASKED = OperationDefinition(_masked, _masked_variants, rowwise("x", "mask"), _masked_fitted_parameters)
+OPERATIONS = {
+    "causal_mask": OperationDefinition(_causal, _causal_variants, lambda settings, axis: {}),
+    "masked": OperationDefinition(
+        lambda o: o["x"] + o["mask"], _masked_variants, rowwise("x", "mask"), _masked_fitted_parameters
+    ),
+}

@@ -10,45 +10,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from operator import itemgetter
 
 import torch
 from torch import Tensor
 
 from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each
+from parity.diagnosis.formula import Change, Formula, Options, exchange, flipped, on, without
 
 MOST_ROWS = 64
 """Numbers of rows that are tried one by one."""
 
 
-def _joined(first: Tensor | None, second: Tensor | None) -> Tensor:
-    return torch.cat([part for part in (first, second) if part is not None])
-
-
 def _concat(o: Operands) -> Tensor:
-    return _joined(o.get("first"), o["second"])  # (M + T, ...)
+    return torch.cat([o[role] for role in ("first", "second") if role in o])
 
 
-def _concat_variants(o: Operands) -> Iterator[Variant]:
-    first, second = o.get("first"), o["second"]
-    older, newer = o.name("first", "the memory"), o.name("second", "the new rows")
-    if first is None:
+def _concat_changes(o: Operands, options: Options) -> Iterator[Change]:
+    if "first" not in o:
         return
-    yield Variant(f"puts {newer} before {older}", "after it", lambda: _joined(second, first))
-    yield Variant(f"leaves {older} out", "joins it", lambda: second.clone())
-    yield Variant(f"leaves {newer} out", "joins it", lambda: first.clone())
-    yield Variant(f"puts zeros for {older}", "its rows", lambda: _joined(torch.zeros_like(first), second))
-    yield Variant(f"puts zeros for {newer}", "its rows", lambda: _joined(first, torch.zeros_like(second)))
-    yield Variant(f"takes {older} in reverse", "in order", lambda: _joined(first.flip(0), second))
-    yield Variant(f"takes {newer} in reverse", "in order", lambda: _joined(first, second.flip(0)))
-    yield Variant(f"joins {newer} twice", "once", lambda: torch.cat([first, second, second]))
-    yield Variant(f"joins {older} twice", "once", lambda: torch.cat([first, first, second]))
-    if first.ndim > 1 and first.shape[1] > 1:
-        turned = partial(_joined, first.flip(1), second)
-        yield Variant(f"takes {older} with its batch reversed", "in order", turned, needs_whole_tensor=True)
+    older, newer = o.name("first", "the memory"), o.name("second", "the new rows")
+    yield Change(f"puts {newer} before {older}", "after it", operands=exchange(("first", "second")))
+    for role, words in (("first", older), ("second", newer)):
+        yield Change(f"leaves {words} out", "joins it", operands=without(role))
+        yield Change(f"puts zeros for {words}", "its rows", operands=on(torch.zeros_like, role))
+        yield Change(f"takes {words} in reverse", "in order", operands=flipped(0, role))
+        yield Change(f"joins {words} twice", "once", operands=on(lambda x: torch.cat([x, x]), role))
+    if o["first"].ndim > 1 and o["first"].shape[1] > 1:
+        words = f"takes {older} with its batch reversed"
+        yield Change(words, "in order", operands=flipped(1, "first"), needs_whole_tensor=True)
     for k in (1, 2, 3):
-        words = f"leaves {_rows(k)} of {older} out, the"
-        yield Variant(f"{words} oldest", "joins all of it", partial(_joined, first[k:], second))
-        yield Variant(f"{words} newest", "joins all of it", partial(_joined, first[:-k], second))
+        for end, kept in (("oldest", slice(k, None)), ("newest", slice(-k))):
+            words = f"leaves {_rows(k)} of {older} out, the {end}"
+            yield Change(words, "joins all of it", operands=on(itemgetter(kept), "first"))
 
 
 def _rows(count: int) -> str:
@@ -123,7 +117,8 @@ def _carried_variants(o: Operands) -> Iterator[Variant]:
     if "new" in o:
         yield Variant("carries the new rows alone on", own, o["new"].clone)
         if "before" in o:
-            yield Variant("carries on the new rows before the old", own, lambda: _joined(o["new"], o["before"]))
+            words = "carries on the new rows before the old"
+            yield Variant(words, own, partial(torch.cat, [o["new"], o["before"]]))
     if "steps" in o:
         steps, name = o["steps"], o.name("steps", "every step's")
         for words, row in (("first", 0), ("second to last", -2), ("second", 1)):
@@ -132,9 +127,11 @@ def _carried_variants(o: Operands) -> Iterator[Variant]:
     yield Variant("carries no rows on", own, lambda: x[:0])
 
 
-CONCAT = OperationDefinition(_concat, _concat_variants)
-LAST_ROWS = OperationDefinition(
-    lambda o: _last(o["x"], o.settings["rows"]), lambda o: _kept(o["x"], o.settings["rows"])
-)
-DROP_ROWS = OperationDefinition(lambda o: o["x"][_dropped(o) :], _drop_variants)
-CARRIED = OperationDefinition(lambda o: o["x"], _carried_variants)
+OPERATIONS = {
+    "concat": Formula(_concat).definition(_concat_changes),
+    "last_rows": OperationDefinition(
+        lambda o: _last(o["x"], o.settings["rows"]), lambda o: _kept(o["x"], o.settings["rows"])
+    ),
+    "drop_rows": OperationDefinition(lambda o: o["x"][_dropped(o) :], _drop_variants),
+    "carried": OperationDefinition(lambda o: o["x"], _carried_variants),
+}

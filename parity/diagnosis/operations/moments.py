@@ -8,7 +8,7 @@ gradients, the role `joint`, a scalar, which may be there for variants, too; `no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
 
@@ -16,46 +16,46 @@ import torch
 from torch import Tensor
 
 from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant, for_each
+from parity.diagnosis.formula import Change, Formula, Options, on, unchanged
 
 LIMITS = (0.25, 1.0, 0.5, 0.1, 2.0, 5.0, 10.0)
 BETAS = (0.9, 0.99, 0.999, 0.95, 0.98, 0.8, 0.5, 0.9999, 0.0)
 
 
-def _norm(o: Operands) -> Tensor:
-    return o["joint"].reshape(()) if o.setting("jointly", False) else torch.linalg.vector_norm(o["g"])
+def _clipped(o: Operands, limit: float | None = None, jointly: bool = False, norm_eps: float = 0.0) -> Tensor:
+    return o["g"] if limit is None else o["g"] * (limit / (_norm(o, jointly) + norm_eps)).clamp(max=1.0)
 
 
-def _to(o: Operands, limit: float | None, norm: Tensor, norm_eps: float | None = None) -> Tensor:
-    if limit is None:
-        return o["g"]
-    norm = norm + (o.setting("norm_eps", 0.0) if norm_eps is None else norm_eps)
-    return o["g"] * (limit / norm).clamp(max=1.0)
+def _norm(o: Operands, jointly: bool) -> Tensor:
+    return o["joint"].reshape(()) if jointly else torch.linalg.vector_norm(o["g"])
 
 
-def _clipped_variants(o: Operands) -> Iterator[Variant]:
-    limit, g = o.setting("limit", None), o["g"]
+def _clipped_changes(o: Operands, options: Options) -> Iterator[Change]:
+    limit, norm = options["limit"], _norm(o, options["jointly"])
     canonical = "does not clip" if limit is None else f"clips its norm to {limit:g}"
-    norms = {"each gradient by its own norm": torch.linalg.vector_norm(g)}
-    if "joint" in o:
-        norms["all gradients by their joint norm"] = o["joint"].reshape(())
-    if limit is not None:
-        yield Variant("does not clip the gradient", canonical, lambda: g.clone())
-    others = [other for other in LIMITS if other != limit]
-    yield from for_each(others, "clips the gradient's norm to {:g}", canonical, lambda other: _to(o, other, _norm(o)))
+    yield Change("does not clip the gradient", canonical, {"limit": None})
+    for other in LIMITS:
+        yield Change(f"clips the gradient's norm to {other:g}", canonical, {"limit": other})
     values = dict.fromkeys((limit or 0.25, *LIMITS))
-    yield from for_each(values, "clips every number to {:g}", canonical, lambda value: g.clamp(-value, value))
-    for value, (words, norm), eps in product(values, norms.items(), (0.0, 1e-6)):
-        yield Variant(f"clips {words} to {value:g}", canonical, partial(_to, o, value, norm, eps))
-    scaled = "scales the gradient to norm {:g} even if it is smaller"
-    yield from for_each(values, scaled, canonical, lambda value: g * value / _norm(o))
-    parts = o.setting("parts", ())
-    if parts and limit is not None:
-        sizes = [torch.Size(shape).numel() for _, shape in parts]
-        by_parts = partial(_by_parts, g, sizes, limit)
-        yield Variant("clips each part of the vector by itself", "all of it together", by_parts)
+    for value in values:
+        clamped = on(partial(torch.clamp, min=-value, max=value), "g")
+        yield Change(f"clips every number to {value:g}", canonical, {"limit": None}, clamped)
+    norms = {"each gradient by its own norm": False}
+    if "joint" in o:
+        norms["all gradients by their joint norm"] = True
+    for value, (words, jointly), eps in product(values, norms.items(), (0.0, 1e-6)):
+        norm_options = {"limit": value, "jointly": jointly, "norm_eps": eps}
+        yield Change(f"clips {words} to {value:g}", canonical, norm_options)
+    for value in values:
+        scaled = on(partial(torch.mul, value / norm), "g")
+        yield Change(f"scales the gradient to norm {value:g} even if it is smaller", canonical, {"limit": None}, scaled)
+    if limit is not None and o.setting("parts", ()):
+        sizes = [torch.Size(shape).numel() for _, shape in o.settings["parts"]]
+        by_parts = on(partial(_by_parts, sizes, limit), "g")
+        yield Change("clips each part of the vector by itself", "all of it together", {"limit": None}, by_parts)
 
 
-def _by_parts(g: Tensor, sizes: list[int], limit: float) -> Tensor:
+def _by_parts(sizes: list[int], limit: float, g: Tensor) -> Tensor:
     pieces = [piece * (limit / piece.norm()).clamp(max=1.0) for piece in torch.split(g.flatten(), sizes)]
     return torch.cat(pieces).reshape(g.shape)
 
@@ -88,13 +88,9 @@ def _moment_variants(o: Operands) -> Iterator[Variant]:
     yield from _average_variants(o, "m", g)
     yield Variant("averages the gradient's signs", "the gradient", lambda: _averaged(o.get("m"), g.sign(), beta))
     if "w" in o:
-        decays = dict.fromkeys((o.setting("weight_decay", 0.0), 1.2e-6, 0.01, 1e-4, 0.1))
-        yield from for_each(
-            (decay for decay in decays if decay),
-            "adds {:g} of the weight to the gradient",
-            "does not",
-            lambda decay: _averaged(o.get("m"), g + decay * o["w"], beta),
-        )
+        decays = dict.fromkeys((o.setting("weight_decay", 0.0) or 1.2e-6, 1.2e-6, 0.01, 1e-4, 0.1))
+        more = "adds {:g} of the weight to the gradient"
+        yield from for_each(decays, more, "does not", lambda d: _averaged(o.get("m"), g + d * o["w"], beta))
 
 
 def _square_variants(o: Operands) -> Iterator[Variant]:
@@ -106,41 +102,32 @@ def _square_variants(o: Operands) -> Iterator[Variant]:
     every = "averages the mean square of all the gradient"
     yield Variant(every, "every square by itself", lambda: _averaged(v, mean, beta))
     if "m" in o:
-        m = o["m"]
-        yield Variant(
-            "averages the square of the first moment", "of the gradient", lambda: _averaged(v, m.square(), beta)
-        )
+        m, squared = o["m"], "averages the square of the first moment"
+        yield Variant(squared, "of the gradient", lambda: _averaged(v, m.square(), beta))
         yield Variant("averages the square of g - m", "of g", lambda: _averaged(v, (g - m).square(), beta))
 
 
 def _clipped_fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
-    limit = o.setting("limit", None)
-    canonical_description = "does not clip" if limit is None else f"to {limit:g}"
-    norm = _norm(o)
-    yield FittedParameter(
-        "clips the gradient's norm to {}", canonical_description, limit or 1.0, lambda other: o["g"] * other / norm, 0.0
-    )
+    limit, norm = o.setting("limit", None), _norm(o, o.setting("jointly", False))
+    to = "does not clip" if limit is None else f"to {limit:g}"
+    yield FittedParameter("clips the gradient's norm to {}", to, limit or 1.0, lambda x: o["g"] * x / norm, 0.0)
 
 
-def _average_fitted_parameters(o: Operands, old: str, new: Tensor) -> Iterator[FittedParameter]:
-    beta = o.settings["beta"]
-    yield FittedParameter(
-        "takes beta = {}", f"{beta:g}", beta, lambda other: _averaged(o.get(old), new, other), 0.0, 1.0
-    )
+def _average_of(
+    old: str, new: Callable[[Tensor], Tensor], variants: Callable[[Operands], Iterator[Variant]]
+) -> OperationDefinition:
+    def compute(o: Operands, beta: float) -> Tensor:
+        return _averaged(o.get(old), new(o["g"]), beta)
+
+    def fitted(o: Operands) -> Iterator[FittedParameter]:
+        beta = o.settings["beta"]
+        yield FittedParameter("takes beta = {}", f"{beta:g}", beta, partial(compute, o), 0.0, 1.0)
+
+    return OperationDefinition(lambda o: compute(o, o.settings["beta"]), variants, fitted_parameters=fitted)
 
 
-CLIPPED = OperationDefinition(
-    lambda o: _to(o, o.setting("limit", None), _norm(o)),
-    _clipped_variants,
-    fitted_parameters=_clipped_fitted_parameters,
-)
-MOMENT = OperationDefinition(
-    lambda o: _averaged(o.get("m"), o["g"], o.settings["beta"]),
-    _moment_variants,
-    fitted_parameters=lambda o: _average_fitted_parameters(o, "m", o["g"]),
-)
-SQUARE_MOMENT = OperationDefinition(
-    lambda o: _averaged(o.get("v"), o["g"].square(), o.settings["beta"]),
-    _square_variants,
-    fitted_parameters=lambda o: _average_fitted_parameters(o, "v", o["g"].square()),
-)
+OPERATIONS = {
+    "clipped": Formula(_clipped).definition(_clipped_changes, fitted_parameters=_clipped_fitted_parameters),
+    "moment": _average_of("m", unchanged, _moment_variants),
+    "square_moment": _average_of("v", torch.square, _square_variants),
+}

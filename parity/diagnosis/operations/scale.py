@@ -28,26 +28,29 @@ def _compute(o: Operands) -> Tensor:
     return o["x"] / math.sqrt(next(iter(_sizes(o).values())))
 
 
-def _variants(o: Operands) -> Iterator[Variant]:
-    x = o["x"]
+def _factors(o: Operands) -> Iterator[tuple[str, str, float]]:
+    """Other factors, after what is done and what the formula does."""
     (letter, own), *others = _sizes(o).items()
-    canonical = f"by sqrt({letter}) = sqrt({own})"
+    root, by = math.sqrt(own), f"by sqrt({letter}) = sqrt({own})"
     sizes = [(other, n) for other, n in others if n > 1]
     for other, n in sizes:
         if n != own:
-            yield Variant(f"divides by sqrt({other}) = sqrt({n})", canonical, partial(torch.div, x, math.sqrt(n)))
-    yield Variant("does not scale", f"divides {canonical}", lambda: x.clone())
+            yield f"divides by sqrt({other}) = sqrt({n})", by, 1 / math.sqrt(n)
+    yield "does not scale", f"divides {by}", 1.0
     for other, n in [(letter, own), *sizes]:
-        yield Variant(f"divides by {other} = {n}", canonical, partial(torch.div, x, n))
-        root_words = f"multiplies by sqrt({other}) = sqrt({n})"
-        yield Variant(root_words, f"divides {canonical}", partial(torch.mul, x, math.sqrt(n)))
-        yield Variant(f"multiplies by {other} = {n}", f"divides {canonical}", partial(torch.mul, x, n))
-    root = math.sqrt(own)
+        yield f"divides by {other} = {n}", by, 1 / n
+        yield f"multiplies by sqrt({other}) = sqrt({n})", f"divides {by}", math.sqrt(n)
+        yield f"multiplies by {other} = {n}", f"divides {by}", n
     for name, factor in (("sqrt(2)", math.sqrt(2)), ("2", 2.0)):
-        yield Variant(f"divides by {name} sqrt({letter})", canonical, partial(torch.div, x, factor * root))
-        yield Variant(f"divides by sqrt({letter}) / {name}", canonical, partial(torch.mul, x, factor / root))
-    yield Variant(f"divides by -1 sqrt({letter})", canonical, lambda: -x / root)
-    yield Variant(f"divides by the fourth root of {letter}", canonical, lambda: x / own**0.25)
+        yield f"divides by {name} sqrt({letter})", by, 1 / (factor * root)
+        yield f"divides by sqrt({letter}) / {name}", by, factor / root
+    yield f"divides by -1 sqrt({letter})", by, -1 / root
+    yield f"divides by the fourth root of {letter}", by, own**-0.25
 
 
-SCALE = OperationDefinition(_compute, _variants, rowwise("x"))
+def _variants(o: Operands) -> Iterator[Variant]:
+    for description, canonical_description, factor in _factors(o):
+        yield Variant(description, canonical_description, partial(torch.mul, o["x"], factor))
+
+
+OPERATIONS = {"attention_scale": OperationDefinition(_compute, _variants, rowwise("x"))}

@@ -9,11 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant
-
-
-def _compute(o: Operands) -> Tensor:
-    return o["x"].softmax(-1)
+from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant, rowwise
 
 
 def _plus_one(x: Tensor) -> Tensor:
@@ -61,14 +57,9 @@ def _normed(x: Tensor) -> Tensor:
 
 def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
     powers = o["x"].exp()
-    yield FittedParameter(
-        "adds {} to the denominator", "does not", 0.0, lambda more: powers / (powers.sum(-1, keepdim=True) + more)
-    )
+    total = powers.sum(-1, keepdim=True)
+    yield FittedParameter("adds {} to the denominator", "does not", 0.0, lambda more: powers / (total + more))
 
 
-SOFTMAX = OperationDefinition(
-    _compute,
-    _variants,
-    lambda settings, axis: None if axis == -1 else {"x": axis, "unmasked": axis, "mask": axis},
-    _fitted_parameters,
-)
+WINDOW_RULE = rowwise("x", "unmasked", "mask", mixes=1)
+OPERATIONS = {"softmax": OperationDefinition(lambda o: o["x"].softmax(-1), _variants, WINDOW_RULE, _fitted_parameters)}

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Operands, Variant
-from parity.diagnosis.interpreter import Goal, Interpreter
+from parity.diagnosis.definition import Variant
+from parity.diagnosis.interpreter import Goal
 from parity.diagnosis.variants import inputs, transforms
 from parity.diagnosis.variants.site import Site, axis_names
 from parity.diagnosis.variants.transforms import ENOUGH, HALVES, Transform
 
 
-def generic(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
-    """Every generic variant of the operation `node`, likeliest first; with scales and sums fitted to its own goal."""
-    site = Site.of(interpreter, node)
-    given = goal.tensor if goal is not None and goal.key == node else None
-    if site is None or site.result.numel() < transforms.FEW:
+def generic(site: Site, goal: Goal | None) -> Iterator[Variant]:
+    """Every generic variant of an operation, likeliest first; with scales and sums fitted to its own goal."""
+    given = goal.tensor if goal is not None and goal.key == site.node else None
+    if site.result.numel() < transforms.FEW:
         return
     yield from inputs.skipped(site)
-    if interpreter.is_slow(node):
+    if site.interpreter.is_slow(site.node):
         yield from _given_out(site, given)
         return
     yield from _in_half_precision(site)
@@ -37,30 +36,29 @@ def generic(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[
     yield from inputs.own_parameter(site)
 
 
-def own_parameters(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
-    """The operation `node` with all of the subject's parameters that differ, where nothing tells more of them."""
-    site = Site.of(interpreter, node)
-    held = {} if site is None else inputs.held_otherwise(site)
-    if site is not None and len(held) > 1:
-        yield site.with_inputs(f"holds other {', '.join(map(site.name, held))}", "those recorded", held)
+def own_parameters(site: Site, goal: Goal | None) -> Iterator[Variant]:
+    """An operation with all of the subject's parameters that differ, where nothing tells more of them."""
+    held = inputs.held_otherwise(site)
+    if len(held) > 1:
+        yield site.with_inputs(f"holds other {site.names([*held])}", "those recorded", held)
 
 
 def _given_out(site: Site, given: Tensor | None) -> Iterator[Variant]:
     """Transforms of the result."""
     result, sizes = site.result, site.sizes(site.result)
     yield Variant("gives zeros", "does not", partial(torch.zeros_like, result), zeros=True)
-    scalings = list(transforms.scalings(sizes))
-    moves = list(transforms.moves(result.shape, axis_names(site.scene, site.node, result.ndim)))
-    fits = [] if given is None else list(transforms.fitted(result, given, sizes))
-    meaning = f" ({site.definition.scale_meaning})" if site.definition.scale_meaning else ""
-    others = [*transforms.roundings(), *transforms.functions(), *moves]
-    for found, words in ((scalings, meaning), (others, ""), (fits, meaning)):
-        for t in found:
-            yield Variant(
-                f"gives its result {t.phrase}{words}", "as it is", partial(t.apply, result), t.needs_whole_tensor
-            )
+    yield from _result(site, transforms.scalings(sizes), site.scale_meaning)
+    yield from _result(site, (*transforms.roundings(), *transforms.functions()))
+    yield from _result(site, transforms.moves(result.shape, axis_names(site.scene, site.node, result.ndim)))
     if given is not None:
+        yield from _result(site, transforms.fitted(result, given, sizes), site.scale_meaning)
         yield from _added(site, given)
+
+
+def _result(site: Site, found: Iterable[Transform], meaning: str = "") -> Iterator[Variant]:
+    for t in found:
+        words = f"gives its result {t.phrase}{meaning}"
+        yield Variant(words, "as it is", partial(t.apply, site.result), t.needs_whole_tensor)
 
 
 def _added(site: Site, given: Tensor) -> Iterator[Variant]:
@@ -69,13 +67,12 @@ def _added(site: Site, given: Tensor) -> Iterator[Variant]:
     if given.shape != result.shape or given.numel() < ENOUGH or not bool(given.isfinite().all()):
         return
     others: dict[str, Tensor] = {}
-    for key, tensor in {**site.scene.subject, **site.scene.reference}.items():
+    for key, tensor in site.earlier.items():
         other = site.interpreter.window.cut(site.node, tensor).to(torch.float64)
-        if key != site.node and site.precedes(key) and other.shape == given.shape and bool(other.isfinite().all()):
+        if other.shape == given.shape and bool(other.isfinite().all()):
             others[f"its input {key}" if key in site.operands.keys.values() else key] = other
     for name, other in others.items():
-        squares = float(other.square().sum())
-        factor = float(((given - result) * other).sum()) / squares if squares else 0.0
+        factor = transforms.nearest_factor(other, given - result)
         if abs(factor) > transforms.LEAST:
             words = f"adds {_times(factor, site, name)} to its result"
             yield Variant(words, "does not", partial(torch.add, result, factor * other))
@@ -96,24 +93,20 @@ def _times(factor: float, site: Site, name: str) -> str:
 def _in_half_precision(site: Site) -> Iterator[Variant]:
     """Rounded at one end or the other; or computed so, which no other arithmetic repeats to the last place."""
     roundings = list(transforms.roundings())
+    yield from _result(site, roundings)
+    for role in site.floats:
+        yield from inputs.through(site, [role], roundings)
     for t in roundings:
-        yield Variant(f"gives its result {t.phrase}", "as it is", partial(t.apply, site.result))
-    for role, tensor in site.floats.items():
-        for t in roundings:
-            yield site.with_inputs(f"takes {site.name(role)} {t.phrase}", "as it is", {role: t.apply(tensor)})
-    for t in roundings:
-        every = {role: t.apply(tensor) for role, tensor in site.floats.items()}
-        yield site.with_inputs(f"takes all of its inputs {t.phrase}", "as they are", every)
-        compute = partial(_rounded, t, site, site.operands.having(**every))
+        yield from inputs.through(site, [*site.floats], [t], "all of its inputs")
+        compute = partial(_rounded, site, t)
         yield Variant(f"takes all of its inputs and gives its result {t.phrase}", "does not round", compute)
     for name, (dtype, unit) in HALVES.items():
-        compute = partial(_within, site, site.operands.cast(dtype))
-        yield Variant(f"computes in {name}", "does not", compute, unit=unit)
+        yield Variant(f"computes in {name}", "does not", partial(_within, site, dtype), unit=unit)
 
 
-def _rounded(t: Transform, site: Site, operands: Operands) -> Tensor:
-    return t.apply(site.definition.compute(operands))
+def _rounded(site: Site, t: Transform) -> Tensor:
+    return t.apply(site.computed(site.operands.mapped(t.apply, *site.floats)))
 
 
-def _within(site: Site, operands: Operands) -> Tensor:
-    return site.definition.compute(operands).to(torch.float64)
+def _within(site: Site, dtype: torch.dtype) -> Tensor:
+    return site.computed(site.operands.mapped(lambda x: x.to(dtype), *site.floats)).to(torch.float64)

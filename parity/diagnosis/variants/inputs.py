@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import Operands, Variant
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant
 from parity.diagnosis.interpreter import attempt
 from parity.diagnosis.matching import equals
-from parity.diagnosis.operations.parameter import PARAMETER
+from parity.diagnosis.operations import OPERATIONS
 from parity.diagnosis.variants import transforms
 from parity.diagnosis.variants.site import Site, axis_names
 from parity.diagnosis.variants.transforms import Transform
+from parity.subject.scene import Operation
 
 SHAPE_KEEPING = ("layer_norm", "activation", "product", "linear")
 """Operations that may be applied to a tensor once more without changing its shape."""
@@ -24,22 +25,25 @@ SHAPE_KEEPING = ("layer_norm", "activation", "product", "linear")
 
 def skipped(site: Site) -> Iterator[Variant]:
     """An input of the result's shape as the result."""
-    words = site.scene.operations[site.node].name.replace("_", " ")
     for role, tensor in site.floats.items():
         if tensor.shape == site.result.shape and not torch.equal(tensor, site.result):
-            description = f"leaves this step out (the {words}) and gives {site.name(role)} as it is"
+            description = f"leaves this step out (the {_words(site.operation)}) and gives {site.name(role)} as it is"
             yield Variant(description, "does not", tensor.clone)
+
+
+def _words(operation: Operation) -> str:
+    return operation.name.replace("_", " ")
 
 
 def other_inputs(site: Site) -> Iterator[Variant]:
     """Another tensor in an input's place: any that is there before for what was computed, else one that was not."""
-    window, operations = site.interpreter.window, site.scene.operations
+    operations = site.scene.operations
     for role, own in site.operands.tensors.items():
         name = site.name(role)
-        for key, tensor in {**site.scene.subject, **site.scene.reference}.items():
-            if key in (name, site.node) or not site.precedes(key) or (key in operations and name not in operations):
+        for key, tensor in site.earlier.items():
+            if key == name or (key in operations and name not in operations):
                 continue
-            other = window.as_input(site.node, role, tensor)
+            other = site.interpreter.window.as_input(site.node, role, tensor)
             turned = other.shape != own.shape and other.ndim == 2 and other.mT.shape == own.shape
             other = other.mT if turned else other
             if other.shape != own.shape or other.is_floating_point() != own.is_floating_point():
@@ -52,28 +56,28 @@ def other_inputs(site: Site) -> Iterator[Variant]:
 
 def groups(site: Site) -> list[list[str]]:
     """The inputs that no operation computes, as far as there are several of a sort: the parameters, the state."""
+    return of_a_sort({role: site.name(role) for role in site.leaves})
+
+
+def of_a_sort(names: Mapping[str, str]) -> list[list[str]]:
+    """What has a name that begins alike, up to the first dot, slash or space, as far as there are several."""
     found: dict[str, list[str]] = {}
-    for role in site.leaves:
-        found.setdefault(first_word(site.name(role)), []).append(role)
-    return [roles for roles in found.values() if len(roles) > 1]
+    for thing, name in names.items():
+        found.setdefault(re.split(r"[/. ]", name)[0], []).append(thing)
+    return [things for things in found.values() if len(things) > 1]
 
 
 def siblings(site: Site) -> Iterator[Variant]:
     """All parameters, or all that is carried, of another operation of the same name."""
     for roles in groups(site):
         for key, other in site.scene.operations.items():
-            if key == site.node or other.name != site.scene.operations[site.node].name:
+            if key == site.node or other.name != site.operation.name:
                 continue
             found = {role: site.interpreter.value(other.inputs[role]) for role in roles if role in other.inputs}
             taken = {r: t.to(torch.float64) for r, t in found.items() if t is not None}
             if len(taken) == len(roles) and all(t.shape == site.floats[r].shape for r, t in taken.items()):
                 description = f"takes {', '.join(other.inputs[role] for role in roles)} (of {key})"
                 yield site.with_inputs(description, "its own", taken)
-
-
-def first_word(key: str) -> str:
-    """What a key begins with, up to the first dot, slash or space: what sort of thing it is of."""
-    return re.split(r"[/. ]", key)[0]
 
 
 def exchanged(site: Site) -> Iterator[Variant]:
@@ -89,8 +93,7 @@ def missing(site: Site) -> Iterator[Variant]:
     """An input left out, or nothing but zeros or ones."""
     for role, tensor in site.floats.items():
         name = site.name(role)
-        without = site.operands.without(role)
-        yield Variant(f"leaves {name} out", "takes it", partial(site.definition.compute, without))
+        yield Variant(f"leaves {name} out", "takes it", partial(site.computed, site.operands.without(role)))
         yield site.with_inputs(f"takes zeros for {name}", "itself", {role: torch.zeros_like(tensor)}, zeros=True)
         yield site.with_inputs(f"takes ones for {name}", "itself", {role: torch.ones_like(tensor)})
 
@@ -101,32 +104,30 @@ def transformed(site: Site) -> Iterator[Variant]:
         found = list(transforms.moves(tensor.shape, axis_names(site.scene, site.name(role), tensor.ndim)))
         if tensor.is_floating_point():
             found = [*transforms.scalings(site.sizes(tensor)), *transforms.functions(), *found]
-        yield from _through(site, [role], found)
+        yield from through(site, [role], found)
     for roles in groups(site):
         shape = site.floats[roles[0]].shape
         found = [*transforms.scalings(()), *transforms.functions(), *transforms.roundings()]
         if all(site.floats[role].shape == shape for role in roles):
             found += transforms.moves(shape, axis_names(site.scene, site.name(roles[0]), len(shape)))
-        yield from _through(site, roles, found)
+        yield from through(site, roles, found)
 
 
-def _through(site: Site, roles: list[str], found: list[Transform]) -> Iterator[Variant]:
-    names = ", ".join(site.name(role) for role in roles)
-    canonical_description = "as it is" if len(roles) == 1 else "as they are"
+def through(site: Site, roles: Sequence[str], found: Iterable[Transform], names: str = "") -> Iterator[Variant]:
+    """The inputs of some roles, by their own names unless others are given, put through each transform."""
+    as_is = "as it is" if len(roles) == 1 and not names else "as they are"
     for t in found:
         if not t.needs_whole_tensor or site.interpreter.window.covers_all:
-            changed = {role: t.apply(site.operands.tensors[role]) for role in roles}
-            yield site.with_inputs(f"takes {names} {t.phrase}", canonical_description, changed)
+            compute = partial(site.computed, site.operands.mapped(t.apply, *roles))
+            yield Variant(f"takes {names or site.names(roles)} {t.phrase}", as_is, compute)
 
 
 def added_to(site: Site) -> Iterator[Variant]:
     """Another tensor of the scene added to what an operation takes."""
     for role, own in site.floats.items():
-        if role in site.leaves:
-            continue
-        for key, tensor in {**site.scene.subject, **site.scene.reference}.items():
+        for key, tensor in site.earlier.items() if role not in site.leaves else ():
             other = site.interpreter.window.as_input(site.node, role, tensor)
-            if site.precedes(key) and key != site.node and other.shape == own.shape and other.is_floating_point():
+            if other.shape == own.shape and other.is_floating_point():
                 description = f"adds {key} to {site.name(role)} first"
                 yield site.with_inputs(description, "does not", {role: own + other.to(own.dtype)})
 
@@ -139,20 +140,21 @@ def applied_first(site: Site) -> Iterator[Variant]:
             continue
         found = {role: site.interpreter.value(name) for role, name in operation.inputs.items() if role != "x"}
         others = {role: tensor for role, tensor in found.items() if tensor is not None}
-
-        def again(x: Tensor, at: Site = site, operation=operation, definition=definition, others=others) -> Tensor:  # type: ignore[no-untyped-def]
-            return definition.compute(Operands({"x": x, **others}, operation.settings))  # type: ignore[no-any-return]
-
-        words = f"applies {key} ({operation.name.replace('_', ' ')})"
+        again = partial(_again, definition, Operands(others, operation.settings))
+        words = f"applies {key} ({_words(operation)})"
         yield Variant(f"{words} to its result", "does not", partial(again, site.result))
         for role, tensor in site.floats.items():
             if tensor.ndim > 1 and role not in site.leaves:
-                compute = partial(_with_one, site, role, partial(again, tensor))
+                compute = partial(_after, site, again, role)
                 yield Variant(f"{words} to {site.name(role)} first", "does not", compute)
 
 
-def _with_one(site: Site, role: str, made: partial[Tensor]) -> Tensor:
-    return site.definition.compute(site.operands.having(**{role: made()}))
+def _again(definition: OperationDefinition, others: Operands, x: Tensor) -> Tensor:
+    return definition.compute(others.having(x=x))
+
+
+def _after(site: Site, again: Callable[[Tensor], Tensor], role: str) -> Tensor:
+    return site.computed(site.operands.mapped(again, role))
 
 
 def held_otherwise(site: Site) -> dict[str, Tensor]:
@@ -176,7 +178,7 @@ def own_parameter(site: Site) -> Iterator[Variant]:
 
 def _of_recorded(recorded: Tensor, held: Tensor) -> str:
     """What a parameter that is held is of the recorded one."""
-    for variant in PARAMETER.variants(Operands({"x": recorded})):
+    for variant in OPERATIONS["parameter"].variants(Operands({"x": recorded})):
         value = attempt(variant.compute)
         if value is not None and equals(value, held):
             return f", which {variant.description}"

@@ -11,29 +11,26 @@ from torch import Tensor
 
 from parity.diagnosis.definition import Variant
 from parity.diagnosis.interpreter import Goal, Interpreter
-from parity.diagnosis.variants.inputs import first_word
+from parity.diagnosis.variants.inputs import of_a_sort
+from parity.diagnosis.variants.site import Site
 
 
-def rewired(interpreter: Interpreter, node: str, goal: Goal | None) -> Iterator[Variant]:
+def rewired(site: Site, goal: Goal | None) -> Iterator[Variant]:
     """Of the target alone, if operations before it are unrecorded: their inputs zeroed or exchanged together."""
-    if node != interpreter.target or len(interpreter.nodes) < 2 or any(map(interpreter.is_slow, interpreter.nodes)):
+    interpreter, nodes = site.interpreter, site.interpreter.nodes
+    if site.node != interpreter.target or len(nodes) < 2 or any(map(interpreter.is_slow, nodes)):
         return
     leaves = _leaves(interpreter)
-    groups: dict[str, list[str]] = {}
-    for key in leaves:
-        groups.setdefault(first_word(key), []).append(key)
-    for keys in groups.values():
-        if len(keys) > 1:
-            zeros = {key: torch.zeros_like(leaves[key]) for key in keys}
-            yield replace(_variant(interpreter, f"takes zeros for {', '.join(keys)}", zeros), zeros=True)
+    for keys in of_a_sort({key: key for key in leaves}):
+        zeros = {key: torch.zeros_like(leaves[key]) for key in keys}
+        yield replace(_variant(interpreter, f"takes zeros for {', '.join(keys)}", zeros), zeros=True)
     for a, b in combinations(leaves, 2):
         if leaves[a].shape == leaves[b].shape:
             yield _variant(interpreter, f"takes {a} and {b} in each other's place", {a: leaves[b], b: leaves[a]})
-    for a, b in combinations(interpreter.nodes, 2):
-        for sort in ("", "weight", "bias"):
+    for a, b in combinations(nodes, 2):
+        for sort, what in (("", "parameters"), ("weight", "weights"), ("bias", "biases")):
             exchanged = _parameters_exchanged(interpreter, leaves, a, b, sort)
             if exchanged:
-                what = {"": "parameters", "weight": "weights", "bias": "biases"}[sort]
                 yield _variant(interpreter, f"has the {what} of {a} and {b} in each other's place", exchanged)
 
 
@@ -59,8 +56,7 @@ def _parameters_exchanged(
 
 def _variant(interpreter: Interpreter, description: str, values: Mapping[str, Tensor]) -> Variant:
     def compute() -> Tensor:
-        scene = replace(interpreter.scene, reference={**interpreter.scene.reference, **values})
-        result = Interpreter(scene, interpreter.target).computed(interpreter.target)
+        result = interpreter.through(values, interpreter.target)
         if result is None:
             raise ValueError("the exchanged inputs do not fit")
         return result

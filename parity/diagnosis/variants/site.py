@@ -10,7 +10,7 @@ from torch import Tensor
 
 from parity.diagnosis.definition import Operands, OperationDefinition, Variant
 from parity.diagnosis.interpreter import Interpreter
-from parity.subject.scene import Scene
+from parity.subject.scene import Operation, Scene
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,22 @@ class Site:
     def of(cls, interpreter: Interpreter, node: str) -> Site | None:
         """None if the operation is not known, or cannot be computed."""
         definition, result = interpreter.definition(node), interpreter.computed(node)
-        return (
-            None
-            if definition is None or result is None
-            else cls(interpreter, node, definition, interpreter.operands(node), result)
-        )
+        if definition is None or result is None:
+            return None
+        return cls(interpreter, node, definition, interpreter.operands(node), result)
 
     @property
     def scene(self) -> Scene:
         return self.interpreter.scene
+
+    @property
+    def operation(self) -> Operation:
+        return self.scene.operations[self.node]
+
+    @property
+    def scale_meaning(self) -> str:
+        """What a wrong scale of the result amounts to, in brackets, for the end of a description."""
+        return f" ({self.definition.scale_meaning})" if self.definition.scale_meaning else ""
 
     @cached_property
     def floats(self) -> dict[str, Tensor]:
@@ -48,28 +55,35 @@ class Site:
         return [role for role in self.floats if self.name(role) not in self.scene.operations]
 
     @cached_property
-    def _order(self) -> dict[str, int]:
-        return {key: place for place, key in enumerate(self.scene.operations)}
+    def earlier(self) -> dict[str, Tensor]:
+        """What is there before this operation, by key: parameters, what has no operation, or an earlier one."""
+        order = {key: place for place, key in enumerate(self.scene.operations)}
+
+        def precedes(key: str) -> bool:
+            operation = self.scene.operations.get(key)
+            return operation is None or operation.name == "parameter" or order[key] < order[self.node]
+
+        there = {**self.scene.subject, **self.scene.reference}
+        return {key: tensor for key, tensor in there.items() if key != self.node and precedes(key)}
 
     def name(self, role: str) -> str:
         """The key of an input."""
         return self.operands.keys[role]
 
-    def precedes(self, key: str) -> bool:
-        """Whether `key` is there before this operation: it is a parameter, or has no operation, or an earlier one."""
-        operation = self.scene.operations.get(key)
-        return operation is None or operation.name == "parameter" or self._order[key] < self._order[self.node]
+    def names(self, roles: Sequence[str]) -> str:
+        """The keys of several."""
+        return ", ".join(map(self.name, roles))
+
+    def computed(self, operands: Operands) -> Tensor:
+        """The operation of other operands."""
+        return self.definition.compute(operands)
 
     def with_inputs(
         self, description: str, canonical_description: str, tensors: dict[str, Tensor], zeros: bool = False
     ) -> Variant:
         """The operation with other tensors for some roles."""
-        return Variant(
-            description,
-            canonical_description,
-            partial(self.definition.compute, self.operands.having(**tensors)),
-            zeros=zeros,
-        )
+        compute = partial(self.computed, self.operands.having(**tensors))
+        return Variant(description, canonical_description, compute, zeros=zeros)
 
     def sizes(self, *tensors: Tensor) -> list[int]:
         """Sizes that a scale may come from."""

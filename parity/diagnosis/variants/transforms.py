@@ -51,56 +51,43 @@ def scalings(sizes: Iterable[int]) -> Iterator[Transform]:
     """By every constant worth a name."""
     for name, number in constants(sizes).items():
         phrase = "with its sign turned" if number == -1 else f"scaled by {name}"
-        yield Transform(phrase, partial(lambda number, x: x * number, number))
+        yield Transform(phrase, partial(torch.mul, other=number))
 
 
 def moves(shape: Sequence[int], axes: Sequence[str]) -> Iterator[Transform]:
     """Axes reversed, exchanged, and shifted by up to three rows."""
+    for phrase, move in _moves(shape, axes):
+        yield Transform(phrase, move, needs_whole_tensor=True)
+
+
+def _moves(shape: Sequence[int], axes: Sequence[str]) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]:
     for axis, size in enumerate(shape):
         if size > 1:
-            yield Transform(
-                f"reversed along {axes[axis]}", partial(lambda axis, x: x.flip(axis), axis), needs_whole_tensor=True
-            )
-            yield Transform(
-                f"with the first row of {axes[axis]} in every row",
-                partial(lambda axis, x: x.narrow(axis, 0, 1).expand_as(x), axis),
-                needs_whole_tensor=True,
-            )
+            yield f"reversed along {axes[axis]}", partial(torch.flip, dims=(axis,))
+            first = torch.zeros(size, dtype=torch.int64)
+            yield f"with the first row of {axes[axis]} in every row", partial(_rows, axis, first)
     if len(shape) > 1 and shape[-1] == shape[-2] > 1:
-        yield Transform(f"with {axes[-2]} and {axes[-1]} exchanged", lambda x: x.mT, needs_whole_tensor=True)
+        yield f"with {axes[-2]} and {axes[-1]} exchanged", lambda x: x.mT
     if len(shape) > 2 and shape[0] == shape[1] > 1:
-        yield Transform(f"with {axes[0]} and {axes[1]} exchanged", lambda x: x.transpose(0, 1), needs_whole_tensor=True)
+        yield f"with {axes[0]} and {axes[1]} exchanged", lambda x: x.transpose(0, 1)
     for axis, size in enumerate(shape):
-        for k in (1, -1, 2, -2, 3, -3):
-            if abs(k) < size:
-                by = f"by {abs(k)} {'row' if abs(k) == 1 else 'rows'} {'later' if k > 0 else 'earlier'} in {axes[axis]}"
-                words = f"shifted {by}"
-                yield Transform(
-                    f"{words}, round the end",
-                    partial(lambda k, axis, x: x.roll(k, axis), k, axis),
-                    needs_whole_tensor=True,
-                )
-                yield Transform(
-                    f"{words}, with zeros for what is missing",
-                    partial(lambda k, axis, x: _shift(x, k, axis), k, axis),
-                    needs_whole_tensor=True,
-                )
-                yield Transform(
-                    f"{words}, with the last row repeated",
-                    partial(lambda k, axis, x: _shift(x, k, axis, repeat=True), k, axis),
-                    needs_whole_tensor=True,
-                )
+        for k in (k for k in (1, -1, 2, -2, 3, -3) if abs(k) < size):
+            rows = f"{abs(k)} {'row' if abs(k) == 1 else 'rows'} {'later' if k > 0 else 'earlier'}"
+            words, source = f"shifted by {rows} in {axes[axis]}", torch.arange(size) - k
+            yield f"{words}, round the end", partial(torch.roll, shifts=k, dims=axis)
+            yield f"{words}, with zeros for what is missing", partial(_rows_or_zeros, axis, source)
+            yield f"{words}, with the last row repeated", partial(_rows, axis, source.clamp(0, size - 1))
 
 
-def _shift(x: Tensor, k: int, axis: int, repeat: bool = False) -> Tensor:
-    """Row t of the result is row t - k."""
-    size = x.shape[axis]
-    index = torch.arange(size) - k
-    shifted = x.index_select(axis, index.clamp(0, size - 1))
-    if repeat:
-        return shifted
-    outside = ((index < 0) | (index >= size)).reshape([-1 if other == axis else 1 for other in range(x.ndim)])
-    return torch.where(outside, torch.zeros_like(shifted), shifted)
+def _rows(axis: int, index: Tensor, x: Tensor) -> Tensor:
+    return x.index_select(axis, index)
+
+
+def _rows_or_zeros(axis: int, index: Tensor, x: Tensor) -> Tensor:
+    """Zeros for the rows that are not there."""
+    inside = index.clamp(0, x.shape[axis] - 1)
+    outside = (index != inside).reshape([-1 if other == axis else 1 for other in range(x.ndim)])
+    return x.index_select(axis, inside).masked_fill(outside, 0)
 
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -140,12 +127,17 @@ def fitted(x: Tensor, given: Tensor, sizes: Iterable[int]) -> Iterator[Transform
     """The scale or offset that brings `x` nearest to `given`; none for tensors of a few elements."""
     if x.shape != given.shape or x.numel() < ENOUGH or not bool(x.isfinite().all() and given.isfinite().all()):
         return
-    squares = float(x.square().sum())
-    factor = float((x * given).sum()) / squares if squares else 0.0
+    factor = nearest_factor(x, given)
     if abs(factor) > LEAST:
         yield Transform(f"scaled by {named(factor, sizes)}", lambda x: x * factor)
     offset = float((given - x).mean())
     yield Transform(f"with {offset:.6g} added", lambda x: x + offset)
+
+
+def nearest_factor(x: Tensor, given: Tensor) -> float:
+    """What `x` is to be multiplied by to come nearest to `given`; 0 for a tensor of zeros."""
+    squares = float(x.square().sum())
+    return float((x * given).sum()) / squares if squares else 0.0
 
 
 def named(number: float, sizes: Iterable[int]) -> str:
