@@ -12,6 +12,7 @@ import sharnn_py.layers as layers
 import sharnn_py.model as model
 from parity.commands.mutants import mutants as command
 from parity.errors import UsageError
+from parity.recording.library import find
 from parity.sharnn.faults import FAULTS, RECORDED, controls
 from parity.sharnn.faults.controls import judge_control, random_case, record
 from parity.sharnn.faults.equivalent import EQUIVALENT
