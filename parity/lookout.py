@@ -1,7 +1,5 @@
 """Where a computation draws random numbers or gives up digits, found by looking at every operation of a run."""
 
-from __future__ import annotations
-
 import sys
 import sysconfig
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What a run of the suite found. Every report is made from these objects alone."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

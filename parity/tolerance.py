@@ -10,8 +10,6 @@ with unit = 2^-23, float32's. docs/tolerance.md tells how the numbers were found
 of semantics, and why it does not fail on noise.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 

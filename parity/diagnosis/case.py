@@ -5,8 +5,6 @@ leaves alone. So a hint is looked for again where the same layer is wrong in ano
 parameter of the same update; one that is found nowhere else, though there is somewhere else, is not said.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter

@@ -11,8 +11,6 @@ With e = 1e-6 of an input's size the two sides of a correct layer part by less t
 or 1e-6 where a LayerNorm divides by little; a gradient that is cut off or scaled is off by its own size.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ Without these a subject could buy its tolerance by being imprecise: what is draw
 precision, spreads as far as it is wrong.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import torch

@@ -4,8 +4,6 @@ The subject runs end to end, and isolated, with every layer on the reference's i
 only has inherited the error; one that is off on the reference's inputs is wrong.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

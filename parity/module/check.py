@@ -1,7 +1,5 @@
 """Holding a torch module against a recording, in a script or in a test."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import nn

@@ -1,7 +1,5 @@
 """One segment of a torch module's run on recorded inputs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What a result depends on besides what was compared: versions, settings, seeds."""
 
-from __future__ import annotations
-
 import platform
 from importlib.metadata import version
 

@@ -1,7 +1,5 @@
 """The report as JSON, in the format that `schema.json` beside this file publishes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What all reports say in the same words."""
 
-from __future__ import annotations
-
 import math
 import re
 

@@ -1,7 +1,5 @@
 """The port as a subject of the suite."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 

@@ -1,7 +1,5 @@
 """Running recordings against the port."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Running one recorded segment of any model: what it computes is handed out, and what was recorded goes on for it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial

@@ -4,8 +4,6 @@ A subject's stream is run several times in step, once in float64 and several tim
 to end, and isolated, every layer on the reference's inputs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field

@@ -2,12 +2,10 @@
 
 import pytest
 
-from parity import PACKAGED, Recording, run_case
+from parity import run_case
+from parity.recording.library import find
 from parity.sharnn.faults.plant import Edit, planted
-
-
-def case(name, *flip):
-    return run_case(Recording(name, PACKAGED / f"{name}.safetensors.xz"), flip=flip)
+from tests.parity.cut_short import as_far_as, first_seen_at
 
 
 @pytest.mark.parametrize(
@@ -27,7 +25,7 @@ def case(name, *flip):
     ],
 )
 def test_a_flipped_row_shows_first_where_the_table_says(row, name, first):
-    assert case(name, row).first.name == first
+    assert run_case(first_seen_at(name, first, after=0), flip=[row]).first.name == first
 
 
 @pytest.mark.parametrize(
@@ -41,7 +39,7 @@ def test_a_flipped_row_shows_first_where_the_table_says(row, name, first):
     ],
 )
 def test_without_a_fault_there_is_no_divergence(name, flip):
-    result = case(name, *flip)
+    result = run_case(find(name), flip=flip)
     assert result
     assert not result.problem
     assert result.first is None
@@ -49,7 +47,7 @@ def test_without_a_fault_there_is_no_divergence(name, flip):
 
 def test_a_port_that_stops_with_an_error_diverges():
     with planted(Edit("sharnn_py.layers:Boom.forward", "self.fold(self.dropout(x))", "x")):  # F wide where H is due
-        result = case("sha_rnn_jl/L1_h1_tied_b2")
+        result = run_case(as_far_as("sha_rnn_jl/L1_h1_tied_b2", 2))
     assert not result
     assert result.first.name == "eval/1/blocks.1.boom"
     last = result.comparisons[-1]
@@ -61,7 +59,7 @@ def test_a_port_that_refuses_its_own_state_diverges():
     """It stops with an error of this project, which is not the recording's fault."""
     change = Edit("sharnn_py.model:Block.forward", "LayerState(h_n.detach()", "LayerState(h_n.detach().half()")
     with planted(change):
-        result = case("sha_rnn_jl/L1_h1_tied_b2")
+        result = run_case(find("sha_rnn_jl/L1_h1_tied_b2"))
     assert not result.problem
     assert result.first.name == "carry/1/blocks.1.h"
     assert "stopped with InputError" in result.comparisons[-1].end_to_end.problem

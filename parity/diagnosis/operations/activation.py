@@ -1,7 +1,5 @@
 """A function of every number by itself. Role: x. Setting: `function`, a key of `FUNCTIONS`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import partial
 

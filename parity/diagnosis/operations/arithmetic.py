@@ -4,8 +4,6 @@
 row `row` of x, a setting.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 

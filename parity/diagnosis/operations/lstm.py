@@ -7,8 +7,6 @@ none for zeros. Settings: `output`, "y" for every step's h' (T, B, H), "h" or "c
 of the gates' blocks ("ifco").
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

@@ -4,8 +4,6 @@ Roles: x (..., H), weight (H,) or none, bias (H,) or none. Settings: `unbiased` 
 (1e-5), `eps_outside` (added to the deviation, not to the variance; False).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any

@@ -5,8 +5,6 @@ an LSTM's other bias. Settings: `gates`, the names of the blocks of rows ("ifco"
 name and shape, if it is a flat vector of several.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import combinations, permutations

@@ -1,7 +1,5 @@
 """Softmax over the last axis of x. Roles that may be there: `unmasked`, x before the mask, and `mask`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import partial

@@ -3,8 +3,6 @@
 A transform is told by a phrase that goes after "gives its result" or "takes x".
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
