@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from parity.lookout import Lookout
+from parity.arithmetic.lookout import Lookout
 from parity.measure import Measure
 from parity.recording.names import TensorName
 from parity.recording.recording import Recording

@@ -11,10 +11,10 @@ from itertools import groupby
 
 import torch
 
+from parity.arithmetic.lookout import raised_at
 from parity.errors import RecordingError
 from parity.judge.backward import BackwardFault, backward_faults
 from parity.judge.soundness import limited, unlike, with_reasons
-from parity.lookout import raised_at
 from parity.measure import Measure, Worst, measure_exact, measure_rounded
 from parity.recording.names import parse
 from parity.recording.recording import Recording

@@ -11,20 +11,21 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-ENGINES = (Path(torch.__file__).parent, Path(__file__).parent, Path(sysconfig.get_path("stdlib")))
+ENGINES = (Path(torch.__file__).parent, Path(__file__).parent.parent)
 """What stands between an operation and the line of the subject that asks for it."""
+STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
 BACKWARD = "in the backward pass"
 HALF = (torch.float16, torch.bfloat16)
 
 
-class Lookout(TorchDispatchMode):
+class Lookout(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, notes the operations of torch on this thread that are drawn at random or in half precision.
 
     It changes nothing.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.random: dict[str, None] = {}
         """What is drawn at random and where, such as "native_dropout at model.py:12", in order, each once."""
         self.half: dict[str, None] = {}
@@ -74,8 +75,9 @@ def _asked_from(frame: FrameType | None) -> str:
 
 def _is_engine(frame: FrameType) -> bool:
     path = Path(frame.f_code.co_filename)
-    installed = "site-packages" in path.parts  # in a virtual environment below the standard library's folder
-    return path.name.startswith("<") or (path.is_relative_to(ENGINES[2]) and not installed) or any(path.is_relative_to(engine) for engine in ENGINES[:2])
+    if path.name.startswith("<") or any(path.is_relative_to(engine) for engine in ENGINES):
+        return True
+    return path.is_relative_to(STANDARD_LIBRARY) and "site-packages" not in path.parts
 
 
 def _short(frame: FrameType) -> str:
