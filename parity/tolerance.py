@@ -23,8 +23,8 @@ MULTIPLE = 16.0
 FLOOR = 4.0
 """Units of rounding at the tensor's scale that are always allowed."""
 LARGEST_SHARE = {"isolated": 1e-3, "end to end": 5e-2, "backward": 1.0}
-"""Of a tensor's size, the largest tolerance there may be: of a layer on the reference's inputs, of a forward pass end to
-end, of gradients and updates. docs/tolerance.md has what sound ports show."""
+"""The largest tolerance there may be, as a share of the tensor's size: of a layer on the reference's inputs, of a
+forward pass end to end, and of gradients and updates. docs/tolerance.md has what sound ports show."""
 UNIT = {torch.float16: 2.0**-10, torch.bfloat16: 2.0**-7, torch.float32: 2.0**-23, torch.float64: 2.0**-52}
 
 

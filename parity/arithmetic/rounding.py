@@ -28,14 +28,14 @@ from parity.tolerance import UNIT
 aten = torch.ops.aten
 
 
-class RandomRounding(TorchDispatchMode):
+class RandomRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, every floating result of torch on this thread is rounded at random to float32.
 
     `seed` makes a run repeatable. Tensors keep their dtype; infinities, NaN and numbers beyond float32's range stay.
     """
 
     def __init__(self, seed: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.generator = torch.Generator().manual_seed(seed)
 
     def __torch_dispatch__(

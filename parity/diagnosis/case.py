@@ -71,7 +71,7 @@ def _confirmed(hints: tuple[Hint, ...], others: dict[str, tuple[Hint, ...]]) -> 
 
 
 def _same(one: Hint, other: Hint) -> bool:
-    """Whether two hints say the same, but for counts, which are each segment's own, and last digits of what was fitted."""
+    """Whether two hints say the same, but for counts, which are each segment's own, and a fit's last digits."""
     texts = [COUNT.sub("#", FITTED.sub("#.#", hint.description)) for hint in (one, other)]
     if texts[0] != texts[1]:
         return False
