@@ -32,15 +32,19 @@ class Lookout(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The same of what is computed in float16 or bfloat16."""
 
     @property
+    def at_random(self) -> str:
+        """What was drawn at random, as a sentence's end; "" for nothing."""
+        return f"draws random numbers ({_places(self.random)})" if self.random else ""
+
+    @property
+    def in_half(self) -> str:
+        """What was computed in half precision, as a sentence's end; "" for nothing."""
+        return f"computes in half precision ({_places(self.half)})" if self.half else ""
+
+    @property
     def findings(self) -> list[str]:
-        """What was seen, in words. What a backward pass does follows from the forward pass, where that shows it."""
-
-        def places(found: dict[str, None]) -> str:
-            forward = [place for place in found if not place.endswith(BACKWARD)]
-            return "; ".join(forward or found)
-
-        found = [f"draws random numbers ({places(self.random)})"] if self.random else []
-        return found + ([f"computes in half precision ({places(self.half)})"] if self.half else [])
+        """Both, as far as there are any."""
+        return [found for found in (self.at_random, self.in_half) if found]
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -53,6 +57,12 @@ class Lookout(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if isinstance(result, Tensor) and result.dtype in HALF:
             self.half[f"{str(result.dtype).removeprefix('torch.')} {_asked_from(sys._getframe(1))}"] = None
         return result
+
+
+def _places(found: dict[str, None]) -> str:
+    """What a backward pass does follows from the forward pass, where that shows it."""
+    forward = [place for place in found if not place.endswith(BACKWARD)]
+    return "; ".join(forward or found)
 
 
 def raised_at(traceback: TracebackType | None) -> str:
