@@ -210,6 +210,7 @@ def _backward(fault: BackwardFault, first: Comparison) -> Comparison:
     error = abs(fault.found - fault.expected)
     worst = Worst((), fault.expected, fault.found, fault.expected)
     measure = Measure(False, "", error, fault.tolerance / MULTIPLE, abs(fault.expected), fault.tolerance, worst)
-    hint = Hint(fault.description, fault.to, measure.units, 0.0)
+    evidence = f"along one random direction autograd gives {fault.found:.6g}, differences give {fault.expected:.6g}"
+    hint = Hint(fault.description, fault.to, measure.units, 0.0, evidence)
     layer = f"backward/{fault.to}"
     return Comparison(name, "", where, layer, first.segment, False, (), measure, measure, "wrong", (hint,))
