@@ -19,6 +19,6 @@ def environment() -> dict[str, str]:
         "platform": platform.platform(),
         "device of the subject": "cpu, one thread a case",
         "float32 kernels": "MKL" if torch.backends.mkl.is_available() else "no MKL",  # type: ignore[no-untyped-call]
-        "rounding runs": f"{ROUNDED_RUNS}, in float64, every operation rounded to float32 at random, inputs nudged in the last place",
+        "rounding runs": f"{ROUNDED_RUNS} in float64, operations rounded at random, inputs nudged in the last place",
         "seeds of the nudges": f"SHA-256 of the run's number, 1 to {ROUNDED_RUNS}, and the tensor's or segment's name",
     }
