@@ -50,9 +50,16 @@ def test_a_port_that_stops_with_an_error_diverges():
         result = run_case(as_far_as("sha_rnn_jl/L1_h1_tied_b2", 2))
     assert not result
     assert result.first.name == "eval/1/blocks.1.boom"
-    last = result.comparisons[-1]
-    assert last.name == "after eval/1/blocks.1.boom"
-    assert "stopped with RuntimeError" in last.end_to_end.problem
+    stopped = next(c for c in result.comparisons if c.name == "after eval/1/blocks.1.boom")
+    assert "stopped with RuntimeError at sharnn_py/model.py:" in stopped.end_to_end.problem
+    assert not any(c.name == "eval/1/blocks.1.out" and c.verdict == "agrees" for c in result.comparisons)
+
+
+def test_a_wrong_shape_does_not_cascade():
+    """Behind a layer that gives a wrong shape every layer is judged on the reference's inputs."""
+    with planted(Edit("sharnn_py.layers:Boom.forward", "self.fold(self.dropout(x))", "x")):
+        result = run_case(as_far_as("sha_rnn_jl/L1_h1_tied_b2", 2))
+    assert {c.layer for c in result.wrong if c.tensor_name.is_forward} == {"blocks.1.boom"}
 
 
 def test_a_port_that_refuses_its_own_state_diverges():
