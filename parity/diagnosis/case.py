@@ -61,21 +61,20 @@ def _elsewhere(c: Comparison, comparisons: list[Comparison]) -> list[Comparison]
 
 
 def _confirmed(hints: tuple[Hint, ...], others: Iterable[tuple[str, tuple[Hint, ...]]]) -> tuple[Hint, ...]:
-    """The hints that hold at another of these places as well, with its name; all of them if there are none.
+    """The hints that hold at another of these places as well, with its name.
 
     One is enough: where a segment has as many steps as rows, what explains the others is not the first to explain it.
+    Where nothing explains any of the others, the hints stay, and say so; where something else does, they go.
     """
-    if not hints:
-        return ()
-    looked = False
-    for name, found in others:
-        looked = True
-        confirmed = tuple(
-            replace(hint, also_at=(name,)) for hint in hints if any(_same(hint, other) for other in found)
-        )
+    unexplained: list[str] = []
+    contradicted = False
+    for name, found in others if hints else ():
+        confirmed = [hint for hint in hints if any(_same(hint, other) for other in found)]
         if confirmed:
-            return confirmed
-    return () if looked else hints
+            return tuple(replace(hint, also_at=(name,)) for hint in confirmed)
+        unexplained.append(name)
+        contradicted |= bool(found)
+    return () if contradicted else tuple(replace(hint, not_at=tuple(unexplained)) for hint in hints)
 
 
 def _same(one: Hint, other: Hint) -> bool:
