@@ -2,7 +2,7 @@
 
 What explains one tensor may be a coincidence of its numbers: a rate that one update has, a weight that one segment
 leaves alone. So a hint is looked for again where the same layer is wrong in another segment or update, and at another
-parameter of the same update; one that is found nowhere else, though there is somewhere else, is not said.
+parameter of the same update. One that something else explains there is not said.
 """
 
 import math
