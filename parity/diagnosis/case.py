@@ -23,7 +23,7 @@ VAIN = 2
 PLACES = 3
 """Other segments, and other parameters, in which a hint is looked for until it is found."""
 FITTED = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
-COUNT = re.compile(r"\d+")
+COUNT = re.compile(r"\d+(?: rows?\b| steps?\b)?")
 NEAR = 1e-3
 """How far apart, relatively, two fitted numbers of one cause may be."""
 

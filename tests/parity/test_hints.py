@@ -24,6 +24,7 @@ def test_what_there_is_nowhere_else_to_see_stays():
     [
         ("takes no bias", "takes no bias"),
         ("divides by sqrt(K) = sqrt(12)", "divides by sqrt(K) = sqrt(9)"),
+        ("drops the oldest 1 row", "drops the oldest 2 rows"),
         ("scales the weight by 0.925820", "scales the weight by 0.925823"),
     ],
 )

@@ -4,6 +4,7 @@ import pytest
 
 from parity import run_case
 from parity.recording.library import find
+from parity.sharnn.faults.catalogue import FAULTS
 from parity.sharnn.faults.plant import Edit, planted
 from tests.parity.cut_short import as_far_as, first_seen_at
 
@@ -70,3 +71,21 @@ def test_a_port_that_refuses_its_own_state_diverges():
     assert not result.problem
     assert result.first.name == "carry/1/blocks.1.h"
     assert "stopped with InputError" in result.comparisons[-1].end_to_end.problem
+
+
+def test_the_baseline_is_judged_in_isolation():
+    """An LSTM that is wrong is wrong alone; what is made of it inherits that."""
+    change = Edit("sharnn_py.baseline:Baseline.forward", "self.rnn(x, state)", "self.rnn(x * 1.01, state)")
+    with planted(change):
+        result = run_case(find("sha_rnn_jl/baseline_l2"))
+    assert {c.layer for c in result.wrong} == {"rnn", "h", "c"}
+    assert {"logits", "loss", "grad/projection.w"} <= {c.layer for c in result.inherited}
+
+
+def test_a_loaders_fault_does_not_accuse_the_optimiser():
+    """Updates take over recorded parameters, gradients and moments by the same loader."""
+    fault = next(fault for fault in FAULTS if fault.name == "query-loaded-transposed")
+    with planted(fault.change):
+        result = run_case(find(fault.recording))
+    assert {c.tensor_name.group for c in result.wrong} == {"param"}
+    assert any(c.tensor_name.group == "train" for c in result.inherited)
