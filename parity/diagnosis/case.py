@@ -64,22 +64,27 @@ def _confirmed(hints: tuple[Hint, ...], others: Iterable[tuple[str, tuple[Hint, 
     """The hints that hold at another of these places as well, with its name.
 
     One is enough: where a segment has as many steps as rows, what explains the others is not the first to explain it.
-    Where nothing explains any of the others, the hints stay, and say so; where something else does, they go.
+    If something else explains two of the others alike, that is said: the tensor itself is a special case, as a state
+    is that was zero before. Where nothing explains any of the others, the hints stay, and say so.
     """
-    unexplained: list[str] = []
-    contradicted = False
+    looked: dict[str, tuple[Hint, ...]] = {}
     for name, found in others if hints else ():
         confirmed = [hint for hint in hints if any(_same(hint, other) for other in found)]
         if confirmed:
             return tuple(replace(hint, also_at=(name,)) for hint in confirmed)
-        unexplained.append(name)
-        contradicted |= bool(found)
-    return () if contradicted else tuple(replace(hint, not_at=tuple(unexplained)) for hint in hints)
+        alike = [(hint, at) for at, before in looked.items() for hint in before if any(_same(hint, o) for o in found)]
+        if alike:
+            return tuple(replace(hint, also_at=(at, name)) for hint, at in alike)
+        looked[name] = found
+    if any(looked.values()):
+        return ()
+    return tuple(replace(hint, not_at=tuple(looked)) for hint in hints)
 
 
 def _same(one: Hint, other: Hint) -> bool:
     """Whether two hints say the same, but for counts, which are each segment's own, and a fit's last digits."""
     texts = [COUNT.sub("#", FITTED.sub("#.#", hint.description)) for hint in (one, other)]
+    texts = [text.replace("none", "the oldest #") for text in texts]  # which is a count of rows, too
     if texts[0] != texts[1]:
         return False
     pairs = zip(FITTED.findall(one.description), FITTED.findall(other.description), strict=True)

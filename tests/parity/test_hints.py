@@ -25,6 +25,7 @@ def test_what_there_is_nowhere_else_to_see_stays():
         ("takes no bias", "takes no bias"),
         ("divides by sqrt(K) = sqrt(12)", "divides by sqrt(K) = sqrt(9)"),
         ("drops the oldest 1 row", "drops the oldest 2 rows"),
+        ("drops the oldest 1 row; the reference none", "drops the oldest 4 rows; the reference the oldest 3"),
         ("scales the weight by 0.925820", "scales the weight by 0.925823"),
     ],
 )
@@ -44,6 +45,13 @@ def test_what_holds_elsewhere_is_said_with_the_place(here, there):
 )
 def test_a_coincidence_is_not_said(here, there):
     assert confirmed(here, eval_2=[there]) == ()
+
+
+def test_what_explains_the_others_alike_is_said_in_its_place():
+    """A state that was zero before cannot tell a reset from one that is not updated."""
+    (found,) = confirmed("is reset", eval_3=["is not updated"], eval_2=["is not updated"])
+    assert found.description == "is not updated"
+    assert found.also_at == ("eval_3", "eval_2")
 
 
 def test_what_is_unexplained_elsewhere_is_named():
