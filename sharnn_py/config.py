@@ -114,7 +114,7 @@ class Config:
     def _check_boom(self) -> None:
         if self.hidden < self.emb:
             raise ConfigError(
-                f"hidden is {self.hidden} and emb {self.emb}; hidden must be at least emb, for the Boom layer "
+                f"hidden is {self.hidden} and emb {self.emb}; hidden must be at least emb, as the Boom layer "
                 "folds hidden features back into chunks of emb"
             )
         if self.semantics.boom == "paper":
