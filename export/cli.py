@@ -80,7 +80,7 @@ def check(folder: Path, provider: Provider, json_path: Path | None, nodes: bool)
     _print_placements(placements, nodes)
     _print_result(result)
     if misplaced:
-        click.echo(f"MISPLACED: {len(misplaced)} nodes are not on {provider} or could not be on CUDA; they are listed")
+        click.echo(f"MISPLACED: {len(misplaced)} nodes are not on {provider}, or have no CUDA kernel; they are listed")
     if json_path is not None:
         report = {**result.to_json(), "placements": [dataclasses.asdict(node) for node in placements]}
         write_text(json_path, json.dumps(report, indent=2) + "\n")

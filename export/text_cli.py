@@ -56,7 +56,7 @@ def generate(
 ) -> None:  # fmt: skip
     """Generate text with MODEL, a checkpoint folder or an export folder.
 
-    The text is written as it comes, without the prompt.
+    The text is written as it is generated, without the prompt.
     """
     if (prompt is None) == (prompt_file is None):
         raise click.UsageError("give the text to continue: either --prompt or --prompt-file")

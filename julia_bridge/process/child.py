@@ -1,9 +1,9 @@
 """The process that Julia runs in: `python -m julia_bridge.process.child CONTROL REQUEST ANSWER LIFE`.
 
-All four are file descriptors. CONTROL is a socket to the parent: first the versions go up as one line of JSON; then each
-8-byte size that comes down is a message of that size in the memory REQUEST, and each that goes up is its answer in
-ANSWER. The process ends when the parent closes CONTROL, and at once when the parent ends (LIFE, a pipe that the parent
-holds open).
+All four are file descriptors. CONTROL is a socket to the parent: first the versions go up as one line of JSON; then
+each 8-byte size that comes down is a message of that size in the memory REQUEST, and each that goes up is its answer
+in ANSWER. The process ends when the parent closes CONTROL, and at once when the parent ends (LIFE, a pipe that the
+parent holds open).
 """
 
 import ctypes

@@ -22,7 +22,7 @@ from export.check import (
     check_export,
     compare,
     replays,
-    truth_and_twins,
+    truth_and_replicas,
 )
 from export.fold import fold
 from export.manifest import CHECKING, Manifest, describe_files
@@ -40,7 +40,7 @@ def wrong(found):
 @pytest.fixture(scope="module")
 def replayed(model):
     """What PyTorch makes of the replays of the model that most exports here are of: computed once for all of them."""
-    models = truth_and_twins(model, torch.float32)
+    models = truth_and_replicas(model, torch.float32)
     return {stepwise: list(by_pytorch(models, stepwise)) for stepwise in GRAPHS}
 
 
