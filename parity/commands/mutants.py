@@ -1,4 +1,4 @@
-"""`sharnn parity mutants`: the suite proves itself."""
+"""`sharnn parity mutants`: plant known faults, and see what the suite says of each."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ PROCESSES = 2
 @click.option(
     "--cases", type=click.IntRange(min=0), default=40, show_default=True, help="Controls: random cases without a fault."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="What the first control is drawn from.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The seed of the first control.")
 @click.option("--json", "json_path", type=FILE, help="Write everything to this file.")
 @click.option("--markdown", "markdown_path", type=FILE, help="Write the table, as Markdown, to this file.")
 def mutants(only: tuple[str, ...], cases: int, seed: int, json_path: Path | None, markdown_path: Path | None) -> int:

@@ -9,25 +9,26 @@ from parity.recording.recording import Recording
 from parity.results import Comparison
 from parity.subject.subject import Subject
 
-MOST = 40
-"""Layers that are looked at in all."""
-VAIN = 2
-"""Of layers that differ by a number alone, such as a block's, how many are looked at in vain."""
+MOST_LAYERS = 40
+"""The search covers at most this many layers."""
+MOST_UNEXPLAINED = 2
+"""Layers whose names differ only in a number are given up after this many searches without a hint."""
 
 
 def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparison]) -> list[Comparison]:
-    """The comparisons, with hints at the first wrong tensor of each layer, as far as there are any confirmed."""
+    """The comparisons, with the hints that were confirmed for the first wrong tensor of each layer."""
     seen: set[str] = set()
-    vain: Counter[str] = Counter()
+    unexplained: Counter[str] = Counter()
 
     def with_hints(c: Comparison) -> Comparison:
         sort = re.sub(r"\d+", "*", c.layer)
-        if c.verdict != "wrong" or c.hints or c.layer in seen or len(seen) == MOST or vain[sort] == VAIN:
+        given_up = len(seen) == MOST_LAYERS or unexplained[sort] == MOST_UNEXPLAINED
+        if c.verdict != "wrong" or c.hints or c.layer in seen or given_up:
             return c
         seen.add(c.layer)
         scene = subject.scene(recording, c)
         hints = () if scene is None else tuple(explain(*scene))
-        vain[sort] += not hints
+        unexplained[sort] += not hints
         return replace(c, hints=hints)
 
     return [with_hints(c) for c in comparisons]

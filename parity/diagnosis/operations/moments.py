@@ -1,4 +1,4 @@
-"""The gradient's way into an optimiser's moments.
+"""From a gradient to an optimiser's moments.
 
 `clipped`: g scaled so that its norm is at most the setting `limit` (None: as it is); `jointly`, by the norm of all
 gradients, the role `joint`, a scalar, which may be there for variants, too; `norm_eps` is added to the norm.
@@ -63,7 +63,7 @@ def _averaged(old: Tensor | None, new: Tensor, beta: float) -> Tensor:
 
 
 def _average_variants(o: Operands, old: str, new: Tensor) -> Iterator[Variant]:
-    """Of a moving average of `new`, whose role is `old`."""
+    """Variants of a moving average of `new`; `old` is the role of the average before."""
     beta, before = o.settings["beta"], o.get(old)
     others = [other for other in BETAS if other != beta]
     yield from for_each(others, "takes beta = {:g}", f"{beta:g}", lambda other: _averaged(before, new, other))

@@ -26,7 +26,7 @@ def _compute(
     eps: float = 1e-5,
     eps_outside: bool = False,
     over: tuple[int, ...] = (-1,),
-    parts: int = 1,  # of the last axis, each normalised by itself
+    parts: int = 1,  # of the last axis, each normalised separately
     centred: bool = True,
     by_mean_square: bool = False,  # divided by the root of the mean square instead of by the deviation
     root: bool = True,
