@@ -64,7 +64,7 @@ def first_bad_step(measure: Measure) -> str:
 
 
 def bad_step(measure: Measure) -> str:
-    """The first step above the tolerance, of all; there must be one."""
+    """The first step above the tolerance, and how many steps there are; there must be a bad one."""
     return f"{measure.first_bad_step:,} (of {len(measure.steps):,})"
 
 

@@ -116,7 +116,7 @@ def test_any_module(on_the_way, wrong):
     subject, x = Middle(lambda x: x * 1.0), torch.randn(5, 3, 4)
     recording = parity.capture(subject, x, loss=lambda out: out.square().mean())
     without = {name: t for name, t in recording.tensors.items() if not name.startswith("agrad/")}
-    recording = parity.recorded(without, implementation="torch")
+    recording = parity.recording_of(without, implementation="torch")
     subject.on_the_way = lambda x: on_the_way(x * 1.0)
     result = parity.check(subject, recording, loss=lambda out: out.square().mean())
     assert bool(result) == (not wrong)
