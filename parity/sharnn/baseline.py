@@ -10,7 +10,7 @@ from torch import Tensor
 from parity.recording.recording import Recording
 from parity.sharnn.header import baseline_config, segment_count
 from parity.sharnn.ids import pair
-from parity.sharnn.operations import baseline_steps, parameter_key
+from parity.sharnn.operations import baseline_operations, parameter_key
 from parity.subject.gradient_probe import Note
 from parity.subject.scene import Scene
 from parity.subject.scene_recorder import SceneRecorder
@@ -56,7 +56,7 @@ def _model(recording: Recording, mode: RunMode) -> Baseline:
 
 
 def replay_baseline(recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
-    """The stream of `eval/`, `grad/`, `param/` and `rnnparam/`. Never forced: every tensor is its own in every mode."""
+    """The stream of `eval/`, `grad/`, `param/` and `rnnparam/`. It is end to end in every mode."""
     mode = replace(mode, isolated=False)
     model = _model(recording, mode)
     yield from stream(segment_count(recording), partial(Segment, model, recording, mode))
@@ -82,7 +82,7 @@ def baseline_scene(recording: Recording, segment: int) -> Scene:
     recorder.reference["loss"] = recording.tensor(f"eval/{segment}/loss").double().reshape(())
     for part, tensor in zip(parts, after, strict=True):
         recorder.keep(f"after.{part}", tensor, part)
-    return recorder.scene(baseline_steps(model.config.layers))
+    return recorder.scene(baseline_operations(model.config.layers))
 
 
 def _knet_pieces(model: Baseline) -> Iterator[TracedTensor]:

@@ -11,7 +11,7 @@ from parity.results import Comparison
 from parity.sharnn.baseline import baseline_scene, replay_baseline
 from parity.sharnn.header import is_baseline, model_config, program_of
 from parity.sharnn.names import first_block, intermediates
-from parity.sharnn.operations import parameters_of, segment_steps
+from parity.sharnn.operations import parameters_of, segment_operations
 from parity.sharnn.port import Port, build
 from parity.sharnn.replay import isolated_segment, replay_port
 from parity.sharnn.scenes import AFTER, parameter_scene, segment_scene, update_scene
@@ -30,7 +30,7 @@ class PortOf:
     semantics: Semantics
     label: str
     ports: dict[tuple[torch.dtype, int], Port] = field(default_factory=dict, repr=False, compare=False)
-    """Those of the recording at hand: both runs in a precision share a model."""
+    """The ports of the recording that is being compared: both runs in a precision share a model."""
 
     def stream(self, recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
         """See `Subject.stream`."""
@@ -48,8 +48,8 @@ class PortOf:
         if is_baseline(recording):
             return frozenset()
         config = model_config(recording, self.semantics)
-        step = segment_steps(config).get(_key(recording, comparison.tensor_name))
-        taken = set() if step is None else set(parameters_of(step))
+        operation = segment_operations(config).get(_key(recording, comparison.tensor_name))
+        taken = set() if operation is None else set(parameters_of(operation))
         rows = (julia if program_of(recording) == "julia" else smerity).rows(config)
         return frozenset(f"param/{theirs}" for theirs, ours, _ in rows if taken & set(ours))
 
@@ -79,7 +79,7 @@ class PortOf:
 
 
 MADE = {group: key for key, group in AFTER.items()}
-"""The groups of what an update makes, to the keys of its steps."""
+"""The groups of what an update computes, each to the key of the operation."""
 
 
 def _key(recording: Recording, name: TensorName) -> str:
@@ -93,12 +93,12 @@ def _key(recording: Recording, name: TensorName) -> str:
     if name.path in CUT and config.attention_layers:
         return f"blocks.{config.attention_layers[0]}.memory_in"
     inner = name.path.removesuffix(".size")
-    steps = segment_steps(config)
+    operations = segment_operations(config)
     table = {
-        theirs: ours for ours, (theirs, _) in intermediates(program_of(recording), config).items() if ours in steps
+        theirs: ours for ours, (theirs, _) in intermediates(program_of(recording), config).items() if ours in operations
     }
     return table.get(inner, inner if inner == "loss" else "")
 
 
 CUT = ("maxmem", "mem_start_idx")
-"""What SHA-RNN.jl computes for the cut of its memories: where it is wrong, the memory tells how."""
+"""What SHA-RNN.jl computes to cut its memories: where that is wrong, the memory shows how."""

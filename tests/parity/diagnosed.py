@@ -5,7 +5,7 @@ import torch
 from parity.measure import measure_rounded
 from parity.sharnn.faults.plant import planted
 from parity.sharnn.names import SMERITY_BLOCK, SMERITY_OUTSIDE_BLOCKS
-from parity.sharnn.operations import parameter_key, segment_steps
+from parity.sharnn.operations import parameter_key, segment_operations
 from parity.subject.scene import Scene
 from sharnn_py import JULIA, PAPER, SHARNN, Config
 from sharnn_py import model as port
@@ -122,13 +122,15 @@ def scene_of(
     tokens, targets = tokens_of(config, segment)
     ids = {"tokens": tokens, "targets": targets}
     parameters = {parameter_key(name): p.detach() for name, p in faulty.named_parameters()}
-    steps = segment_steps(subject_config)
+    operations = segment_operations(subject_config)
     rounding = {k: measure_rounded(reference[k], truth[k], [truth[k].float()]).tolerance for k in truth if k in keys}
     if recorded_parameters:
         wide.update({parameter_key(name): p.detach() for name, p in clean.named_parameters()})
-    scene = Scene(steps, {**ids, **wide}, {**subject, **parameters, **ids}, rounding)
+    scene = Scene(operations, {**ids, **wide}, {**subject, **parameters, **ids}, rounding)
     wrong = [
-        key for key in [*steps] if key in keys and key in subject and not _agree(wide[key], subject[key], rounding[key])
+        key
+        for key in [*operations]
+        if key in keys and key in subject and not _agree(wide[key], subject[key], rounding[key])
     ]
     return scene, wrong
 

@@ -146,5 +146,5 @@ def test_a_recorded_gradient_that_never_comes_back_is_a_finding():
     assert result.first.name == "backward/1/blocks.1.ff.act"
     cut = next(c for c in result.comparisons if c.name == "agrad/1/blocks.1.ff.linear1")
     assert cut.verdict == "inherited"
-    assert "none came back" in cut.where
+    assert "none arrived" in cut.where
     assert cut.end_to_end.worst.port == 0

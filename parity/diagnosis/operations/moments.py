@@ -3,7 +3,7 @@
 `clipped`: g scaled so that its norm is at most the setting `limit` (None: as it is); `jointly`, by the norm of all
 gradients, the role `joint`, a scalar, which may be there for variants, too; `norm_eps` is added to the norm.
 `moment`: beta m + (1 - beta) g; `square_moment`: beta v + (1 - beta) g^2, without m or v from zeros. Settings: `beta`;
-`step`, the number of the update from 1.
+`update`, its number from 1.
 """
 
 from collections.abc import Callable, Iterator
@@ -74,7 +74,7 @@ def _average_variants(o: Operands, old: str, new: Tensor) -> Iterator[Variant]:
     yield Variant(f"starts {old} from zeros in every update", "from what came before", lambda: (1 - beta) * new)
     yield Variant(f"adds {old} without beta", "beta of it", lambda: kept + (1 - beta) * new)
     yield Variant(f"does not update {old}", "updates it", lambda: kept.clone())
-    correction = 1 - beta ** int(o.setting("step", 1))
+    correction = 1 - beta ** int(o.setting("update", 1))
     yield Variant(f"corrects the bias of {old}, by 1 - beta^t", "does not", lambda: average() / correction)
     yield Variant("takes the new one's negative", "the new one", lambda: _averaged(kept, -new, beta))
     yield Variant("keeps the larger of old and new", "the average", lambda: torch.maximum(kept, average()))

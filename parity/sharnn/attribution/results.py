@@ -29,7 +29,7 @@ class OutputChange:
 
     @property
     def is_zero(self) -> bool:
-        """Whether there is no difference at all. A NaN is one."""
+        """Whether there is no difference at all. A NaN counts as one."""
         return self.largest == 0 and self.loss == 0
 
 
@@ -55,7 +55,7 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One end of the explanation: a program, and what stands for it. True if the port computes the same."""
+    """One endpoint of the explanation: a program, and what stands for it. True if the port computes the same."""
 
     program: str
     what: str

@@ -1,4 +1,4 @@
-"""What came of planting faults: on the terminal, as Markdown, as JSON."""
+"""The results of planting faults: on the terminal, as Markdown, as JSON."""
 
 import dataclasses
 from typing import Any
@@ -44,7 +44,7 @@ def show(result: FaultsResult) -> None:
 
 
 def progress_line(found: Outcome | Control) -> str:
-    """One result as it comes, in a line."""
+    """One result in a line, to print as soon as it is there."""
     if isinstance(found, Control):
         return f"control {found.seed}: {'no alarm' if found else 'ALARM'} ({found.seconds:.1f} s)"
     return f"{found.fault.name}: {found.first or 'NOT CAUGHT'} ({found.seconds:.1f} s)"
@@ -95,7 +95,7 @@ def _row(o: Outcome) -> tuple[str, ...]:
 
 
 def to_json(result: FaultsResult) -> dict[str, Any]:
-    """Everything, as `encode` has it."""
+    """The whole result, encoded by `encode`."""
     return {
         "proved": bool(result),
         "exit_code": result.exit_code,

@@ -9,9 +9,9 @@ import msgspec
 from sharnn_py.config import Semantics
 
 FORWARD_SWITCHES = ("layer_norm", "boom", "attention_scale", "memory_cut", "tied_bias")
-"""What shows in a forward pass on given weights."""
+"""The switches that show in a forward pass on given weights."""
 RUN_SWITCHES = ("optimiser", "evaluation_state", "segment_lengths")
-"""How the programs are run."""
+"""The switches of how the programs are run."""
 SWITCHES = (*(field.name for field in dataclasses.fields(Semantics)), *RUN_SWITCHES)
 """Every switch that an entry may name: the fields of `Semantics`, and `RUN_SWITCHES`."""
 

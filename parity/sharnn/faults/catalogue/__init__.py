@@ -1,7 +1,7 @@
 """The planted faults, a file for each part of the source that they break.
 
-`parity.sharnn.faults.fault.Fault` has what an entry says. A new entry in any of these files is planted and checked
-wherever the ones before it are.
+`parity.sharnn.faults.fault.Fault` describes an entry. A new entry in any of these files is planted and checked wherever
+the others are.
 """
 
 from pathlib import Path
