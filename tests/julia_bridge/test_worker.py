@@ -1,4 +1,4 @@
-"""The worker: what arrives in Julia, what comes back, and what is left when a call ends badly."""
+"""The worker: what Julia is given, what it returns, and what is left when a call ends badly."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def wait_until(condition, seconds: float = 10) -> None:
         time.sleep(0.01)
 
 
-# ---- what arrives and what comes back
+# ---- values, to Julia and back
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64"])
@@ -190,7 +190,7 @@ def test_settings_that_make_no_sense(timeout: float, isolation: str):
 # ---- exceptions
 
 
-def test_an_exception_carries_julias_message_and_the_worker_goes_on(julia: Worker):
+def test_an_exception_carries_julias_message_and_the_worker_continues(julia: Worker):
     pid = julia.pid
     for _ in range(3):
         with pytest.raises(JuliaError, match=r"^ArgumentError: the probe was told to fail$"):

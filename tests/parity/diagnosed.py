@@ -13,7 +13,7 @@ from sharnn_py.weights import from_julia, from_smerity, to_julia, to_smerity
 from sharnn_py.weights.smerity import unused_shapes
 
 LENGTHS, BATCH = (4, 5, 5), 3
-"""Of the segments, from the first; no size is another's double."""
+"""The segments' lengths, from the first; no size is another's double."""
 PAPERS = {"semantics": "paper"}
 SMERITY = {"semantics": "paper", "kept": "smerity"}
 """Options of `scene_of`: the paper's semantics, and only what Smerity's recordings hold, which leave out most of the
@@ -52,7 +52,7 @@ def tokens_of(config, segment):
 
 
 def run(model, config, before, segment, isolated=None):
-    """Every tensor of a segment by its key; with `forced`, computed from what that has."""
+    """Every tensor of a segment by its key; with `isolated`, each layer computed from the tensors in that."""
     seen = {}
 
     def note(name, tensor):

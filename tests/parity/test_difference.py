@@ -79,13 +79,13 @@ def test_where_nothing_is_known_the_first_difference_is_wrong_and_the_rest_inher
     assert parity.diff(tensors(), tensors(b=1e-6))
 
 
-def test_half_precision_is_held_to_its_own_rounding():
+def test_half_precision_is_judged_by_its_own_rounding():
     half = parity.recording_of({name: t.half() for name, t in tensors().tensors.items()})
     assert parity.diff(tensors(), half)
     assert not parity.diff(tensors(), parity.recording_of({n: (t + 0.5).half() for n, t in tensors().tensors.items()}))
 
 
-def test_a_tensor_that_only_one_has_is_left_out_and_said():
+def test_a_tensor_that_only_one_has_is_skipped_and_said():
     case = parity.diff(tensors(), parity.recording_of({"eval/1/a": tensors().tensor("eval/1/a")}))
     assert case.compared == 1
     assert set(case.skipped) == {"eval/1/b", "eval/1/c", "input/1/0"}
@@ -96,7 +96,7 @@ def test_nothing_in_common_is_an_error_and_not_agreement():
         parity.diff(tensors(), parity.recording_of({"z": [1.0]}))
 
 
-def test_a_name_that_is_none():
+def test_a_name_of_no_recording():
     with pytest.raises(UsageError, match="neither a recording's file"):
         find("nonesuch")
     with pytest.raises(UsageError, match="sha_rnn_jl/L4_h1_tied_b2, smerity/L4_h1_tied_b2"):

@@ -1,4 +1,4 @@
-"""Any torch module: recorded, held against its recording and against others, with state, gradients and diagnosis."""
+"""Any torch module: recorded, compared with its recording and with others, with state, gradients and diagnosis."""
 
 import copy
 import subprocess
@@ -51,7 +51,7 @@ def reference(tagger):
     return parity.capture(tagger, *ids, **OPTIONS)
 
 
-def test_all_that_passes_is_recorded(tagger, reference):
+def test_every_tensor_of_a_module_is_recorded(tagger, reference):
     names = list(reference.tensors)
     for name in (
         "param/rnn.weight_hh_l0", "input/2/0", "eval/1/embed", "eval/1/rnn.in.0", "eval/1/rnn.0", "eval/1/rnn.1.0",
@@ -100,7 +100,7 @@ def shift_rows(t):
 
 
 class Sigmoid(nn.LSTM):
-    """An LSTM whose output is not what it should be, and no parameter tells."""
+    """An LSTM whose output is wrong, though its parameters are right."""
 
     def forward(self, x, state=None):
         y, state = super().forward(x.flip(0), state)
@@ -160,7 +160,7 @@ def test_names_of_another_program(tagger, reference):
     assert parity.check(tagger, recording, call=call).compared < result.compared
 
 
-def test_what_cannot_be_held_against_anything(tagger, reference):
+def test_what_cannot_be_compared_with_anything(tagger, reference):
     with pytest.raises(UsageError, match="no inputs"):
         parity.capture(tagger)
     with pytest.raises(RecordingError, match="holds no inputs"):

@@ -1,4 +1,4 @@
-"""A run that was asked for live Julia, on a machine that cannot have it: what it says first, and how it ends."""
+"""A run that was asked for live Julia, on a machine where it cannot run: its headline and its exit code."""
 
 import json
 import os
