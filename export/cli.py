@@ -30,7 +30,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
               help="Precision of weights and state. float16 is for CUDA.")  # fmt: skip
 @click.option("--int8", is_flag=True, help="Also write an int8 step, for the CPU.")
 @click.option("--capacity", type=click.IntRange(min=1), metavar="C",
-              help="Most slots of the ring memory. Default: as many as the model attends to.")  # fmt: skip
+              help="The most slots the ring memory may have. Default: as many as the model attends to.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Compare with PyTorch. An export that differs is not written.")
 def export(
     checkpoint: Path, output: Path, precision: Literal["float32", "float16"], int8: bool, capacity: int | None,

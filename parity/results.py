@@ -22,7 +22,7 @@ class Hint:
     before: float
     """The layer's isolated error, in units of rounding."""
     after: float
-    """The same once the subject's layer is recomputed as the hint says."""
+    """The error that is left when the subject's layer is recomputed as the hint says."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class CaseResult:
     recorded: int
     """Tensors (or entries) in the recording."""
     comparisons: list[Comparison]
-    """In order of computation."""
+    """All comparisons, in order of computation."""
     skipped: dict[str, str]
     """Recorded tensors that were not compared, each with the reason."""
     seconds: float

@@ -86,11 +86,11 @@ class Config:
     attention_layers: tuple[int, ...] | None = None
     """0-based blocks that attend. None stands for the second to last, as in both programs (no block if L = 1)."""
     dropout_embedding: float = 0.0
-    """On the embeddings (`dropouti` in both programs)."""
+    """Dropout rate on the embeddings (`dropouti` in both programs)."""
     dropout_hidden: float = 0.0
-    """Inside every block (`dropouth`)."""
+    """Dropout rate inside every block (`dropouth`)."""
     dropout_output: float = 0.0
-    """On the last block's output (`dropout`)."""
+    """Dropout rate on the last block's output (`dropout`)."""
     collapsed_values: bool = False
     """Whether `attn.vs` is the value gain itself, as after Smerity's `vq_collapse`."""
     semantics: Semantics = JULIA

@@ -63,4 +63,4 @@ def ensure(progress: Callable[[str], None] | None = None) -> JuliaInstallation:
             problems.append(f"{name}: {problem}")
             if name != names[-1]:
                 tell(f"{problems[-1]}\ntrying another way")
-    raise JuliaUnavailable("no way to Julia works on this machine.\n" + "\n".join(problems))
+    raise JuliaUnavailable("no way of getting Julia works on this machine.\n" + "\n".join(problems))

@@ -21,8 +21,8 @@ def mutants(only: tuple[str, ...], cases: int, seed: int, json_path: Path | None
     """Plant known faults in the port, and see what the suite says of each.
 
     A fault is caught if any tensor is wrong, localised if the first wrong one is that of the fault, and diagnosed if
-    the suite explains it rightly. Controls follow, random cases without a fault, which must raise no alarm. Exits with
-    0 if all faults are caught and localised, 80% diagnosed, and there was no alarm; else with 1.
+    the suite explains it correctly. Controls follow, random cases without a fault, which must raise no alarm. Exits
+    with 0 if all faults are caught and localised, 80% diagnosed, and there was no alarm; else with 1.
     """
     check_folders(json_path, markdown_path)
 

@@ -26,7 +26,7 @@ class Operands:
     keys: Mapping[str, str] = field(default_factory=dict)
     """The tensors' keys in the scene, by role, for descriptions."""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """By role, the shape of a tensor of which only a window is here (`parity.diagnosis.window`)."""
+    """By role, the whole shape of a tensor of which `tensors` has only a window (`parity.diagnosis.window`)."""
 
     def __getitem__(self, role: str) -> Tensor:
         return self.tensors[role]
@@ -84,7 +84,7 @@ class FittedParameter:
     """A number in a formula that is fitted to a tensor, for values that no variant lists."""
 
     description: str
-    """As `Variant.description`, with {} for the number."""
+    """What the formula does, as in `Variant.description`, with {} for the number."""
     canonical_description: str
     start: float
     """Where the fit starts: at the canonical formula's number, or near it."""

@@ -25,7 +25,7 @@ def sigmoid(x: Array) -> Array:
 
 
 class PlainSHARNN:
-    """One sequence: h and c of every block, and of those that attend the memory, a list of rows, oldest first."""
+    """One sequence: h and c of every block, and for blocks that attend a memory, a list of rows, oldest first."""
 
     def __init__(self, config: Config, parameters: Mapping[str, Array], dtype: type[Any]) -> None:
         self.config, self.dtype = config, dtype

@@ -34,7 +34,7 @@ class Spec:
         }
 
     def changed(self, **changes: Any) -> Spec:
-        """The same with some of its config changed."""
+        """The same model with some of its config changed."""
         return Spec(dataclasses.replace(self.config, **changes), self.seed)
 
 

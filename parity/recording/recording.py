@@ -24,7 +24,7 @@ from parity.errors import RecordingError
 
 DATA_PIPELINE = "data_pipeline.json"
 LARGE = 2**22
-"""Bytes from which a tensor is read by safetensors itself."""
+"""The size in bytes from which a tensor is read by safetensors itself."""
 
 
 class ReadOnDemand(Mapping[str, Tensor]):
@@ -72,7 +72,7 @@ class Recording:
 
     name: str
     path: Path | None = None
-    """Its file; None for one in memory."""
+    """The recording's file; None for a recording in memory."""
     contents: tuple[Mapping[str, Tensor], Mapping[str, str]] | None = field(default=None, repr=False)
     """Tensors and header of a recording in memory."""
 

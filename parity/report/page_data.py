@@ -109,7 +109,7 @@ def _round(value: float) -> float | str:
 
 
 def _profiles(case: CaseResult, numbers: int) -> dict[int, dict[str, Any]]:
-    """By cell: of the first wrong tensor, the others that are wrong, those that inherit, and the closest."""
+    """Profiles by cell: first the first wrong tensor, then others that are wrong, those that inherit, the closest."""
     order: dict[int, Comparison] = {}
     indexed = list(enumerate(case.comparisons))
     profiled = [c for c in case.comparisons if c.end_to_end.steps]

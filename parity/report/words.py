@@ -128,7 +128,7 @@ def ranges(numbers: list[int]) -> str:
 
 
 def outcomes(off: list[Comparison]) -> list[Comparison]:
-    """Of comparisons that are off: the first of each of `OUTCOMES`, or the last of all."""
+    """The comparisons that show the outcome, of those that are off: the first for each of `OUTCOMES`, or the last."""
     measured = [c for c in off if c.own.worst is not None]
     named = [next((c for c in measured if c.name.split("/")[-1] == what), None) for what in OUTCOMES]
     return [c for c in named if c is not None] or measured[-1:]

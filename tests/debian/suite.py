@@ -103,7 +103,7 @@ def closure(available: Mapping[str, Package], roots: Iterable[str]) -> list[Pin]
 
 
 def _names(alternatives: str) -> list[str]:
-    """Those in `a (>= 1) | b:any`."""
+    """The names in alternatives such as `a (>= 1) | b:any`."""
     return [match[0] for part in alternatives.split("|") if (match := re.match(r"[^\s(:]+", part.strip()))]
 
 

@@ -143,7 +143,7 @@ def test_asking_for_gradients_changes_nothing_else(worker):
 
 
 def test_a_constant_row_gives_nan_where_torch_does(worker):
-    """As SHA-RNN.jl's: the deviation of a constant row has a slope of 0/0. What is before it is NaN, and no more."""
+    """So does SHA-RNN.jl: the deviation of a constant row has a slope of 0/0. What comes before it is NaN, no more."""
     case = random_case(32)
     case.parameters["encoder.w"][0] = 0.5
     tokens, targets = case.segments[0]

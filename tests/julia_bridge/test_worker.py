@@ -84,7 +84,7 @@ def shared_memories() -> int:
 def wait_until(condition, seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition did not come true"
         time.sleep(0.01)
 
 
@@ -490,7 +490,7 @@ def test_in_one_process_is_refused_beside_triton(installation: JuliaInstallation
 
 def test_in_one_process_is_refused_without_julias_libraries(installation: JuliaInstallation):
     if "LD_LIBRARY_PATH" not in installation.environment:
-        pytest.skip(f"the {installation.name} installation's Julia finds its libraries by itself")
+        pytest.skip(f"the {installation.name} installation's Julia finds its own libraries")
     reason = refusal_of({"LD_LIBRARY_PATH": ""})
     assert f"LD_LIBRARY_PATH={installation.environment['LD_LIBRARY_PATH']}" in reason
     assert "depot" in refusal_of({**installation.environment, "JULIA_DEPOT_PATH": "/elsewhere"})

@@ -159,7 +159,7 @@ def test_a_change_that_does_not_fit_the_port_is_an_error(change, words):
 
 
 def test_two_changes_of_one_function_are_an_error():
-    with pytest.raises(PlantError, match="some are the same place"), planted(EQUIVALENT[0], EQUIVALENT[1]):
+    with pytest.raises(PlantError, match="two changes are of one place"), planted(EQUIVALENT[0], EQUIVALENT[1]):
         pass
 
 
@@ -284,7 +284,7 @@ def test_a_fault_in_a_random_case_is_an_alarm(monkeypatch):
 
 @pytest.mark.parametrize("change", EQUIVALENT, ids=lambda change: change.where)
 def test_another_way_of_computing_is_no_fault(change):
-    """In float64 it changes nothing but the last places."""
+    """In float64 a rewrite changes nothing but the last places."""
 
     def outputs():
         found = []

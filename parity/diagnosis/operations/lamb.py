@@ -23,7 +23,7 @@ NUMBERS: dict[str, tuple[str, tuple[float | None, ...]]] = {
     "max_norm": ("takes a limit of the weight's norm of", (None, 10.0, 1.0, 5.0, 100.0)),
     "eps": ("takes eps =", (1e-6, 1e-8, 1e-5, 1e-12, 1e-3, 1e-7, 1e-10, 0.0)),
 }
-"""By option, the words for another value, and other values."""
+"""By option, how to describe another value, and other values to try."""
 
 
 def _compute(

@@ -50,7 +50,7 @@ def _clipped_changes(o: Operands, options: Options) -> Iterator[Change]:
     if limit is not None and o.setting("parts", ()):
         sizes = [torch.Size(shape).numel() for _, shape in o.settings["parts"]]
         by_parts = on(partial(_by_parts, sizes, limit), "g")
-        yield Change("clips each part of the vector by itself", "all of it together", {"limit": None}, by_parts)
+        yield Change("clips each part of the vector separately", "all of it together", {"limit": None}, by_parts)
 
 
 def _by_parts(sizes: list[int], limit: float, g: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ def _square_variants(o: Operands) -> Iterator[Variant]:
     yield Variant("averages the gradient's size, not its square", "its square", lambda: _averaged(v, g.abs(), beta))
     mean = g.square().mean().expand_as(g)
     every = "averages the mean square of all the gradient"
-    yield Variant(every, "every square by itself", lambda: _averaged(v, mean, beta))
+    yield Variant(every, "each square", lambda: _averaged(v, mean, beta))
     if "m" in o:
         m, squared = o["m"], "averages the square of the first moment"
         yield Variant(squared, "of the gradient", lambda: _averaged(v, m.square(), beta))

@@ -25,7 +25,9 @@ def skipped(site: Site) -> Iterator[Variant]:
     """The operation left out: an input of the result's shape in place of the result."""
     for role, tensor in site.floats.items():
         if tensor.shape == site.result.shape and not torch.equal(tensor, site.result):
-            description = f"leaves this step out (the {_words(site.operation)}) and gives {site.name(role)} as it is"
+            description = (
+                f"leaves this operation out (the {_words(site.operation)}) and gives {site.name(role)} as it is"
+            )
             yield Variant(description, "does not", tensor.clone)
 
 

@@ -42,7 +42,7 @@ def _leaves(interpreter: Interpreter) -> dict[str, Tensor]:
 def _parameters_exchanged(
     interpreter: Interpreter, leaves: Mapping[str, Tensor], a: str, b: str, sort: str
 ) -> dict[str, Tensor]:
-    """Of two operations of one name, the values of the roles that begin with `sort`, each under the other's key."""
+    """For two operations of one name, the values of the roles that begin with `sort`, each under the other's key."""
     first, second = interpreter.scene.operations[a], interpreter.scene.operations[b]
     exchanged: dict[str, Tensor] = {}
     for role, key in first.inputs.items():

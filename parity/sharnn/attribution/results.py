@@ -42,15 +42,15 @@ class Contribution:
     row: int | None
     switch: str
     alone: OutputChange
-    """From `julia` to `julia` with this row as in `paper`."""
+    """The change from `julia` to `julia` with this row as in `paper`."""
     added: OutputChange
-    """From the rows before this one switched on to this one switched on, too."""
+    """The change from the rows before this one switched on to this one switched on, too."""
     left: OutputChange
-    """From these rows switched on to `paper`."""
+    """The change from these rows switched on to `paper`."""
     first: str
     """The first tensor that this row alone changes; empty if it changes none."""
     measured: dict[str, float]
-    """Of the row alone, the quantities that the ledger gives a size in."""
+    """The quantities that the ledger gives a size in, measured with this row alone switched on."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Attribution:
 
     name: str
     total: OutputChange
-    """From `julia` to `paper`."""
+    """The change from `julia` to `paper`."""
     loss: tuple[float, float]
     """The losses of `julia` and of `paper`, nats a token."""
     rms: float

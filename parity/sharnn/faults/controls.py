@@ -45,11 +45,11 @@ class RandomCase:
     gradients: bool
     updates: int
     changes: list[Edit]
-    """Of the port, for the time of recording."""
+    """The changes of the port for the time of recording."""
 
     @property
     def words(self) -> str:
-        """Semantics and sizes."""
+        """Semantics and sizes, in words."""
         return f"{self.program}: " + ", ".join(f"{name} {value}" for name, value in self.settings.items())
 
     @property

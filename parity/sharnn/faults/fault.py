@@ -19,7 +19,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    """As the command line takes it: lower case, with hyphens."""
+    """The fault's name on the command line: lower case, with hyphens."""
     place: str
     """The part of the model that it is in, such as "mask"."""
     description: str = ""
@@ -27,7 +27,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     edit: Edit | None = None
     """The change of a function's source that plants it."""
     value: Value | None = None
-    """In place of an edit: the other value of a name that plants it."""
+    """The other value of a name that plants it, in place of an edit."""
     recording: str = ""
     """The packaged recording that it is compared with, the smallest that shows it; empty for none."""
     first: str = ""

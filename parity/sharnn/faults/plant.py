@@ -54,7 +54,7 @@ def planted(*changes: Change) -> Iterator[None]:
     Raises `PlantError` for a change whose place is not there or no longer reads as it says, and for two in one place.
     """
     if len({change.where for change in changes}) < len(changes):
-        raise PlantError(f"of {[change.where for change in changes]} some are the same place")
+        raise PlantError(f"two changes are of one place: {[change.where for change in changes]}")
     with ExitStack() as undo:
         for change in changes:
             if isinstance(change, Edit):

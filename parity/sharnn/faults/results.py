@@ -67,7 +67,7 @@ class Control:
     worst: str
     """The comparison nearest to its tolerance."""
     units: float
-    """Its error, in units of what rounding explains."""
+    """The error of `worst`, in units of rounding."""
     seconds: float
 
     def __bool__(self) -> bool:

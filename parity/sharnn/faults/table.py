@@ -84,7 +84,7 @@ def verdict(result: FaultsResult) -> str:
 
 
 def to_markdown(result: FaultsResult) -> str:
-    """All of them as a table in Markdown, and the totals."""
+    """All faults as a table in Markdown, and the totals."""
     return "\n".join([markdown(COLUMNS, map(_row, result.outcomes)), *(f"{line}." for line in totals(result))]) + "\n"
 
 

@@ -32,4 +32,4 @@ def entries(path: Path, name: str, kind: type[T]) -> list[T]:
 
 
 FAULTS = [fault for part in PARTS for fault in entries(Path(__file__).with_name(f"{part}.toml"), "fault", Fault)]
-"""All of them, in the order of what they break."""
+"""All faults, in the order of what they break."""
