@@ -2,7 +2,7 @@ from .errors import RecordingError, UsageError
 from .judge.case import compare_case
 from .judge.difference import diff
 from .measure import Measure, Worst, measure_exact, measure_rounded
-from .module.capture import capture, recorded, save
+from .module.capture import capture, recording_of, save
 from .module.check import assert_parity, check
 from .recording.library import PACKAGED, discover, find, open
 from .recording.names import TensorName
@@ -40,7 +40,7 @@ __all__ = [
     "measure_exact",
     "measure_rounded",
     "open",
-    "recorded",
+    "recording_of",
     "run",
     "run_case",
     "save",
