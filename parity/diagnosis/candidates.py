@@ -11,6 +11,7 @@ from torch import Tensor
 from parity.diagnosis.definition import Variant
 from parity.diagnosis.interpreter import UNFIT, Goal, Interpreter, attempt
 from parity.diagnosis.matching import distance, equals, floor, reproduces, scale
+from parity.diagnosis.variants.everywhere import everywhere
 from parity.diagnosis.variants.fitted import fitted_inputs, fitted_parameters
 from parity.diagnosis.variants.generic import generic, own_parameters
 from parity.diagnosis.variants.rewired import rewired
@@ -29,6 +30,7 @@ STAGES: tuple[Stage, ...] = (
     fitted_parameters,
     generic,
     fitted_inputs,
+    everywhere,
     rewired,
     lambda site, goal: site.definition.compound_variants(site.operands),
     own_parameters,
@@ -67,6 +69,8 @@ class Candidates:
 
     def hint(self, description: str, at: str, after: float) -> Hint:
         """A hint after which the error is `after`."""
+        operation = self.scene.operations.get(at)
+        at = operation.at if operation is not None and operation.at else at
         return Hint(description, at, units(self.before, self.tolerance), units(after, self.tolerance))
 
     def is_recorded(self, value: Tensor) -> bool:

@@ -67,6 +67,12 @@ class Interpreter:
         visit(self.target)
         return list(found)
 
+    @property
+    def sources(self) -> list[str]:
+        """What the chain starts from: recorded tensors, parameters and constants."""
+        inputs = [key for node in self.nodes for key in self.scene.operations[node].inputs.values()]
+        return [key for key in dict.fromkeys(inputs) if key not in self.nodes]
+
     def value(self, key: str) -> Tensor | None:
         """An operation's input: as recorded; else as computed from what was; else as the subject has it; else None."""
         if key in self.scene.reference:

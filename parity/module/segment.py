@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from parity.errors import RecordingError
-from parity.module.hooks import NAME, Called, mapped, unheard, watched
+from parity.module.hooks import NAME, Listener, mapped, watched
 from parity.recording.recording import Recording
 from parity.subject.gradient_probe import Note
 from parity.subject.segment_run import SAME, Layout, SegmentRun, gradients
@@ -53,12 +53,13 @@ class Segment(SegmentRun):
     def entry(self, name: str) -> tuple[str, Layout]:
         return self.how.names.get(name, name), SAME
 
-    def compute(self, note: Note, called: Called = unheard) -> tuple[Any, Any]:
+    def compute(self, note: Note, listener: Listener | None = None) -> tuple[Any, Any]:
         """One pass; a fresh object for every input, so that no name of an earlier pass sticks to it."""
         given = tuple(x.to(self.mode.dtype) if x.is_floating_point() else x.clone() for x in self.inputs)
         for i, x in enumerate(given):
             setattr(x, NAME, f"input.{i}")
-        with watched(self.model, note, called):
+        listener = listener or Listener()
+        with watched(self.model, note, listener), listener.following():
             output, state = self.how.call(self.model, given, self.state)
         output = mapped(output, "output", note)
         loss = self.how.loss if torch.is_grad_enabled() else None

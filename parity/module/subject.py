@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from parity.module.operations import FIRST_OF_STATE, steps_of
+from parity.module.parameters import parameter_scene, parameters_of
 from parity.module.segment import Run, Segment, segments
+from parity.module.trace import Tracer
 from parity.recording.recording import Recording
 from parity.results import Comparison
 from parity.subject.gradient_probe import GradientProbe
-from parity.subject.scene import Operation, Scene
+from parity.subject.scene import Scene
 from parity.subject.scene_recorder import SceneRecorder
 from parity.subject.segment_run import stream
 from parity.subject.subject import RunMode, TracedTensor
@@ -76,33 +78,37 @@ class ModuleSubject:
         return self._forced_segment(recording, segment).gradient_probe()
 
     def scene(self, recording: Recording, comparison: Comparison) -> tuple[Scene, str] | None:
-        """See `Subject.scene`. For the outputs of submodules of torch's own types."""
+        """See `Subject.scene`. For parameters, and for whatever a forward pass computes."""
+        if comparison.tensor_name.group == "param":
+            return parameter_scene(self.module, recording, self.run.names, comparison.name)
         if comparison.segment is None or not comparison.tensor_name.is_forward:
             return None
         run = self._forced_segment(recording, comparison.segment)
-        recorder = SceneRecorder(run, {f"parameter {name}": p for name, p in run.model.named_parameters()}, {})
-        steps: dict[str, Operation] = {}
-        with torch.no_grad():
-            run.compute(recorder.note, lambda *call: steps.update(steps_of(*call)))
+        recorder = SceneRecorder(run, parameters_of(run.model), {})
+        recorder.reference |= self._recorded_parameters(recording, recorder.subject)
+        tracer = Tracer(run.model, recorder)
+        # A faulty port may stop with an error; what it computed before that is here all the same.
+        with torch.no_grad(), suppress(Exception):
+            run.compute(tracer.note, tracer)
         for i, x in enumerate(run.inputs):
             recorder.reference[f"input.{i}"] = x.double() if x.is_floating_point() else x
-        own, reference = (_with_first_layers(found) for found in (recorder.subject, recorder.reference))
         key = self._own_name(comparison)
-        return Scene(steps, reference, {**reference, **own}, {key: comparison.own.tolerance}), key
+        subject = {**recorder.reference, **recorder.subject}
+        return Scene(tracer.operations, recorder.reference, subject, {key: comparison.own.tolerance}), key
+
+    def _recorded_parameters(self, recording: Recording, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The recorded parameters that have the shape of the subject's, by the keys of these."""
+        found = {}
+        for key, tensor in own.items():
+            name = key.removeprefix("parameter ")
+            recorded = recording.tensors.get(f"param/{self.run.names.get(name, name)}")
+            if recorded is not None and recorded.shape == tensor.shape:
+                found[key] = recorded.double() if recorded.is_floating_point() else recorded
+        return found
 
     def _own_name(self, comparison: Comparison) -> str:
         """The module's name of what is compared."""
         return {theirs: name for name, theirs in self.run.names.items()}.get(comparison.layer, comparison.layer)
-
-
-def _with_first_layers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """With the only layer of every state that has one."""
-    found: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        found[name] = tensor
-        if tensor.ndim == 3 and tensor.shape[0] == 1:
-            found[name + FIRST_OF_STATE] = tensor[0]
-    return found
 
 
 def _path(module: nn.Module, name: str) -> str:

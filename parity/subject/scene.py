@@ -22,6 +22,8 @@ class Operation:
     """The role of every tensor it takes, parameters included, to that tensor's key in the scene. A role whose key the
     scene has nothing for is absent: an LSTM without "h" and "c" starts from zeros, a linear without "bias" has none."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    at: str = ""
+    """Where it happens, for hints, if its key does not tell: the call of a function behind a recorded tensor."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Layer normalisation: (x - mean) / deviation over the last axis, times a gain, plus a bias.
 
 Roles: x (..., H), weight (H,) or none, bias (H,) or none. Settings: `unbiased` (n - 1 in place of n; False), `eps`
-(1e-5), `eps_outside` (added to the deviation, not to the variance; False).
+(1e-5), `eps_outside` (added to the deviation, not to the variance; False); `over`, the axes; `centred` and
+`by_mean_square`, of an RMS norm false and true.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def _joined(words: list[str]) -> str:
 
 def _changes(o: Operands, options: Options) -> Iterator[Change]:
     x = o["x"]
-    yield from _deviations(options, x.shape[-1])
+    yield from _deviations(options, torch.Size([x.shape[axis] for axis in options["over"]]).numel())
     if "weight" in o:
         yield Change("leaves the gain out", "multiplies by it", operands=without("weight"))
         yield Change("multiplies by 1 + gain", "by the gain", operands=on(lambda gain: 1 + gain, "weight"))
@@ -89,7 +90,9 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
         yield Change("leaves gain and bias out", "applies both", operands=without("weight", "bias"))
         early = on(lambda bias: bias * o["weight"], "bias")
         yield Change("adds the bias before the gain", "after it", operands=early)
-    rms = {"centred": False, "by_mean_square": True}
+    rms, centred = {"centred": False, "by_mean_square": True}, {"centred": True, "by_mean_square": False}
+    if not options["centred"]:
+        yield Change("subtracts the mean (a layer norm)", "does not centre (an RMS norm)", centred)
     yield Change("does not centre (an RMS norm)", "subtracts the mean", rms)
     uncentred = "does not subtract the mean before it divides by the deviation"
     yield Change(uncentred, "subtracts it", {"centred": False})

@@ -35,7 +35,10 @@ def with_gates(o: Operands, order: str, gates: str) -> Operands:
 
 def start(o: Operands, part: str = "h") -> Tensor:
     """The state at the start, (B, H)."""
-    return o[part] if part in o else o["x"].new_zeros(o["x"].shape[1], o["weight_hh"].shape[1])
+    if part in o:
+        return o[part]
+    width = o["weight_hh"].shape[0] // 4 if part == "c" else o["weight_hh"].shape[1]  # of a projected layer, h is less
+    return o["x"].new_zeros(o["x"].shape[1], width)
 
 
 def given_out(steps: Mapping[str, list[Tensor]], output: str, given: str = "", last: int = -1) -> Tensor:
@@ -68,8 +71,15 @@ def shared_changes(o: Operands, *state: str) -> Iterator[Change]:
     if o.setting("output", "y") == "y":
         words = f"{words} and turns its output round"
         yield Change(words, "forwards", operands=backwards, result=_turned, needs_whole_tensor=True)
+        words = "takes batch for time in what it takes and gives (the first two axes exchanged)"
+        crossed = on(partial(torch.transpose, dim0=0, dim1=1), "x")
+        yield Change(words, "does not", operands=crossed, result=_crossed, needs_whole_tensor=True)
     else:
         yield Change("returns its state with the batch reversed", "in order", result=_turned, needs_whole_tensor=True)
+
+
+def _crossed(x: Tensor) -> Tensor:
+    return x.transpose(0, 1)
 
 
 def _turned(x: Tensor) -> Tensor:

@@ -26,6 +26,11 @@ def reshaped(weight: Tensor) -> Tensor:
     return weight.mT.reshape(weight.shape)
 
 
+def reshaped_last(x: Tensor) -> Tensor:
+    """The last two axes read transposed as if they were not."""
+    return x.mT.reshape(x.shape)
+
+
 def gates_transposed(weight: Tensor) -> Tensor:
     """Every square block of rows transposed, (nH, H) -> (nH, H)."""
     width = weight.shape[1]

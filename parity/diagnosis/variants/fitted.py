@@ -12,11 +12,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from parity.diagnosis.constants import named
 from parity.diagnosis.definition import FittedParameter, Variant
 from parity.diagnosis.interpreter import Goal, attempt
 from parity.diagnosis.variants.inputs import groups
 from parity.diagnosis.variants.site import Site
-from parity.diagnosis.variants.transforms import ENOUGH, named, nearest_factor
+from parity.diagnosis.variants.transforms import ENOUGH, nearest_factor
 
 Residue = tuple[Tensor, float]
 """What is missing of a tensor, and its square."""

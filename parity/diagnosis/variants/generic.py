@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from parity.diagnosis import constants
 from parity.diagnosis.definition import Variant
 from parity.diagnosis.interpreter import Goal
 from parity.diagnosis.variants import inputs, transforms
@@ -85,9 +86,9 @@ def _added(site: Site, given: Tensor) -> Iterator[Variant]:
 
 
 def _times(factor: float, site: Site, name: str) -> str:
-    if abs(factor - 1) < transforms.AGREEING:
+    if abs(factor - 1) < constants.AGREEING:
         return name
-    return f"{transforms.named(factor, site.sizes(site.result))} times {name}"
+    return f"{constants.named(factor, site.sizes(site.result))} times {name}"
 
 
 def _in_half_precision(site: Site) -> Iterator[Variant]:

@@ -5,7 +5,6 @@ A transform is told by a phrase that goes after "gives its result" or "takes x".
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,8 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from parity.diagnosis.constants import constants, named
 
 HALVES = {"bfloat16": (torch.bfloat16, 2.0**-7), "float16": (torch.float16, 2.0**-10)}
 """The half precisions, each with its unit of rounding; bfloat16 first, for most of its numbers are float16's, too."""
@@ -22,8 +23,6 @@ LEAST = 1e-6
 """Of a fitted factor."""
 ENOUGH = 8
 """Elements from which on a fitted number is no coincidence."""
-AGREEING = 1e-5
-"""Relative, of a fitted number and the constant it is named after."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +33,6 @@ class Transform:
     apply: Callable[[Tensor], Tensor]
     needs_whole_tensor: bool = False
     """Whether it moves rows, so that a window of its result is not its result on a window."""
-
-
-def constants(sizes: Iterable[int]) -> dict[str, float]:
-    """Numbers worth a name: small ones, and what is made of the sizes about."""
-    found = {"-1": -1.0, "2": 2.0, "1 / 2": 0.5, "sqrt(2)": math.sqrt(2), "1 / sqrt(2)": math.sqrt(0.5)}
-    for n in dict.fromkeys(n for n in sizes if n > 1):
-        found[f"sqrt({n})"] = math.sqrt(n)
-        found[f"1 / sqrt({n})"] = 1 / math.sqrt(n)
-        found[str(n)] = float(n)
-        found[f"1 / {n}"] = 1 / n
-    return found
 
 
 def scalings(sizes: Iterable[int]) -> Iterator[Transform]:
@@ -138,11 +126,3 @@ def nearest_factor(x: Tensor, given: Tensor) -> float:
     """What `x` is to be multiplied by to come nearest to `given`; 0 for a tensor of zeros."""
     squares = float(x.square().sum())
     return float((x * given).sum()) / squares if squares else 0.0
-
-
-def named(number: float, sizes: Iterable[int]) -> str:
-    """A number in words, with the constant that it is, if it is one."""
-    for name, constant in constants(sizes).items():
-        if abs(number - constant) <= AGREEING * abs(constant):
-            return f"{number:.6g} = {name}" if "sqrt" in name else name
-    return f"{number:.6g}"
