@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,11 +17,15 @@ from parity.diagnosis.variants.fitted import fitted_inputs, fitted_parameters
 from parity.diagnosis.variants.generic import generic, own_parameters
 from parity.diagnosis.variants.rewired import rewired
 from parity.diagnosis.variants.site import Site
+from parity.diagnosis.variants.sources import sources
+from parity.diagnosis.variants.vectors import vectors
 from parity.results import Hint
 from parity.subject.scene import Scene
 from parity.tolerance import units
 
 Stage = Callable[[Site, Goal | None], Iterator[Variant]]
+MOST = 1e-4
+"""Of a tensor's scale: within a tolerance beyond it, as of a subject whose numbers are too large, anything may be met."""
 NEAR = 4.0
 """Units of rounding: formulas that come this near to a recorded tensor cannot be ranked by which comes nearer."""
 
@@ -30,9 +35,11 @@ STAGES: tuple[Stage, ...] = (
     fitted_parameters,
     generic,
     fitted_inputs,
-    everywhere,
     rewired,
+    everywhere,
+    sources,
     lambda site, goal: site.definition.compound_variants(site.operands),
+    vectors,
     own_parameters,
 )
 """Where variants come from, in the order they are tried: what the definition knows goes before what may happen to any
@@ -64,8 +71,8 @@ class Candidates:
 
     def _tolerance(self, key: str) -> float:
         reference = self.scene.reference.get(key)
-        least = 0.0 if reference is None else floor(reference)
-        return max(self.scene.rounding.get(key, 0.0), least)
+        least, most = (0.0, math.inf) if reference is None else (floor(reference), MOST * scale(reference))
+        return max(min(self.scene.rounding.get(key, 0.0), most), least)
 
     def hint(self, description: str, at: str, after: float) -> Hint:
         """A hint after which the error is `after`."""

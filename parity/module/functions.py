@@ -84,6 +84,8 @@ def steps_before(
         return {"unmasked": before.inputs["x"]}
     if before is not None and name == "root" and before.name == "shifted":
         return {"bare": before.inputs["x"]}
+    if before is not None and name == "shifted" and before.name == "root" and not before.settings["inverse"]:
+        return {"square": before.inputs["x"]}
     return {}
 
 

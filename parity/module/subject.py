@@ -94,7 +94,16 @@ class ModuleSubject:
             recorder.reference[f"input.{i}"] = x.double() if x.is_floating_point() else x
         key = self._own_name(comparison)
         subject = {**recorder.reference, **recorder.subject}
-        return Scene(tracer.operations, recorder.reference, subject, {key: comparison.own.tolerance}), key
+        rounding = {key: comparison.own.tolerance}
+        unmatched = self._unmatched(recording, comparison.segment, subject)
+        return Scene(tracer.operations, recorder.reference, subject, rounding, unmatched), key
+
+    def _unmatched(self, recording: Recording, segment: int, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What was recorded of a segment and the subject computes nothing of, by the module's names."""
+        ours = {theirs: name for name, theirs in self.run.names.items()}
+        prefix = f"eval/{segment}/"
+        found = {ours.get(name, name): t for name, t in recording.group(prefix).items()}
+        return {name: t.double() for name, t in found.items() if name not in known and t.is_floating_point()}
 
     def _recorded_parameters(self, recording: Recording, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The recorded parameters that have the shape of the subject's, by the keys of these."""

@@ -38,3 +38,5 @@ class Scene:
     """What the subject computes from the reference's inputs, and its parameters, by key."""
     rounding: Mapping[str, float]
     """By key, the tolerance within which the reference's tensor is explained by rounding."""
+    unmatched: Mapping[str, Tensor] = field(default_factory=dict)
+    """What the reference recorded besides, under names that the subject computes nothing of."""

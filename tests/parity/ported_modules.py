@@ -104,11 +104,11 @@ GPT2_FAULTS = {
     "softmax over the heads": ("dim=-1)\n        y", "dim=1)\n        y", r"softmax over"),
     "no softmax": ("F.softmax(scores, dim=-1)", "scores.exp()", r"softmax|sum"),
     "softmax in base 2": ("F.softmax(scores, dim=-1)", "F.softmax(scores * math.log(2), dim=-1)", r"0\.693|softmax|scale|1\.44"),
-    "q and k exchanged": ("q, k, v = ", "k, q, v = ", r"each other|order|exchang"),
+    "q and k exchanged": ("q, k, v = ", "k, q, v = ", r"each other|order|exchang|multiplies"),
     "q and v exchanged": ("q, k, v = ", "v, k, q = ", r"each other|order|exchang"),
     "v, q, k": ("q, k, v = ", "v, q, k = ", r"each other|order|exchang"),
     "heads interleaved": (VIEW, "view(B, T, d, self.heads).permute(0, 3, 1, 2)", r"axes|interleav|order"),
-    "heads read without moving axes": (VIEW, "view(B, self.heads, T, d)", r"axes|order"),
+    "heads read without moving axes": (VIEW, "reshape(B, self.heads, T, d)", r"axes|order"),
     "values' heads alone interleaved": (
         "v = v." + VIEW, "v = v.view(B, T, d, self.heads).permute(0, 3, 1, 2)", r"axes|interleav|order"
     ),
@@ -138,19 +138,19 @@ GPT2_FAULTS = {
     "positions from 1": ("torch.arange(T)", "torch.arange(1, T + 1)", r"id [-+] 1|0- against 1|shift"),
     "positions reversed": ("torch.arange(T)", "torch.arange(T - 1, -1, -1)", r"revers"),
     "no positions": (" + self.wpe(positions)", "", r"wpe|position"),
-    "positions twice": ("self.wpe(positions)", "2 * self.wpe(positions)", r"wpe|scale|2"),
+    "positions twice": ("self.wpe(positions)", "2 * self.wpe(positions)", r"wpe|scale|2|half"),
     "tokens scaled": ("self.wte(ids)", "self.wte(ids) * math.sqrt(24)", r"sqrt\(24\)"),
     "no last norm": ("x = self.ln_f(x)\n", "\n", r"ln_f|norm"),
     "unbiased variance": ("unbiased=False", "unbiased=True", r"n - 1|unbiased"),
     "eps 1e-3": ("1e-5", "1e-3", r"1e-05|0\.00001|eps"),
-    "eps outside the root": ("torch.sqrt(variance + 1e-5)", "(torch.sqrt(variance) + 1e-1)", r"eps|root|add"),
+    "eps outside the root": ("torch.sqrt(variance + 1e-5)", "(torch.sqrt(variance) + 1e-2)", r"eps|root|add"),
     "not centred": ("(x - mean)", "x", r"mean|subtract|centre"),
     "norm over the steps": ("x.var(-1,", "x.var(1,", r"axis"),
     "variance for deviation": ("torch.sqrt(variance + 1e-5)", "(variance + 1e-5)", r"root"),
     "gain twice": ("* self.weight", "* self.weight * self.weight", r"weight"),
     "no bias in the norm": (" + self.bias", "", r"bias"),
     "logits scaled": ("x @ self.wte.weight.T", "x @ self.wte.weight.T / math.sqrt(24)", r"sqrt\(24\)"),
-    "logits of the last step": ("return x @ self.wte.weight.T", "return x.flip(1) @ self.wte.weight.T", r"revers"),
+    "logits of the last step": ("return x @ self.wte.weight.T", "return x.flip(1) @ self.wte.weight.T", r"revers|flip"),
     "dropout at evaluation": ("return self.c_proj(y)", "return self.c_proj(y) * 0.9", r"0\.9|1\.11"),
 }
 """Edits of `GPT2`; every block has each of them."""
@@ -262,6 +262,13 @@ def seq(*layers):
     return nn.Sequential(*layers)
 
 
+class Causal(nn.Conv1d):
+    """Padded at the start alone."""
+
+    def forward(self, x):
+        return super().forward(F.pad(x, (2, 0)))
+
+
 class Turned(nn.Module):
     """A bidirectional LSTM whose second direction is not turned back."""
 
@@ -317,7 +324,7 @@ LAYER_FAULTS = {
     "lstm: gates of the second layer": Layer(
         L(8, 8, 2, batch_first=True), every(gates(1, 0, 2, 3), "_l1"), "order"
     ),
-    "lstm: recurrent bias dropped": Layer(L(8, 8, batch_first=True), every(torch.zeros_like, "bias_hh"), "bias"),
+    "lstm: recurrent bias dropped": Layer(L(8, 8, batch_first=True), every(torch.zeros_like, "bias_hh"), "zeros", parameters=True),
     "lstm: layers' weights exchanged": Layer(
         L(8, 8, 2, batch_first=True), swap("weight_hh_l0", "weight_hh_l1"), "weight|each other"
     ),
@@ -328,10 +335,10 @@ LAYER_FAULTS = {
     ),
     "lstm: batch and time": Layer(L(8, 8, batch_first=True), L(8, 8), "axis|axes|batch|time|exchang", SQUARE),
     "lstm: second direction not turned back": Layer(
-        Turned(8, 8, bidirectional=True, batch_first=True), TurnedWrong(8, 8, bidirectional=True, batch_first=True), "revers"
+        Turned(8, 8, bidirectional=True, batch_first=True), TurnedWrong(8, 8, bidirectional=True, batch_first=True), "revers|flip"
     ),
     "lstm: states of layers exchanged": Layer(
-        L(8, 8, 2), None or (lambda m: None), "each other|revers|row", (draw(5, 3, 8), *STATE), call=with_state(lambda h: h.flip(0)),
+        L(8, 8, 2), None or (lambda m: None), "each other|revers|row|flip", (draw(5, 3, 8), *STATE), call=with_state(lambda h: h.flip(0)),
         called=with_state(),
     ),
     "lstm: h and c exchanged": Layer(
@@ -363,16 +370,16 @@ LAYER_FAULTS = {
     "batch norm: statistics of the batch": Layer(
         seq(nn.BatchNorm1d(4)), seq(nn.BatchNorm1d(4, track_running_stats=False)), "batch|statistic", SERIES
     ),
-    "conv1d: kernel flipped": Layer(seq(nn.Conv1d(4, 6, 3)), put("0.weight", lambda w: w.flip(-1)), "revers|flip|convol", SERIES),
+    "conv1d: kernel flipped": Layer(seq(nn.Conv1d(4, 6, 3)), put("0.weight", lambda w: w.flip(-1)), "revers|flip|convol|turned", SERIES),
     "conv2d: kernel flipped": Layer(
-        seq(nn.Conv2d(4, 6, 3, padding=1)), put("0.weight", lambda w: w.flip(-1, -2)), "revers|flip|convol", IMAGE
+        seq(nn.Conv2d(4, 6, 3, padding=1)), put("0.weight", lambda w: w.flip(-1, -2)), "revers|flip|convol|turned", IMAGE
     ),
     "conv2d: kernel's axes": Layer(seq(nn.Conv2d(4, 6, 3)), put("0.weight", lambda w: w.mT), "axes|transpos|exchang", IMAGE),
     "conv2d: grouped, channels": Layer(
         seq(nn.Conv2d(4, 4, 3, groups=2, padding=1, stride=2)), put("0.weight", lambda w: w.roll(1, 0)), "shift|order|roll|block", IMAGE
     ),
     "conv1d: padded at one end": Layer(
-        seq(nn.Conv1d(4, 6, 3, padding=1)), seq(nn.Sequential(nn.ConstantPad1d((2, 0), 0.0), nn.Conv1d(4, 6, 3))), "pad|later|shift", SERIES
+        seq(nn.Conv1d(4, 6, 3, padding=1)), seq(Causal(4, 6, 3)), "pad|later|shift", SERIES
     ),
     "conv1d: circular": Layer(
         seq(nn.Conv1d(4, 6, 3, padding=1)), seq(nn.Conv1d(4, 6, 3, padding=1, padding_mode="circular")), "circular|pad", SERIES
@@ -390,7 +397,9 @@ LAYER_FAULTS = {
     "embedding: scaled": Layer(
         nn.Embedding(11, 8), put("weight", lambda w: w * math.sqrt(8)), r"sqrt\(8\)", IDS
     ),
-    "embedding: padding": Layer(nn.Embedding(11, 8), put("weight", lambda w: w * (torch.arange(11) > 0)[:, None]), "zero|padding", IDS),
+    "embedding: padding": Layer(
+        nn.Embedding(11, 8), put("weight", lambda w: w * (torch.arange(11) > 0)[:, None]), "zero|padding", IDS, True
+    ),
     "attention: heads": Layer(
         nn.MultiheadAttention(8, 2, batch_first=True), nn.MultiheadAttention(8, 4, batch_first=True), "head|axes|sqrt", (X, X, X), call=attend
     ),
@@ -398,7 +407,7 @@ LAYER_FAULTS = {
         nn.MultiheadAttention(8, 2, batch_first=True), lambda m: None, "mask|future|hid", (X, X, X), call=attend, called=attend_causal
     ),
     "attention: q and k": Layer(
-        nn.MultiheadAttention(8, 2, batch_first=True), every(gates(1, 0, 2), "in_proj"), "order|each other|blocks", (X, X, X), call=attend
+        nn.MultiheadAttention(8, 2, batch_first=True), every(gates(1, 0, 2), "in_proj"), "order|each other|blocks|multiplies", (X, X, X), call=attend
     ),
     "pooling: mean for max": Layer(seq(nn.MaxPool1d(2)), seq(nn.AvgPool1d(2)), "mean|max|largest", SERIES),
     "pooling: padding counted": Layer(
@@ -411,7 +420,7 @@ LAYER_FAULTS = {
         nn.TransformerEncoderLayer(**ENCODER), nn.TransformerEncoderLayer(**ENCODER, activation="gelu"), "relu"
     ),
     "prelu": Layer(seq(nn.PReLU(4)), put("0.weight", lambda w: -w), "PReLU|slope|sign|weight", SERIES),
-    "glu: halves": Layer(seq(nn.GLU(-1)), lambda m: m.register_forward_pre_hook(lambda m, a: (a[0].roll(4, -1),)), "halves|shift|order"),
+    "glu: halves": Layer(seq(nn.GLU(-1)), lambda m: m.register_forward_pre_hook(lambda m, a: (a[0].roll(4, -1),)), "halves|shift|order|roll"),
 }
 TWO = seq(nn.Linear(8, 8), nn.LayerNorm(8), nn.Linear(8, 8))
 ATTENTION = dict(inputs=(X, X, X), call=attend)
@@ -451,7 +460,7 @@ PARAMETER_FAULTS = {
     "gru gates": loaded("order", every(gates(1, 0, 2)), nn.GRU(8, 8, batch_first=True)),
     "q and k": loaded("blocks|order", every(gates(1, 0, 2), "in_proj"), nn.MultiheadAttention(8, 2, batch_first=True), **ATTENTION),
     "lstm biases": loaded("bias_hh", swap("bias_ih_l0", "bias_hh_l0"), L(8, 8, batch_first=True)),
-    "kernel flipped": loaded("revers", put("0.weight", lambda w: w.flip(-1, -2)), seq(nn.Conv2d(4, 6, 3)), inputs=IMAGE),
+    "kernel flipped": loaded("revers|turned", put("0.weight", lambda w: w.flip(-1, -2)), seq(nn.Conv2d(4, 6, 3)), inputs=IMAGE),
     "kernel's axes": loaded("axes|transposed|exchanged", put("0.weight", lambda w: w.mT), seq(nn.Conv2d(4, 6, 3)), inputs=IMAGE),
     "kernel in and out": loaded(
         "axes|transposed", put("0.weight", lambda w: w.transpose(0, 1).reshape(w.shape)), seq(nn.Conv2d(4, 6, 3)), inputs=IMAGE

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from parity.diagnosis.definition import Operands, rowwise
 from parity.diagnosis.formula import Change, Formula, Options, flipped, on
-from parity.diagnosis.operations.weights import BLOCKS, bias_changes, block_order, block_orders, interleaved, reshaped
+from parity.diagnosis.operations.weights import BLOCKS, bias_changes, block_order, block_orders, interleaved, reshaped, reshaped_back
 
 
 def _compute(o: Operands) -> Tensor:
@@ -27,6 +27,8 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
     yield Change("transposes the weight", "does not", operands=on(torch.t, "weight"))
     words = "reads the transposed weight as if it were not (reshaped, not transposed)"
     yield Change(words, "takes it as it is", operands=on(reshaped, "weight"))
+    words = "reads the weight's numbers as if it were the transposed one"
+    yield Change(words, "as they are", operands=on(reshaped_back, "weight"))
     if "bias" in o:
         yield from bias_changes("bias", "the bias")
         yield Change("takes the bias in reverse", "in order", operands=flipped(0, "bias"))

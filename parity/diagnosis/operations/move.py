@@ -37,14 +37,15 @@ def _variants(o: Operands) -> Iterator[Variant]:
         moved = other(places)
         if not any(torch.equal(moved, earlier) for earlier in seen):
             seen.append(moved)
-            words = f"moves them otherwise ({o.setting('words', 'as it does')})"
+            words = f"does {o.setting('words', 'as it does')}"
             yield Variant(description, words, partial(other, x), needs_whole_tensor=True)
 
 
 def _ways(shape: Sequence[int], wanted: Sequence[int]) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]:
     """Every way to the wanted shape by one permutation and one reading in another shape, in either order."""
     if torch.Size(shape).numel() == torch.Size(wanted).numel() and max(len(shape), len(wanted)) <= MOST_AXES:
-        yield "reads the numbers as they lie, without moving axes", partial(torch.reshape, shape=tuple(wanted))
+        same = tuple(shape) == tuple(wanted)
+        yield "moves nothing" if same else "reads the numbers as they lie, without moving axes", partial(torch.reshape, shape=tuple(wanted))
         for order in permutations(range(len(wanted))):
             read = [0] * len(wanted)
             for place, axis in enumerate(order):

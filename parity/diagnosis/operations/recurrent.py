@@ -15,7 +15,7 @@ from torch import Tensor
 
 from parity.diagnosis.definition import Operands
 from parity.diagnosis.formula import Change, exchange, flipped, on, without
-from parity.diagnosis.operations.weights import bias_changes, gates_transposed, reshaped
+from parity.diagnosis.operations.weights import bias_changes, gates_transposed, reshaped, reshaped_back
 
 LONG = 2**17
 """Elements of x."""
@@ -94,6 +94,8 @@ def _weight_changes() -> Iterator[Change]:
         yield Change(f"transposes each gate's block of {words}", "does not", operands=on(gates_transposed, role))
         again = f"reads {words} transposed (reshaped, not transposed)"
         yield Change(again, "as it is", operands=on(reshaped, role))
+        words = f"reads the numbers of {words} as if it were the transposed one"
+        yield Change(words, "as they are", operands=on(reshaped_back, role))
         yield Change(f"leaves {words} out", "uses it", operands=on(torch.zeros_like, role))
     transposed = on(gates_transposed, "weight_ih", "weight_hh")
     yield Change("transposes each gate's blocks of both weights", "does not", operands=transposed)

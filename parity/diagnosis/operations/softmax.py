@@ -55,7 +55,7 @@ def _variants(o: Operands) -> Iterator[Variant]:
     yield Variant("gives all to the largest", "softmax", lambda: (x == x.amax(-1, keepdim=True)).to(x.dtype))
     yield Variant("spreads evenly over what is visible", "softmax", lambda: _normed(x.isfinite().to(x.dtype)))
     yield Variant("divides relu(x) by its sum", "the powers of e by theirs", lambda: _normed(x.relu()))
-    if x.ndim > 1 and own == -1 and 1 < x.shape[-2] <= x.shape[-1]:
+    if "unmasked" not in o and x.ndim > 1 and own == -1 and 1 < x.shape[-2] <= x.shape[-1]:
         yield from _masked_first(o)
     if "unmasked" not in o:
         return

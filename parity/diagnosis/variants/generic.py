@@ -67,6 +67,7 @@ def _added(site: Site, given: Tensor) -> Iterator[Variant]:
     result = site.result
     if given.shape != result.shape or given.numel() < ENOUGH or not bool(given.isfinite().all()):
         return
+    yield from _joined_with_parameter(site, given)
     others: dict[str, Tensor] = {}
     for key, tensor in site.earlier.items():
         other = site.interpreter.window.cut(site.node, tensor).to(torch.float64)
@@ -83,6 +84,17 @@ def _added(site: Site, given: Tensor) -> Iterator[Variant]:
         if min(abs(a), abs(b)) > transforms.LEAST:
             words = f"gives {_times(a, site, 'its result')} plus {_times(b, site, name)}"
             yield Variant(words, "its result", partial(torch.add, a * result, b * other))
+
+
+def _joined_with_parameter(site: Site, given: Tensor) -> Iterator[Variant]:
+    """A parameter that the operation does not take, added to the last axis of its result, or multiplied with it."""
+    own = set(site.operands.keys.values())
+    for key, tensor in site.earlier.items():
+        if key not in own and tensor.ndim < given.ndim and tensor.shape == given.shape[given.ndim - tensor.ndim :]:
+            if tensor.is_floating_point() and tensor.ndim:
+                other = tensor.to(torch.float64)
+                yield Variant(f"adds {key} to its result", "does not", partial(torch.add, site.result, other))
+                yield Variant(f"multiplies its result by {key}", "does not", partial(torch.mul, site.result, other))
 
 
 def _times(factor: float, site: Site, name: str) -> str:

@@ -26,7 +26,10 @@ SHAPE_KEEPING = ("layer_norm", "activation", "product", "linear")
 def skipped(site: Site) -> Iterator[Variant]:
     """An input of the result's shape as the result."""
     for role, tensor in site.floats.items():
-        if tensor.shape == site.result.shape and not torch.equal(tensor, site.result):
+        reshaping = site.operation.name in ("reduced", "move", "call") and site.node != site.interpreter.target
+        if (tensor.shape == site.result.shape and not torch.equal(tensor, site.result)) or (
+            reshaping and tensor.shape != site.result.shape
+        ):
             description = f"leaves this step out (the {_words(site.operation)}) and gives {site.name(role)} as it is"
             yield Variant(description, "does not", tensor.clone)
 

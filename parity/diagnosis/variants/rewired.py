@@ -23,17 +23,15 @@ def rewired(site: Site, goal: Goal | None) -> Iterator[Variant]:
     leaves = _leaves(interpreter)
     for keys in of_a_sort({key: key for key in leaves}):
         zeros = {key: torch.zeros_like(leaves[key]) for key in keys}
-        yield replace(_variant(interpreter, f"takes zeros for {', '.join(keys)}", zeros), zeros=True)
+        yield replace(rewired_variant(interpreter, f"takes zeros for {', '.join(keys)}", zeros), zeros=True)
     for a, b in combinations(leaves, 2):
         if leaves[a].shape == leaves[b].shape:
-            yield _variant(interpreter, f"takes {a} and {b} in each other's place", {a: leaves[b], b: leaves[a]})
-    yield from _parts_exchanged(interpreter)
-    yield from _leaves_regrouped(interpreter, leaves)
+            yield rewired_variant(interpreter, f"takes {a} and {b} in each other's place", {a: leaves[b], b: leaves[a]})
     for a, b in combinations(nodes, 2):
         for sort, what in (("", "parameters"), ("weight", "weights"), ("bias", "biases")):
             exchanged = _parameters_exchanged(interpreter, leaves, a, b, sort)
             if exchanged:
-                yield _variant(interpreter, f"has the {what} of {a} and {b} in each other's place", exchanged)
+                yield rewired_variant(interpreter, f"has the {what} of {a} and {b} in each other's place", exchanged)
 
 
 def _leaves(interpreter: Interpreter) -> dict[str, Tensor]:
@@ -56,64 +54,9 @@ def _parameters_exchanged(
     return exchanged
 
 
-def _parts_exchanged(interpreter: Interpreter) -> Iterator[Variant]:
-    """Unrecorded tensors of one shape that neither comes from the other, in each other's place; three in turn."""
-    operations, found = interpreter.scene.operations, {}
-    for node in interpreter.nodes[:-1]:
-        value = interpreter.value(node)
-        if value is not None and value.is_floating_point():
-            found[node] = value
-    alike = {
-        (a, b)
-        for a, b in combinations(found, 2)
-        if operations[a].name == operations[b].name and found[a].shape == found[b].shape
-    }
-    alike = {(a, b) for a, b in alike if a not in _before(interpreter, b)}
-    for a, b in combinations(found, 2):
-        if (a, b) in alike:
-            words = f"takes {a} and {b} in each other's place"
-            yield _variant(interpreter, words, {a: found[b], b: found[a]})
-    for a, b, c in combinations(found, 3):
-        if {(a, b), (a, c), (b, c)} <= alike:
-            for x, y, z in ((b, c, a), (c, a, b)):
-                words = f"takes {x}, {y} and {z} in the place of {a}, {b} and {c} (another order)"
-                yield _variant(interpreter, words, {a: found[x], b: found[y], c: found[z]})
+def rewired_variant(interpreter: Interpreter, description: str, values: Mapping[str, Tensor]) -> Variant:
+    """The target with other values under some keys before it."""
 
-
-def _before(interpreter: Interpreter, key: str) -> set[str]:
-    """The unrecorded operations that a key comes from."""
-    found: set[str] = set()
-    left = [key]
-    while left:
-        operation = interpreter.scene.operations.get(left.pop())
-        for source in () if operation is None else operation.inputs.values():
-            if source in interpreter.nodes and source not in found:
-                found.add(source)
-                left.append(source)
-    return found
-
-
-def _leaves_regrouped(interpreter: Interpreter, leaves: Mapping[str, Tensor]) -> Iterator[Variant]:
-    """The last axis of what a split or a view takes, in blocks of another order or interleaved."""
-    operations = interpreter.scene.operations
-    taken = {key for node in interpreter.nodes if operations[node].name == "move" for key in operations[node].inputs.values()}
-    for key in interpreter.sources:
-        value = interpreter.value(key)
-        if key not in taken or value is None or not value.is_floating_point() or value.ndim < 2:
-            continue
-        width = value.shape[-1]
-        for count in (n for n in range(2, width // 2 + 1) if width % n == 0):
-            places = torch.arange(width).reshape(count, -1).mT.flatten()
-            words = f"takes {key} with its last axis interleaved, one of each of {count} blocks in turn"
-            yield _variant(interpreter, words, {key: value.index_select(-1, places)})
-        for inner in (n for n in range(2, width // 4 + 1) if width % n == 0):
-            for count in (n for n in range(2, width // inner // 2 + 1) if (width // inner) % n == 0):
-                places = torch.arange(width).reshape(count, -1, inner).transpose(0, 1).flatten()
-                words = f"takes {key} with groups of {inner} of its last axis interleaved, one of each of {count} blocks in turn"
-                yield _variant(interpreter, words, {key: value.index_select(-1, places)})
-
-
-def _variant(interpreter: Interpreter, description: str, values: Mapping[str, Tensor]) -> Variant:
     def compute() -> Tensor:
         result = interpreter.through(values, interpreter.target)
         if result is None:
