@@ -30,6 +30,12 @@ NEAR = 4.0
 """Units of rounding: formulas that come this near to a recorded tensor cannot be ranked by which comes nearer."""
 
 
+def _compound(site: Site, goal: Goal | None) -> Iterator[Variant]:
+    """Two mistakes at once, of an operation that is not one of several like it."""
+    if sum(site.scene.operations[node].name == site.operation.name for node in site.interpreter.nodes) == 1:
+        yield from site.definition.compound_variants(site.operands)
+
+
 STAGES: tuple[Stage, ...] = (
     lambda site, goal: site.definition.variants(site.operands),
     fitted_parameters,
@@ -38,7 +44,7 @@ STAGES: tuple[Stage, ...] = (
     rewired,
     everywhere,
     sources,
-    lambda site, goal: site.definition.compound_variants(site.operands),
+    _compound,
     vectors,
     own_parameters,
 )

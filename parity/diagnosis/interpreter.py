@@ -17,6 +17,8 @@ from parity.diagnosis.operations import OPERATIONS
 from parity.diagnosis.window import LARGE, Window
 from parity.subject.scene import Scene
 
+LONG = 40
+"""Operations of a chain, from which on there are few variants of each."""
 UNFIT = (RuntimeError, IndexError, KeyError, ValueError, ZeroDivisionError, OverflowError)
 """What torch and Python raise where a formula does not fit its operands' shapes or settings."""
 
@@ -118,6 +120,11 @@ class Interpreter:
                     return None
                 changed[key] = computed
         return changed.get(to)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether so many operations follow one another that each is tried by its own variants alone."""
+        return len(self.nodes) > LONG
 
     def is_slow(self, node: str) -> bool:
         """Whether an operation must be run over all of a long sequence, so that it is run few times."""

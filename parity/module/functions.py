@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import permutations
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from parity.module.expansions import EXPANSIONS
 from parity.subject.scene import Operation
 
+MOST_AXES = 5
 HIDING = -1e3
 """What is added to a score to hide it is no more than this."""
 
@@ -75,6 +77,67 @@ def step_of(
         return None
 
 
+SIBLINGS = (
+    ("max_pool1d", "avg_pool1d"), ("max_pool2d", "avg_pool2d"), ("adaptive_avg_pool1d", "adaptive_max_pool1d"),
+    ("adaptive_avg_pool2d", "adaptive_max_pool2d"), ("sin", "cos"), ("floor", "round", "ceil", "trunc"),
+    ("tril", "triu"), ("cumsum", "cumprod"), ("amax", "amin"), ("eq", "ne"), ("gt", "ge"), ("lt", "le"),
+    ("maximum", "minimum"), ("argmax", "argmin"), ("log", "log2", "log10", "log1p"),
+)  # fmt: skip
+"""Functions that are called alike."""
+MODES = {
+    "interpolate": ("nearest", "linear", "bilinear", "bicubic", "area", "nearest-exact"),
+    "pad": ("constant", "reflect", "replicate", "circular"),
+}
+"""What `mode` may be."""
+NAMESPACES = (F, torch, torch.Tensor)
+
+
+def other_calls(func: Any, args: Any, kwargs: Any) -> list[tuple[str, str, Any, Mapping[str, Any]]]:
+    """What may be called in a function's place: words, words for the canonical, the function and its keywords."""
+    name = getattr(func, "__name__", "")
+    found: list[tuple[str, str, Any, Mapping[str, Any]]] = []
+    for alike in SIBLINGS:
+        for other in alike if name in alike else ():
+            space = next((s for s in NAMESPACES if hasattr(s, other) and hasattr(s, name)), None)
+            if other != name and space is not None:
+                found.append((f"takes {other}", name, getattr(space, other), kwargs))
+    for mode in MODES.get(name, ()):
+        own = kwargs.get("mode", "constant" if name == "pad" else "nearest")
+        if mode != own:
+            found.append((f"has mode {mode}", own, func, {**kwargs, "mode": mode}))
+    for key, value in kwargs.items():
+        if isinstance(value, bool):
+            found.append((f"has {key} = {not value}", str(value), func, {**kwargs, key: not value}))
+    if name == "pad":
+        found += _other_pads(func, args, kwargs)
+    return found
+
+
+def _other_pads(func: Any, args: Any, kwargs: Any) -> list[tuple[str, str, Any, Mapping[str, Any]]]:
+    ends = args[1] if len(args) > 1 else kwargs["pad"]
+    mirrored = [n for i in range(0, len(ends), 2) for n in (ends[i + 1], ends[i])]
+    even = [n for i in range(0, len(ends), 2) for n in ((ends[i] + ends[i + 1]) // 2,) * 2]
+    start = [n for i in range(0, len(ends), 2) for n in (ends[i] + ends[i + 1], 0)]
+    end = [n for i in range(0, len(ends), 2) for n in (0, ends[i] + ends[i + 1])]
+    words = {"at the other end": mirrored, "as much at both ends": even, "at the start alone": start, "at the end alone": end}
+    more = {"mode": args[2]} if len(args) > 2 else {}
+    return [
+        (f"pads {where}", f"by {tuple(ends)}", _Padding(tuple(n)), {**more, **{k: v for k, v in kwargs.items() if k != "pad"}})
+        for where, n in words.items()
+        if list(n) != list(ends)
+    ]
+
+
+@dataclass(frozen=True)
+class _Padding:
+    """`F.pad` by other numbers, whatever it is called with."""
+
+    ends: tuple[int, ...]
+
+    def __call__(self, x: Tensor, *_: Any, **kwargs: Any) -> Tensor:
+        return F.pad(x, self.ends, **kwargs)
+
+
 def steps_before(
     name: str, roles: Mapping[str, str], operations: Mapping[str, Operation], constants: Collection[str]
 ) -> dict[str, str]:
@@ -82,6 +145,9 @@ def steps_before(
     before = operations.get(roles.get("x", ""))
     if before is not None and name == "softmax" and before.name == "filled":
         return {"unmasked": before.inputs["x"]}
+    gain = operations.get(roles.get("gain", ""))
+    if gain is not None and name == "times" and gain.name == "activation":
+        return {"inner": gain.inputs["x"]}
     if before is not None and name == "root" and before.name == "shifted":
         return {"bare": before.inputs["x"]}
     if before is not None and name == "shifted" and before.name == "root" and not before.settings["inverse"]:
@@ -274,8 +340,8 @@ def _split(c: Context, input: Tensor, *args: Any, **kwargs: Any) -> Step | None:
     own = c.part or 0
     others = [(f"takes part {i + 1} of {len(parts)}", f"part {own + 1}", p) for i, p in enumerate(parts) if i != own]
     if c.words != "unbind":
-        words = f"takes every {len(parts)}th of axis {axis % input.ndim}, from {own + 1} on"
-        others.append((words, f"part {own + 1} of {len(parts)}", partial(_strided, axis, len(parts), own)))
+        words = f"takes every row of {len(parts)} in turn for neighbouring ones (interleaved)"
+        others.append((words, "neighbouring ones", partial(_strided, axis, len(parts), own)))
     return Step("move", {"x": input}, {"call": c.call, "words": f"part {own + 1} of {len(parts)}", "others": others})
 
 
@@ -302,12 +368,26 @@ def _index(c: Context, input: Tensor, index: Any) -> Step | None:
                     others.append((*words, partial(_at, (*given[:place], other, *given[place + 1 :]))))
             axis += 1
         else:
+            start, stop, step = i.indices(input.shape[axis])
+            if step > 1 and start < step and stop == input.shape[axis]:
+                part = partial(_chunked, axis, step, start)
+                others.append(("takes neighbouring rows for every second or nth", "every nth", part))
             others += [
                 (f"takes rows {s.start} to {s.stop - 1} of axis {axis}", "others", partial(_at, (*given[:place], s, *given[place + 1 :])))
                 for s in _other_slices(i, input.shape[axis])
             ]
             axis += 1
+    if None in given:
+        orders = {tuple(id(i) for i in order): order for order in permutations(given)} if len(given) <= MOST_AXES else {}
+        for order in orders.values():
+            if [i is None for i in order] != [i is None for i in given]:
+                spelled = ", ".join("None" if i is None else ":" if isinstance(i, slice) else str(i) for i in order)
+                others.append((f"puts its new axes as [{spelled}]", "elsewhere", partial(_at, order)))
     return Step("move", {"x": input}, {"call": c.call, "words": "index", "others": others})
+
+
+def _chunked(axis: int, count: int, part: int, x: Tensor) -> Tensor:
+    return x.chunk(count, axis)[part]
 
 
 def _other_slices(own: slice, size: int) -> list[slice]:
@@ -324,6 +404,56 @@ def _at(index: Any, x: Tensor) -> Tensor:
     return result
 
 
+def _neg(c: Context, input: Tensor) -> Step:
+    return Step("scaled", {"x": input}, {"factor": -1.0, "sizes": c.sizes})
+
+
+def _instance_norm(
+    c: Context, input: Tensor, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
+    use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
+) -> Step | None:
+    settings = {"groups": input.shape[1], "eps": eps}
+    return Step("group_norm", _given(x=input, weight=weight, bias=bias), settings) if use_input_stats else None
+
+
+def _batch_norm(
+    c: Context, input: Tensor, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
+    training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+) -> Step:
+    kept = {} if training else {"mean": running_mean, "variance": running_var}
+    return Step("batch_norm", _given(x=input, weight=weight, bias=bias, **kept), {"eps": eps})
+
+
+def _many(value: Any, axes: int) -> tuple[int, ...]:
+    return (int(value),) * axes if isinstance(value, int) else tuple(value)
+
+
+def _conv(
+    axes: int, c: Context, input: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0,
+    dilation: Any = 1, groups: int = 1,
+) -> Step:
+    settings = {"stride": _many(stride, axes), "padding": _many(padding, axes), "dilation": _many(dilation, axes)}
+    return Step("conv", _given(x=input, weight=weight, bias=bias), {**settings, "groups": groups, "mode": "zeros"})
+
+
+def _max_pool(
+    axes: int, c: Context, input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False, return_indices: bool = False,
+) -> Step:
+    size = _many(kernel_size, axes)
+    settings = {"size": size, "stride": _many(stride, axes) if stride else size, "padding": _many(padding, axes)}
+    return Step("pool", {"x": input}, {"how": "max", **settings, "dilation": _many(dilation, axes), "ceil": ceil_mode})
+
+
+def _avg_pool(
+    axes: int, c: Context, input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0,
+    ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: Any = None,
+) -> Step:
+    size = _many(kernel_size, axes)
+    settings = {"size": size, "stride": _many(stride, axes) if stride else size, "padding": _many(padding, axes)}
+    return Step("pool", {"x": input}, {"how": "mean", **settings, "ceil": ceil_mode, "counted": count_include_pad})
+
+
 Builder = Callable[..., Step | None]
 MOVES = (
     "view", "reshape", "transpose", "permute", "swapaxes", "swapdims", "movedim", "moveaxis", "T", "mT", "H", "mH", "t",
@@ -335,6 +465,7 @@ ACTIVATIONS = {
     "softplus": "softplus", "mish": "mish", "selu": "selu", "softsign": "softsign", "logsigmoid": "log_sigmoid",
     "hardsigmoid": "hard_sigmoid", "hardswish": "hard_swish", "relu6": "relu6", "exp": "exp", "sin": "sine",
     "abs": "absolute", "square": "square", "celu": "celu", "cos": "cosine",
+    "tanhshrink": "tanh_shrink", "softshrink": "soft_shrink", "hardshrink": "hard_shrink", "hardtanh": "hard_tanh",
 }  # fmt: skip
 BUILDERS: dict[str, Builder] = {
     **dict.fromkeys(MOVES, _move),
@@ -348,6 +479,12 @@ BUILDERS: dict[str, Builder] = {
     **dict.fromkeys(("chunk", "split", "unbind", "split_with_sizes"), _split),
     **{how: partial(_reduced, how) for how in ("mean", "sum", "var", "std", "amax", "amin", "logsumexp")},
     **dict.fromkeys(("contiguous", "clone", "dropout", "float", "double", "to", "type_as", "detach", "feature_dropout"), _same),
+    "neg": _neg,
+    "instance_norm": _instance_norm,
+    "batch_norm": _batch_norm,
+    **{f"conv{n}d": partial(_conv, n) for n in (1, 2, 3)},
+    **{f"max_pool{n}d": partial(_max_pool, n) for n in (1, 2, 3)},
+    **{f"avg_pool{n}d": partial(_avg_pool, n) for n in (1, 2, 3)},
     "max": partial(_reduced, "amax"),
     "min": partial(_reduced, "amin"),
     "stack": partial(_joined, True),

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from parity.module.recurrent import recurrent_steps
+from parity.module.recurrent import cell_steps, recurrent_steps
 from parity.subject.scene import Operation
 
 FUNCTIONS: dict[type[nn.Module], str] = {
@@ -53,6 +53,8 @@ def steps_of(
     parameters = {name: parameter_key(path, name) for name, _ in held}
     if isinstance(module, (nn.LSTM, nn.GRU, nn.RNN)):
         return recurrent_steps(module, called, taken, parameters, tensors)
+    if isinstance(module, (nn.LSTMCell, nn.GRUCell, nn.RNNCell)):
+        return cell_steps(module, called, taken, parameters, tensors)
     step = _layer(module, taken[0], parameters) or _activation(module, taken[0], tensors[0].ndim)
     return {} if step is None else {called: step}
 

@@ -24,6 +24,24 @@ def recurrent_steps(
     return _Layers(module, called, taken, parameters, batched=tensors[0].ndim == 3).steps()
 
 
+def cell_steps(
+    module: nn.RNNCellBase, called: str, taken: Sequence[str], parameters: Mapping[str, str], tensors: Sequence[Tensor]
+) -> dict[str, Operation]:
+    """The steps of one call of a cell: a layer's of one time step. None without a batch."""
+    if tensors[0].ndim != 2:
+        return {}
+    kind = {nn.LSTMCell: "lstm", nn.GRUCell: "gru", nn.RNNCell: "rnn"}[type(module)]
+    x, states = f"{called}:x", "hc" if kind == "lstm" else "h"
+    call = partial(_moved, "unsqueeze", (0,))
+    inputs = {"x": x, **parameters, **dict(zip(states, taken[1:], strict=False))}
+    own = {"function": module.nonlinearity} if isinstance(module, nn.RNNCell) else {}
+    found = {x: Operation("move", {"x": taken[0]}, {"call": call, "words": "unsqueeze(0)"})}
+    for i, state in enumerate(states):
+        key = f"{called}.{i}" if kind == "lstm" else called
+        found[key] = Operation(kind, inputs, {"output": state, **own})
+    return found
+
+
 class _Layers:
     """One call of a recurrent module, as the steps are put together."""
 

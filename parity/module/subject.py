@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from parity.module.parameters import parameter_scene, parameters_of
+from parity.module.attributes import other_settings
 from parity.module.segment import Run, Segment, segments
 from parity.module.trace import Tracer
 from parity.recording.recording import Recording
@@ -96,7 +98,36 @@ class ModuleSubject:
         subject = {**recorder.reference, **recorder.subject}
         rounding = {key: comparison.own.tolerance}
         unmatched = self._unmatched(recording, comparison.segment, subject)
-        return Scene(tracer.operations, recorder.reference, subject, rounding, unmatched), key
+        reruns = self._reruns(recording, comparison.segment, key, run.model)
+        return Scene(tracer.operations, recorder.reference, subject, rounding, reruns, unmatched), key
+
+    def _reruns(
+        self, recording: Recording, segment: int, key: str, module: nn.Module
+    ) -> dict[tuple[str, str], Callable[[], Tensor]]:
+        """The module run again with attributes that are set otherwise, by words."""
+        found: dict[tuple[str, str], Callable[[], Tensor]] = {}
+        for path, others in other_settings(module, key):
+            own = module.get_submodule(path)
+            does, has = (", ".join(f"{path}.{n} = {v}".lstrip(".") for n, v in values.items()) for values in (
+                others, {n: getattr(own, n) for n in others}))
+            found[f"has {does}", has] = partial(self._rerun, recording, segment, key, path, others)
+        return found
+
+    def _rerun(
+        self, recording: Recording, segment: int, key: str, path: str, others: Mapping[str, object]
+    ) -> Tensor:
+        run = self._forced_segment(recording, segment)
+        changed = run.model.get_submodule(path)
+        for name, value in others.items():
+            setattr(changed, name, value)
+        recorder = SceneRecorder(run, {}, {})
+        try:
+            with torch.no_grad():
+                run.compute(recorder.note)
+        except Exception as error:
+            if key not in recorder.subject:
+                raise ValueError("the module cannot be run so") from error
+        return recorder.subject[key]
 
     def _unmatched(self, recording: Recording, segment: int, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What was recorded of a segment and the subject computes nothing of, by the module's names."""

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from parity.diagnosis.definition import Operands
 from parity.diagnosis.matching import equals
 from parity.diagnosis.operations import OPERATIONS
-from parity.module.functions import Step, expansion_of, steps_before, step_of
+from parity.module.functions import Step, expansion_of, other_calls, step_of, steps_before
 from parity.module.hooks import Listener, mapped, name_of, tensors_in
 from parity.module.operations import parameter_key, steps_of
 from parity.subject.scene import Operation
@@ -185,8 +185,13 @@ class Tracer(TorchFunctionMode, Listener):
     def _step(self, call: Call, part: int | None, result: Tensor, sizes: set[int]) -> Step:
         """What the call computes: as an operation that is known, else as a function that is called, else opaque."""
         constants = {id(x) for x in call.tensors if self.key(x) in self._constants}
-        plain = Step("call", dict(zip(map(str, range(len(call.tensors))), call.tensors, strict=True)),
-                     {"call": call.again(part), "count": len(call.tensors)})
+        settings = {"call": call.again(part), "count": len(call.tensors)}
+        others = [
+            (words, canonical, call.again(part, func, kwargs))
+            for words, canonical, func, kwargs in other_calls(call.func, call.args, call.kwargs)
+        ]
+        numbered = dict(zip(map(str, range(len(call.tensors))), call.tensors, strict=True))
+        plain = Step("call", numbered, {**settings, "others": others})
         known = step_of(call.func, call.args, call.kwargs, part, call.again(part), constants, tuple(sorted(sizes)))
         for step in (known, plain):
             if step is not None and self._gives(step, result):
@@ -198,6 +203,8 @@ class Tracer(TorchFunctionMode, Listener):
         try:
             value = OPERATIONS[step.name].compute(Operands(tensors, step.settings))
         except Exception:  # whatever a function of anyone's raises, it is not understood
+            return False
+        if value.is_floating_point() != result.is_floating_point():
             return False
         return value.shape == result.shape and equals(value, result.to(value.dtype))
 
@@ -218,15 +225,15 @@ class Call:
     def of(cls, func: Any, args: Any, kwargs: Any) -> Call:
         return cls(func, args, kwargs)
 
-    def again(self, part: int | None) -> Callable[..., Tensor]:
-        """The call as a function of its tensors, of which `part` is returned."""
+    def again(self, part: int | None, func: Any = None, given: Mapping[str, Any] | None = None) -> Callable[..., Tensor]:
+        """The call as a function of its tensors, of which `part` is returned; or another function called as it is."""
 
         def call(*tensors: Tensor) -> Tensor:
             left = iter([x.contiguous() for x in tensors])
-            args, kwargs = replaced(self.args, left), replaced(self.kwargs, left)
+            args, kwargs = replaced(self.args, left), replaced(self.kwargs if given is None else given, left)
             if self.in_place:
                 args = (args[0].clone(), *args[1:])
-            out = self.func(*args, **kwargs)
+            out = (func or self.func)(*args, **kwargs)
             out = args[0] if self.in_place else out
             result: Tensor = out if part is None else [x for x in tensors_in(out) if x.numel()][part]
             return result

@@ -6,7 +6,7 @@ An `Operation` has a name (a key of `parity.diagnosis.operations.OPERATIONS`, su
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,5 +38,8 @@ class Scene:
     """What the subject computes from the reference's inputs, and its parameters, by key."""
     rounding: Mapping[str, float]
     """By key, the tolerance within which the reference's tensor is explained by rounding."""
+    reruns: Mapping[tuple[str, str], Callable[[], Tensor]] = field(default_factory=dict)
+    """The subject run again with something about it otherwise: what it has then, and has now, in words for hints, and
+    what it computes then for the tensor that is explained."""
     unmatched: Mapping[str, Tensor] = field(default_factory=dict)
     """What the reference recorded besides, under names that the subject computes nothing of."""

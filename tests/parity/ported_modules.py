@@ -156,14 +156,14 @@ GPT2_FAULTS = {
 """Edits of `GPT2`; every block has each of them."""
 
 
-def gpt2(text, replacement=None, source=GPT2):
+def gpt2(text, replacement=None, source=GPT2, name="GPT2"):
     """The module of the source, edited."""
     if replacement is not None:
         assert text in source, text
         source = source.replace(text, replacement)
     space = {"torch": torch, "nn": nn, "F": F, "math": math}
     exec(source, space)
-    return space["GPT2"]
+    return space[name]
 
 
 def filled(module, seed=0):

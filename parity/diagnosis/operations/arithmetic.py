@@ -1,18 +1,21 @@
 """Sums and products of tensors, and tensors passed on as they are.
 
 `same`: x. `add`: a + b. `difference`: a - b. `product`: x (..., H) times gain (H,). `times`: x times gain of any shapes.
-`quotient`: x / by. `stack`: every input, under a new first axis. `select`:
+Role `inner`: what a function
+was applied to, where the gain is such. `quotient`: x / by. `stack`: every input, under a new first axis. `select`:
 row `row` of x, a setting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, rowwise
+from parity.diagnosis.operations.activation import FUNCTIONS
 
 
 def _same_variants(o: Operands) -> Iterator[Variant]:
@@ -65,10 +68,20 @@ def _product_variants(o: Operands) -> Iterator[Variant]:
 def _times_variants(o: Operands) -> Iterator[Variant]:
     x, gain = o["x"], o["gain"]
     yield Variant(f"leaves {o.name('x')} out", f"multiplies {o.name('gain')} by it", lambda: gain.expand_as(x * gain))
+    if "inner" in o:
+        inner = o["inner"]
+        for name in ("silu", "sigmoid", "tanh", "relu", "gelu_erf", "gelu_tanh"):
+            words, function = FUNCTIONS[name]
+            words = f"applies {words} to {o.name('x')} and not to {o.name('inner')}"
+            yield Variant(words, "the other way round", partial(_with_one, function, x, inner))
     for variant in _product_variants(o):
         if not variant.description.startswith(f"leaves {o.name('gain', 'the gain')}"):
             yield variant
     yield Variant(f"leaves {o.name('gain')} out", "multiplies by it", lambda: x.expand_as(x * gain))
+
+
+def _with_one(function: Callable[[Tensor], Tensor], x: Tensor, inner: Tensor) -> Tensor:
+    return function(x) * inner
 
 
 def _difference_variants(o: Operands) -> Iterator[Variant]:

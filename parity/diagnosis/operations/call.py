@@ -1,10 +1,15 @@
-"""A function of torch of which nothing is known but how to call it. Roles: "0", "1", ...; setting: `call`."""
+"""A function of torch of which nothing is known but how to call it. Roles: "0", "1", ...; settings: `call`, and `others`,
+functions that may be called in its place, as triples of words, words for the canonical, and function.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 from torch import Tensor
 
-from parity.diagnosis.definition import Operands, OperationDefinition
+from parity.diagnosis.definition import Operands, OperationDefinition, Variant
 
 
 def called(o: Operands) -> Tensor:
@@ -13,4 +18,10 @@ def called(o: Operands) -> Tensor:
     return result
 
 
-OPERATIONS = {"call": OperationDefinition(called)}
+def _variants(o: Operands) -> Iterator[Variant]:
+    tensors = [o[str(i)] for i in range(len(o.tensors))]
+    for description, canonical, other in o.setting("others", ()):
+        yield Variant(description, canonical, partial(other, *tensors), needs_whole_tensor=True)
+
+
+OPERATIONS = {"call": OperationDefinition(called, _variants)}

@@ -58,11 +58,13 @@ def _shifted_fitted(o: Operands) -> Iterator[FittedParameter]:
 
 
 def _scaled(o: Operands) -> Tensor:
-    return o["x"] * float(o.settings["factor"])
+    factor = o.settings["factor"]
+    return o["x"] * (float(factor) if o["x"].is_floating_point() else int(factor))
 
 
 def _shifted(o: Operands) -> Tensor:
-    return o["x"] + float(o.settings["term"])
+    term = o.settings["term"]
+    return o["x"] + (float(term) if o["x"].is_floating_point() else int(term))
 
 
 OPERATIONS = {

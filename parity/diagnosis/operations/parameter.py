@@ -59,8 +59,18 @@ def _numbers(x: Tensor) -> Iterator[Variant]:
         ("its absolute", torch.abs),
     ):
         yield Variant(f"is {name}", "is not", partial(function, x))
+    for power in range(1, 13):
+        step = 2.0**-power
+        yield Variant(f"is rounded to multiples of 1/{2**power}", "is not", partial(_to_grid, step, x))
+    for levels in (127, 7):
+        words = f"is quantised to {levels} steps either side of 0"
+        yield Variant(words, "is not", partial(_to_grid, float(x.abs().max()) / levels or 1.0, x))
     for name, dtype in (("bfloat16", torch.bfloat16), ("float16", torch.float16)):
         yield Variant(f"is rounded to {name}", "is not", partial(_rounded, dtype, x))
+
+
+def _to_grid(step: float, x: Tensor) -> Tensor:
+    return (x / step).round() * step
 
 
 def _rounded(dtype: torch.dtype, x: Tensor) -> Tensor:

@@ -39,6 +39,8 @@ def fitted_parameters(site: Site, goal: Goal | None) -> Iterator[Variant]:
 def fitted_inputs(site: Site, goal: Goal | None) -> Iterator[Variant]:
     """Variants of an operation with a fitted scale or offset of an input, or of a result before the goal."""
     # Not of a large operation: many runs of it for an unlikely fault.
+    if site.interpreter.is_long:
+        return
     if goal is not None and _can_be_fitted(site, goal) and site.interpreter.window.covers_all:
         yield from _with_numbers(site, _of_ends(site, goal), goal)
 

@@ -19,7 +19,7 @@ from parity.diagnosis.variants.transforms import ENOUGH, HALVES, Transform
 def generic(site: Site, goal: Goal | None) -> Iterator[Variant]:
     """Every generic variant of an operation, likeliest first; with scales and sums fitted to its own goal."""
     given = goal.tensor if goal is not None and goal.key == site.node else None
-    if site.result.numel() < transforms.FEW:
+    if site.result.numel() < transforms.FEW or (site.interpreter.is_long and site.node != site.interpreter.target):
         return
     yield from inputs.skipped(site)
     if site.interpreter.is_slow(site.node):

@@ -44,7 +44,8 @@ def other_inputs(site: Site) -> Iterator[Variant]:
     for role, own in site.operands.tensors.items():
         name = site.name(role)
         for key, tensor in site.earlier.items():
-            if key == name or (key in operations and name not in operations):
+            constant = ":" in name  # of a module, between its submodules
+            if key == name or (key in operations and name not in operations and not constant):
                 continue
             other = site.interpreter.window.as_input(site.node, role, tensor)
             turned = other.shape != own.shape and other.ndim == 2 and other.mT.shape == own.shape
@@ -55,6 +56,12 @@ def other_inputs(site: Site) -> Iterator[Variant]:
             if not torch.equal(other, own):
                 description = f"takes {key}{' transposed' if turned else ''}"
                 yield site.with_inputs(description, f"takes {name}", {role: other})
+
+
+def fits(other: Tensor, tensor: Tensor) -> bool:
+    """Whether it can be added to a tensor without changing that one's shape."""
+    pairs = zip(other.shape[::-1], tensor.shape[::-1], strict=False)
+    return 1 < other.numel() and other.ndim <= tensor.ndim and all(a in (1, b) for a, b in pairs)
 
 
 def groups(site: Site) -> list[list[str]]:
@@ -130,7 +137,7 @@ def added_to(site: Site) -> Iterator[Variant]:
     for role, own in site.floats.items():
         for key, tensor in site.earlier.items() if role not in site.leaves else ():
             other = site.interpreter.window.as_input(site.node, role, tensor)
-            if other.shape == own.shape and other.is_floating_point():
+            if other.is_floating_point() and fits(other, own):
                 description = f"adds {key} to {site.name(role)} first"
                 yield site.with_inputs(description, "does not", {role: own + other.to(own.dtype)})
 

@@ -5,7 +5,8 @@ What one operation takes otherwise is among the generic variants; here it is wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import partial
 from itertools import combinations
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from parity.diagnosis.definition import Variant
 from parity.diagnosis.interpreter import Goal, Interpreter
 from parity.diagnosis.variants import transforms
+from parity.diagnosis.variants.inputs import fits
 from parity.diagnosis.variants.rewired import rewired_variant
 from parity.diagnosis.variants.site import Site
 
@@ -23,17 +25,22 @@ def sources(site: Site, goal: Goal | None) -> Iterator[Variant]:
     interpreter = site.interpreter
     if site.node != interpreter.target or any(map(interpreter.is_slow, interpreter.nodes)):
         return
-    computed = {key: tensor for key, tensor in _computed_sources(interpreter).items()}
+    computed = _computed_sources(interpreter)
     yield from _parts_exchanged(interpreter)
     yield from _regrouped(interpreter)
     for key, tensor in computed.items():
         yield from _function_of(site, key, tensor)
         for t in (*transforms.scalings(tensor.shape), *transforms.functions()):
             yield rewired_variant(interpreter, f"takes {key} {t.phrase}", {key: t.apply(tensor)})
+    yield from _reruns(site)
+    for name, other in _others(interpreter).items():
+        if fits(other, site.result) and not name.endswith(".in"):
+            yield Variant(f"multiplies its result by {name}", "does not", partial(torch.mul, site.result, other))
+            yield Variant(f"adds {name} to its result", "does not", partial(torch.add, site.result, other))
     for key, tensor in computed.items():
         others = {name: other for name, other in _others(interpreter).items() if name != key}
         for name, other in others.items():
-            if _fits(other, tensor) and not name.endswith(".in"):
+            if fits(other, tensor) and not name.endswith(".in"):
                 yield rewired_variant(interpreter, f"adds {name} to {key} first", {key: tensor + other})
         for name, applied in _submodules(interpreter, tensor).items():
             yield rewired_variant(interpreter, f"applies {name} to {key} first", {key: applied})
@@ -41,8 +48,14 @@ def sources(site: Site, goal: Goal | None) -> Iterator[Variant]:
             if other.shape == tensor.shape and not torch.equal(other, tensor):
                 yield rewired_variant(interpreter, f"takes {name} in the place of {key}", {key: other})
         for name, other in others.items():
-            if _fits(other, tensor) and name.endswith(".in"):
+            if fits(other, tensor) and name.endswith(".in"):
                 yield rewired_variant(interpreter, f"adds {name} to {key} first", {key: tensor + other})
+
+
+def _reruns(site: Site) -> Iterator[Variant]:
+    """The target as the subject computes it where something about it is set otherwise."""
+    for (words, canonical), run in site.scene.reruns.items():
+        yield Variant(words, canonical, run, needs_whole_tensor=True)
 
 
 def _computed_sources(interpreter: Interpreter) -> dict[str, Tensor]:
@@ -61,14 +74,6 @@ def _others(interpreter: Interpreter) -> dict[str, Tensor]:
     scene = interpreter.scene
     recorded = {**{k: t for k, t in scene.reference.items() if k != interpreter.target}, **scene.unmatched}
     return {key: t.to(torch.float64) for key, t in recorded.items() if t.is_floating_point()}
-
-
-def _fits(other: Tensor, tensor: Tensor) -> bool:
-    """Whether it can be added without changing the shape."""
-    if other.ndim > tensor.ndim or other.numel() < 2:
-        return False
-    pairs = zip(other.shape[::-1], tensor.shape[::-1], strict=False)
-    return all(a in (1, b) for a, b in pairs)
 
 
 def _function_of(site: Site, key: str, tensor: Tensor) -> Iterator[Variant]:
