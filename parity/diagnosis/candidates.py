@@ -10,7 +10,7 @@ from functools import cached_property
 from torch import Tensor
 
 from parity.diagnosis.definition import Variant
-from parity.diagnosis.interpreter import UNFIT, Goal, Interpreter, attempt
+from parity.diagnosis.interpreter import LONG, UNFIT, Goal, Interpreter, attempt
 from parity.diagnosis.matching import distance, equals, floor, reproduces, scale
 from parity.diagnosis.variants.everywhere import everywhere
 from parity.diagnosis.variants.fitted import fitted_inputs, fitted_parameters
@@ -166,7 +166,9 @@ class Candidates:
 
         On a window that is not what needs the whole, and of zeros only what is meant to be.
         """
-        site = self._sites[node]
+        nodes = self.interpreter.nodes
+        far = self.interpreter.is_long and node not in nodes[-LONG:]
+        site = None if far else self._sites[node]
         zero = scale(given) == 0 and given.numel() > 0 and bool(given.isfinite().all())
         variants = iter(()) if site is None else stage(site, goal)
         while True:

@@ -233,7 +233,10 @@ class Call:
             args, kwargs = replaced(self.args, left), replaced(self.kwargs if given is None else given, left)
             if self.in_place:
                 args = (args[0].clone(), *args[1:])
-            out = (func or self.func)(*args, **kwargs)
+            try:
+                out = (func or self.func)(*args, **kwargs)
+            except TypeError as error:  # another function, which takes other arguments
+                raise ValueError(str(error)) from error
             out = args[0] if self.in_place else out
             result: Tensor = out if part is None else [x for x in tensors_in(out) if x.numel()][part]
             return result

@@ -32,6 +32,9 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
         if not (len(roles) == 3 and (i, j) == (0, 2)):
             yield Change(words, "does not", operands=partial(_permuted, tuple(order)), needs_whole_tensor=True)
     for role in roles:
+        if o[role].is_floating_point():
+            words = f"turns the sign of {o.name(role)}"
+            yield Change(words, "does not", operands=partial(_negated, role))
         words = f"puts zeros for {o.name(role)}"
         yield Change(words, "itself", operands=partial(_zeroed, role))
         other = f"reverses {o.name(role)} along the axis of joining"
@@ -49,6 +52,10 @@ def _permuted(order: tuple[str, ...], o: Operands) -> Operands:
 
 def _zeroed(role: str, o: Operands) -> Operands:
     return o.mapped(torch.zeros_like, role)
+
+
+def _negated(role: str, o: Operands) -> Operands:
+    return o.mapped(torch.neg, role)
 
 
 def _reversed(role: str, axis: int, o: Operands) -> Operands:

@@ -62,7 +62,7 @@ def shared_changes(o: Operands, *state: str) -> Iterator[Change]:
             yield from bias_changes(bias, f"the {name} bias ({bias})")
     if "bias_ih" in o and "bias_hh" in o:
         yield Change("leaves both biases out", "adds them", operands=without("bias_ih", "bias_hh"))
-    yield from _weight_changes()
+    yield from _weight_changes(o)
     yield from _state_changes(*state)
     words = "starts from the state with its batch reversed"
     yield Change(words, "in order", operands=flipped(0, *state), needs_whole_tensor=True)
@@ -86,19 +86,23 @@ def _turned(x: Tensor) -> Tensor:
     return x.flip(0)
 
 
-def _weight_changes() -> Iterator[Change]:
+def _weight_changes(o: Operands) -> Iterator[Change]:
     both = exchange(("weight_ih", "weight_hh"), ("bias_ih", "bias_hh"))
     yield Change("exchanges the input and the recurrent weights", "does not", operands=both)
     for role, name in (("weight_ih", "input"), ("weight_hh", "recurrent")):
         words = f"the {name} weight ({role})"
         yield Change(f"transposes each gate's block of {words}", "does not", operands=on(gates_transposed, role))
+        yield Change(f"leaves {words} out", "uses it", operands=on(torch.zeros_like, role))
+        if o[role].shape[0] == o[role].shape[1]:  # a block is all of it
+            continue
         again = f"reads {words} transposed (reshaped, not transposed)"
         yield Change(again, "as it is", operands=on(reshaped, role))
         words = f"reads the numbers of {words} as if it were the transposed one"
         yield Change(words, "as they are", operands=on(reshaped_back, role))
-        yield Change(f"leaves {words} out", "uses it", operands=on(torch.zeros_like, role))
     transposed = on(gates_transposed, "weight_ih", "weight_hh")
     yield Change("transposes each gate's blocks of both weights", "does not", operands=transposed)
+    if all(o[role].shape[0] == o[role].shape[1] for role in ("weight_ih", "weight_hh")):
+        return
     again = "reads both weights transposed (reshaped, not transposed)"
     yield Change(again, "as they are", operands=on(reshaped, "weight_ih", "weight_hh"))
 

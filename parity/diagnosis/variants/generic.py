@@ -28,6 +28,7 @@ def generic(site: Site, goal: Goal | None) -> Iterator[Variant]:
     yield from _in_half_precision(site)
     yield from inputs.other_inputs(site)
     yield from inputs.siblings(site)
+    yield from inputs.started(site)
     yield from inputs.exchanged(site)
     yield from _given_out(site, given)
     yield from inputs.missing(site)

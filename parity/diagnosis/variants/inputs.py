@@ -58,6 +58,18 @@ def other_inputs(site: Site) -> Iterator[Variant]:
                 yield site.with_inputs(description, f"takes {name}", {role: other})
 
 
+def started(site: Site) -> Iterator[Variant]:
+    """A recurrent step from zeros that starts from another tensor of the scene."""
+    weight = site.floats.get("weight_hh")
+    if weight is None or "h" in site.floats or "x" not in site.floats:
+        return
+    shape = (site.floats["x"].shape[1], weight.shape[1])
+    for key, tensor in site.earlier.items():
+        if tensor.shape == shape and tensor.is_floating_point():
+            state = {"h": tensor.to(torch.float64)}
+            yield Variant(f"starts from {key}", "from zeros", partial(site.computed, site.operands.having(**state)))
+
+
 def fits(other: Tensor, tensor: Tensor) -> bool:
     """Whether it can be added to a tensor without changing that one's shape."""
     pairs = zip(other.shape[::-1], tensor.shape[::-1], strict=False)
