@@ -168,10 +168,10 @@ def functions():
     x, y = draw(2, 3, 4, 6), draw(2, 3, 4, 6, seed=1)
     hidden = torch.ones(5, 5, dtype=torch.bool).triu(1)
     scores = draw(2, 3, 5, 5)
-    alike = [("takes cos", "sin", torch.cos)]
+    alike = [("takes atan", "erf", torch.atan)]
     parts = [("takes part 2 of 2", "part 1", lambda x: x.chunk(2, -1)[1])]
     return {
-        "call": [example({"0": x}, call=torch.sin, others=alike)],
+        "call": [example({"0": x}, call=torch.erf, others=alike)],
         "move": [
             example({"x": draw(2, 5, 12)}, call=lambda x: x.reshape(2, 5, 3, 4), words="view"),
             example({"x": x}, call=lambda x: x.transpose(1, 2), words="transpose(1, 2)"),

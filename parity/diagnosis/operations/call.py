@@ -10,6 +10,7 @@ from functools import partial
 from torch import Tensor
 
 from parity.diagnosis.definition import Operands, OperationDefinition, Variant
+from parity.diagnosis.operations.activation import FUNCTIONS
 
 
 def called(o: Operands) -> Tensor:
@@ -22,6 +23,9 @@ def _variants(o: Operands) -> Iterator[Variant]:
     tensors = [o[str(i)] for i in range(len(o.tensors))]
     for description, canonical, other in o.setting("others", ()):
         yield Variant(description, canonical, partial(other, *tensors), needs_whole_tensor=True)
+    if len(tensors) == 1 and tensors[0].is_floating_point() and called(o).shape == tensors[0].shape:
+        for words, function in FUNCTIONS.values():
+            yield Variant(f"applies {words}", "a function of its own", partial(function, tensors[0]))
 
 
 OPERATIONS = {"call": OperationDefinition(called, _variants)}

@@ -60,8 +60,11 @@ def _blocks(o: Operands) -> Iterator[Change]:
             yield Change(f"takes the columns of the weight {words}", "in order", operands=columned)
     for count in BLOCKS:
         if out % count == 0:
-            woven = on(_indexed(0, interleaved(out, count)), *both)
-            yield Change(f"interleaves the {count} blocks of rows", "keeps them one after another", operands=woven)
+            for alone, roles in (("", both), (" of the weight alone", ("weight",)) if biased else ("", ())):
+                if roles:
+                    woven = on(_indexed(0, interleaved(out, count)), *roles)
+                    words = f"interleaves the {count} blocks of rows{alone}"
+                    yield Change(words, "keeps them one after another", operands=woven)
 
 
 def _indexed(axis: int, index: Tensor) -> partial[Tensor]:

@@ -63,7 +63,7 @@ def _deviations(options: Options, n: int) -> Iterator[Change]:
     }
     does = {"unbiased": "divides the variance", "eps_outside": "adds eps", "eps": "takes eps ="}
     found = []
-    for values in product((True, False), (True, False), USUAL_EPS):
+    for values in product((True, False), (True, False), dict.fromkeys((options["eps"], *USUAL_EPS))):
         others = {name: other for name, other in zip(does, values, strict=True) if other != options[name]}
         if others and (values[-1] or "eps_outside" not in others):  # an eps of 0 is added nowhere
             description = _joined([f"{does[name]} {words[name](other)}" for name, other in others.items()])

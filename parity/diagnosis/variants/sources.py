@@ -5,7 +5,7 @@ What one operation takes otherwise is among the generic variants; here it is wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import combinations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from parity.diagnosis.definition import Variant
 from parity.diagnosis.interpreter import Goal, Interpreter
+from parity.diagnosis.matching import equals
 from parity.diagnosis.variants import transforms
 from parity.diagnosis.variants.inputs import fits
 from parity.diagnosis.variants.rewired import rewired_variant
@@ -42,6 +43,8 @@ def sources(site: Site, goal: Goal | None) -> Iterator[Variant]:
         for name, other in others.items():
             if fits(other, tensor) and not name.endswith(".in"):
                 yield rewired_variant(interpreter, f"adds {name} to {key} first", {key: tensor + other})
+                if name.startswith("parameter "):
+                    yield rewired_variant(interpreter, f"multiplies {key} by {name} first", {key: tensor * other})
         for name, applied in _submodules(interpreter, tensor).items():
             yield rewired_variant(interpreter, f"applies {name} to {key} first", {key: applied})
         for name, other in others.items():
@@ -55,7 +58,15 @@ def sources(site: Site, goal: Goal | None) -> Iterator[Variant]:
 def _reruns(site: Site) -> Iterator[Variant]:
     """The target as the subject computes it where something about it is set otherwise."""
     for (words, canonical), run in site.scene.reruns.items():
-        yield Variant(words, canonical, run, needs_whole_tensor=True)
+        yield Variant(words, canonical, partial(_unlike, site, run), needs_whole_tensor=True)
+
+
+def _unlike(site: Site, run: Callable[[], Tensor]) -> Tensor:
+    """What a run gives. Raises `ValueError` where that is what the subject gives anyway."""
+    value = run()
+    if equals(value, site.scene.subject[site.node]):
+        raise ValueError("it makes no difference")
+    return value
 
 
 def _computed_sources(interpreter: Interpreter) -> dict[str, Tensor]:
@@ -72,7 +83,9 @@ def _computed_sources(interpreter: Interpreter) -> dict[str, Tensor]:
 def _others(interpreter: Interpreter) -> dict[str, Tensor]:
     """Whatever was recorded, in the order of the subject's run, and then what the subject does not compute."""
     scene = interpreter.scene
-    recorded = {**{k: t for k, t in scene.reference.items() if k != interpreter.target}, **scene.unmatched}
+    parameters = {k: t for k, t in scene.subject.items() if k.startswith("parameter ")}
+    known = {**parameters, **scene.reference}
+    recorded = {**{k: t for k, t in known.items() if k != interpreter.target}, **scene.unmatched}
     return {key: t.to(torch.float64) for key, t in recorded.items() if t.is_floating_point()}
 
 
