@@ -25,7 +25,7 @@ from parity.tolerance import units
 
 Stage = Callable[[Site, Goal | None], Iterator[Variant]]
 MOST = 1e-4
-"""Of a tensor's scale: within a tolerance beyond it, as of a subject whose numbers are too large, anything may be met."""
+"""Of a tensor's scale: within a tolerance beyond it, as of a subject whose numbers are too large, anything is met."""
 NEAR = 4.0
 """Units of rounding: formulas that come this near to a recorded tensor cannot be ranked by which comes nearer."""
 

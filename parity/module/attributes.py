@@ -1,4 +1,4 @@
-"""What of a module may be set otherwise: numbers of heads or groups, and switches, of the submodules that compute a tensor."""
+"""What of a module may be set otherwise: numbers of heads or groups, and switches."""
 
 from __future__ import annotations
 

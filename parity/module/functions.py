@@ -6,7 +6,6 @@ several steps, and computed by these.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -106,7 +105,7 @@ def other_calls(func: Any, args: Any, kwargs: Any) -> list[tuple[str, str, Any, 
         if mode != own:
             found.append((f"has mode {mode}", own, func, {**kwargs, "mode": mode}))
     for key, value in kwargs.items():
-        if isinstance(value, bool):
+        if isinstance(value, bool) and key != "inplace":
             found.append((f"has {key} = {not value}", str(value), func, {**kwargs, key: not value}))
     if name == "pad":
         found += _other_pads(func, args, kwargs)
@@ -119,10 +118,20 @@ def _other_pads(func: Any, args: Any, kwargs: Any) -> list[tuple[str, str, Any, 
     even = [n for i in range(0, len(ends), 2) for n in ((ends[i] + ends[i + 1]) // 2,) * 2]
     start = [n for i in range(0, len(ends), 2) for n in (ends[i] + ends[i + 1], 0)]
     end = [n for i in range(0, len(ends), 2) for n in (0, ends[i] + ends[i + 1])]
-    words = {"at the other end": mirrored, "as much at both ends": even, "at the start alone": start, "at the end alone": end}
+    words = {
+        "at the other end": mirrored,
+        "as much at both ends": even,
+        "at the start alone": start,
+        "at the end alone": end,
+    }
     more = {"mode": args[2]} if len(args) > 2 else {}
     return [
-        (f"pads {where}", f"by {tuple(ends)}", _Padding(tuple(n)), {**more, **{k: v for k, v in kwargs.items() if k != "pad"}})
+        (
+            f"pads {where}",
+            f"by {tuple(ends)}",
+            _Padding(tuple(n)),
+            {**more, **{k: v for k, v in kwargs.items() if k != "pad"}},
+        )
         for where, n in words.items()
         if list(n) != list(ends)
     ]
@@ -216,10 +225,10 @@ def _added_mask(x: Tensor, mask: Tensor) -> Step | None:
     if not mask.is_floating_point() or float(mask.min()) > HIDING:
         return None
     hidden = mask <= HIDING
-    values = mask[hidden].unique()
-    if len(values) != 1 or bool((mask[~hidden] != 0).any()):
+    values = mask[hidden]
+    if bool((values != values[0]).any()) or bool((mask[~hidden] != 0).any()):
         return None
-    return Step("filled", {"x": x, "mask": mask}, {"value": float(values), "added": True})
+    return Step("filled", {"x": x, "mask": mask}, {"value": float(values[0]), "added": True})
 
 
 def _sub(c: Context, input: Any, other: Any, *, alpha: float = 1) -> Step | None:
@@ -278,7 +287,9 @@ def _embedding(c: Context, input: Tensor, weight: Tensor, *_: Any, **__: Any) ->
     return Step("embedding", {"ids": ids, "weight": table})
 
 
-def _group_norm(c: Context, input: Tensor, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any) -> Step:
+def _group_norm(
+    c: Context, input: Tensor, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
+) -> Step:
     return Step("group_norm", _given(x=input, weight=weight, bias=bias), {"groups": num_groups, "eps": eps})
 
 
@@ -290,7 +301,12 @@ def _reduced(how: str, c: Context, input: Tensor, dim: Any = None, *args: Any, *
     if isinstance(dim, bool) or c.part:
         return None
     axes = tuple(range(-input.ndim, 0)) if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,)
-    settings = {"how": how, "axes": tuple(sorted(_axis(a, input) for a in axes)), "keep": keep, "unbiased": bool(unbiased)}
+    settings = {
+        "how": how,
+        "axes": tuple(sorted(_axis(a, input) for a in axes)),
+        "keep": keep,
+        "unbiased": bool(unbiased),
+    }
     return Step("reduced", {"x": input}, settings)
 
 
@@ -373,12 +389,18 @@ def _index(c: Context, input: Tensor, index: Any) -> Step | None:
                 part = partial(_chunked, axis, step, start)
                 others.append(("takes neighbouring rows for every second or nth", "every nth", part))
             others += [
-                (f"takes rows {s.start} to {s.stop - 1} of axis {axis}", "others", partial(_at, (*given[:place], s, *given[place + 1 :])))
+                (
+                    f"takes rows {s.start} to {s.stop - 1} of axis {axis}",
+                    "others",
+                    partial(_at, (*given[:place], s, *given[place + 1 :])),
+                )
                 for s in _other_slices(i, input.shape[axis])
             ]
             axis += 1
     if None in given:
-        orders = {tuple(id(i) for i in order): order for order in permutations(given)} if len(given) <= MOST_AXES else {}
+        orders = (
+            {tuple(id(i) for i in order): order for order in permutations(given)} if len(given) <= MOST_AXES else {}
+        )
         for order in orders.values():
             if [i is None for i in order] != [i is None for i in given]:
                 spelled = ", ".join("None" if i is None else ":" if isinstance(i, slice) else str(i) for i in order)
@@ -409,16 +431,30 @@ def _neg(c: Context, input: Tensor) -> Step:
 
 
 def _instance_norm(
-    c: Context, input: Tensor, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
-    use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
+    c: Context,
+    input: Tensor,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
 ) -> Step | None:
     settings = {"groups": input.shape[1], "eps": eps}
     return Step("group_norm", _given(x=input, weight=weight, bias=bias), settings) if use_input_stats else None
 
 
 def _batch_norm(
-    c: Context, input: Tensor, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
-    training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+    c: Context,
+    input: Tensor,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
 ) -> Step:
     kept = {} if training else {"mean": running_mean, "variance": running_var}
     return Step("batch_norm", _given(x=input, weight=weight, bias=bias, **kept), {"eps": eps})
@@ -429,16 +465,30 @@ def _many(value: Any, axes: int) -> tuple[int, ...]:
 
 
 def _conv(
-    axes: int, c: Context, input: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0,
-    dilation: Any = 1, groups: int = 1,
+    axes: int,
+    c: Context,
+    input: Tensor,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Step:
     settings = {"stride": _many(stride, axes), "padding": _many(padding, axes), "dilation": _many(dilation, axes)}
     return Step("conv", _given(x=input, weight=weight, bias=bias), {**settings, "groups": groups, "mode": "zeros"})
 
 
 def _max_pool(
-    axes: int, c: Context, input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-    ceil_mode: bool = False, return_indices: bool = False,
+    axes: int,
+    c: Context,
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Step:
     size = _many(kernel_size, axes)
     settings = {"size": size, "stride": _many(stride, axes) if stride else size, "padding": _many(padding, axes)}
@@ -446,8 +496,15 @@ def _max_pool(
 
 
 def _avg_pool(
-    axes: int, c: Context, input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0,
-    ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: Any = None,
+    axes: int,
+    c: Context,
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: Any = None,
 ) -> Step:
     size = _many(kernel_size, axes)
     settings = {"size": size, "stride": _many(stride, axes) if stride else size, "padding": _many(padding, axes)}
@@ -478,7 +535,9 @@ BUILDERS: dict[str, Builder] = {
     **dict.fromkeys(("cat", "concat", "concatenate"), partial(_joined, False)),
     **dict.fromkeys(("chunk", "split", "unbind", "split_with_sizes"), _split),
     **{how: partial(_reduced, how) for how in ("mean", "sum", "var", "std", "amax", "amin", "logsumexp")},
-    **dict.fromkeys(("contiguous", "clone", "dropout", "float", "double", "to", "type_as", "detach", "feature_dropout"), _same),
+    **dict.fromkeys(
+        ("contiguous", "clone", "dropout", "float", "double", "to", "type_as", "detach", "feature_dropout"), _same
+    ),
     "neg": _neg,
     "instance_norm": _instance_norm,
     "batch_norm": _batch_norm,

@@ -34,6 +34,7 @@ SLOPED: dict[type[nn.Module], tuple[str, str]] = {
 }
 """Those with a number, and its name."""
 
+
 def parameter_key(path: str, name: str) -> str:
     """The key of a parameter, which no tensor of the trace has."""
     return f"parameter {path}.{name}" if path else f"parameter {name}"

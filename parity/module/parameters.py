@@ -16,7 +16,9 @@ GATES: dict[type[nn.Module], str] = {nn.LSTM: "ifco", nn.LSTMCell: "ifco", nn.GR
 
 def parameters_of(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers, by their keys."""
-    return {f"parameter {name}": p.detach().clone() for name, p in (*module.named_parameters(), *module.named_buffers())}
+    return {
+        f"parameter {name}": p.detach().clone() for name, p in (*module.named_parameters(), *module.named_buffers())
+    }
 
 
 def parameter_scene(

@@ -11,8 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from parity.module.parameters import parameter_scene, parameters_of
 from parity.module.attributes import other_settings
+from parity.module.parameters import parameter_scene, parameters_of
 from parity.module.segment import Run, Segment, segments
 from parity.module.trace import Tracer
 from parity.recording.recording import Recording
@@ -108,14 +108,14 @@ class ModuleSubject:
         found: dict[tuple[str, str], Callable[[], Tensor]] = {}
         for path, others in other_settings(module, key):
             own = module.get_submodule(path)
-            does, has = (", ".join(f"{path}.{n} = {v}".lstrip(".") for n, v in values.items()) for values in (
-                others, {n: getattr(own, n) for n in others}))
+            does, has = (
+                ", ".join(f"{path}.{n} = {v}".lstrip(".") for n, v in values.items())
+                for values in (others, {n: getattr(own, n) for n in others})
+            )
             found[f"has {does}", has] = partial(self._rerun, recording, segment, key, path, others)
         return found
 
-    def _rerun(
-        self, recording: Recording, segment: int, key: str, path: str, others: Mapping[str, object]
-    ) -> Tensor:
+    def _rerun(self, recording: Recording, segment: int, key: str, path: str, others: Mapping[str, object]) -> Tensor:
         run = self._forced_segment(recording, segment)
         changed = run.model.get_submodule(path)
         for name, value in others.items():

@@ -8,7 +8,7 @@ whole nothing is followed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,7 +90,9 @@ class Tracer(TorchFunctionMode, Listener):
             if name not in self.operations and key != name:
                 own = self.operations.get(key)
                 known = own is not None and own.name in OPERATIONS
-                self.operations[name] = replace(own, at=own.at or key) if known and own else Operation("same", {"x": key})
+                self.operations[name] = (
+                    replace(own, at=own.at or key) if known and own else Operation("same", {"x": key})
+                )
             return self.recorder.note(name, tensor)
         finally:
             self._quiet = False
@@ -136,10 +138,9 @@ class Tracer(TorchFunctionMode, Listener):
             expanded = self._expanded(expansion, func, args, kwargs)
             if expanded is not None:
                 return expanded
-        call = Call.of(func, args, kwargs)
-        out = call.out
-        found = [x for x in tensors_in(out) if x.numel()]
-        if found and not call.is_attribute_of_size:
+        call = Call(func, args, kwargs)
+        found = [x for x in tensors_in(call.out) if x.numel()]
+        if found:
             self._quiet = True
             self._follow(call, found)
             self._quiet = False
@@ -214,18 +215,15 @@ class Call:
 
     def __init__(self, func: Any, args: Any, kwargs: Any) -> None:
         self.func, self.name = func, name_of_function(func)
-        self.in_place = changes_in_place(func)
+        self.in_place = changes_in_place(func) or kwargs.get("inplace") is True
         self.args, self.kwargs = (kept(args), kept(kwargs)) if self.in_place else (args, kwargs)
         self.tensors = [*tensors_in((self.args, self.kwargs))]
         self.result = func(*args, **kwargs)
         self.out = args[0] if self.in_place else self.result
-        self.is_attribute_of_size = False
 
-    @classmethod
-    def of(cls, func: Any, args: Any, kwargs: Any) -> Call:
-        return cls(func, args, kwargs)
-
-    def again(self, part: int | None, func: Any = None, given: Mapping[str, Any] | None = None) -> Callable[..., Tensor]:
+    def again(
+        self, part: int | None, func: Any = None, given: Mapping[str, Any] | None = None
+    ) -> Callable[..., Tensor]:
         """The call as a function of its tensors, of which `part` is returned; or another function called as it is."""
 
         def call(*tensors: Tensor) -> Tensor:

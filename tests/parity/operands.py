@@ -228,7 +228,9 @@ def channels():
         ],
         "conv": [
             example({"x": series, "weight": draw(6, 4, 3), **numbers}, padding=(1,)),
-            example({"x": image, "weight": draw(6, 4, 3, 3), **numbers}, stride=(2, 2), padding=(1, 1), dilation=(1, 1)),
+            example(
+                {"x": image, "weight": draw(6, 4, 3, 3), **numbers}, stride=(2, 2), padding=(1, 1), dilation=(1, 1)
+            ),
             example({"x": image, "weight": draw(4, 2, 3, 3)}, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=2),
             example({"x": series, "weight": draw(4, 4, 4)}, padding=(2,), mode="circular"),
         ],

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-GPT2 = '''
+GPT2 = """
 class Norm(nn.Module):
     def __init__(self, width):
         super().__init__()
@@ -81,7 +81,7 @@ class GPT2(nn.Module):
             x = block(x)
         x = self.ln_f(x)
         return x @ self.wte.weight.T
-'''
+"""
 
 VIEW = "view(B, T, self.heads, d).transpose(1, 2)"
 GPT2_FAULTS = {
@@ -92,7 +92,11 @@ GPT2_FAULTS = {
     "scale multiplied": ("/ math.sqrt(d)", "* math.sqrt(d)", r"sqrt\(8\)|by 1 / 8|0\.125"),
     "no mask": ('scores = scores.masked_fill(visible == 0, float("-inf"))', "", r"mask|hide|future"),
     "mask one too far": ("torch.ones(T, T))", "torch.ones(T, T), 1)", r"mask|diagonal|hid"),
-    "mask hides itself": ("torch.ones(T, T))", "torch.ones(T, T) + torch.eye(T), 1) + torch.eye(T)[[0]].T @ torch.ones(1, T)", "."),
+    "mask hides itself": (
+        "torch.ones(T, T))",
+        "torch.ones(T, T) + torch.eye(T), 1) + torch.eye(T)[[0]].T @ torch.ones(1, T)",
+        ".",
+    ),
     "mask transposed": ("torch.tril", "torch.triu", r"transpos|past|mask"),
     "mask of a finite number": ('float("-inf")', "-10.0", r"-10"),
     "mask after the softmax": (
@@ -103,14 +107,20 @@ GPT2_FAULTS = {
     "softmax over the queries": ("dim=-1)\n        y", "dim=-2)\n        y", r"softmax over"),
     "softmax over the heads": ("dim=-1)\n        y", "dim=1)\n        y", r"softmax over"),
     "no softmax": ("F.softmax(scores, dim=-1)", "scores.exp()", r"softmax|sum"),
-    "softmax in base 2": ("F.softmax(scores, dim=-1)", "F.softmax(scores * math.log(2), dim=-1)", r"0\.693|softmax|scale|1\.44"),
+    "softmax in base 2": (
+        "F.softmax(scores, dim=-1)",
+        "F.softmax(scores * math.log(2), dim=-1)",
+        r"0\.693|softmax|scale|1\.44",
+    ),
     "q and k exchanged": ("q, k, v = ", "k, q, v = ", r"each other|order|exchang|multiplies"),
     "q and v exchanged": ("q, k, v = ", "v, k, q = ", r"each other|order|exchang"),
     "v, q, k": ("q, k, v = ", "v, q, k = ", r"each other|order|exchang"),
     "heads interleaved": (VIEW, "view(B, T, d, self.heads).permute(0, 3, 1, 2)", r"axes|interleav|order"),
     "heads read without moving axes": (VIEW, "reshape(B, self.heads, T, d)", r"axes|order"),
     "values' heads alone interleaved": (
-        "v = v." + VIEW, "v = v.view(B, T, d, self.heads).permute(0, 3, 1, 2)", r"axes|interleav|order"
+        "v = v." + VIEW,
+        "v = v.view(B, T, d, self.heads).permute(0, 3, 1, 2)",
+        r"axes|interleav|order",
     ),
     "heads merged without moving axes": ("y.transpose(1, 2).contiguous()", "y.contiguous()", r"axes|order"),
     "three parts to a head": (
@@ -118,15 +128,31 @@ GPT2_FAULTS = {
         "q, k, v = (t.reshape(B, T, C) for t in self.c_attn(x).view(B, T, self.heads, 3, d).unbind(3))",
         r"interleav|blocks|order|axes",
     ),
-    "keys not transposed but reshaped": ("k.transpose(-2, -1)", "k.reshape(B, self.heads, d, T)", r"axes|reshap|transpos|order"),
-    "queries and keys in each other's place": ("q @ k.transpose(-2, -1)", "k @ q.transpose(-2, -1)", r"each other|exchang|transpos"),
+    "keys not transposed but reshaped": (
+        "k.transpose(-2, -1)",
+        "k.reshape(B, self.heads, d, T)",
+        r"axes|reshap|transpos|order",
+    ),
+    "queries and keys in each other's place": (
+        "q @ k.transpose(-2, -1)",
+        "k @ q.transpose(-2, -1)",
+        r"each other|exchang|transpos",
+    ),
     "weights transposed": ("y = weights @ v", "y = weights.transpose(-2, -1) @ v", r"transpos|exchanged|axes"),
     "the mean over the heads": ("y = weights @ v", "y = weights.mean(1, keepdim=True) @ v", r"mean"),
     "gelu by erf": (', approximate="tanh"', "", r"gelu"),
     "relu for gelu": ('F.gelu(self.c_fc(x), approximate="tanh")', "F.relu(self.c_fc(x))", r"relu.*gelu|gelu.*relu"),
     "no activation": ('F.gelu(self.c_fc(x), approximate="tanh")', "self.c_fc(x)", r"gelu"),
-    "sigmoid gelu": ('F.gelu(self.c_fc(x), approximate="tanh")', "(lambda u: u * torch.sigmoid(1.702 * u))(self.c_fc(x))", r"gelu|1\.702"),
-    "residual from the normed": ("x = x + self.attn(self.ln_1(x))", "x = self.ln_1(x)\n        x = x + self.attn(x)", r"ln_1|h\.0\.in"),
+    "sigmoid gelu": (
+        'F.gelu(self.c_fc(x), approximate="tanh")',
+        "(lambda u: u * torch.sigmoid(1.702 * u))(self.c_fc(x))",
+        r"gelu|1\.702",
+    ),
+    "residual from the normed": (
+        "x = x + self.attn(self.ln_1(x))",
+        "x = self.ln_1(x)\n        x = x + self.attn(x)",
+        r"ln_1|h\.0\.in",
+    ),
     "norm after the sum": ("x = x + self.attn(self.ln_1(x))", "x = self.ln_1(x + self.attn(x))", r"ln_1|norm"),
     "no residual": ("x = x + self.mlp(self.ln_2(x))", "x = self.mlp(self.ln_2(x))", r"add"),
     "residual subtracted": ("x = x + self.mlp(self.ln_2(x))", "x = x - self.mlp(self.ln_2(x))", r"subtract|add|sign"),
@@ -321,10 +347,10 @@ ENCODER = dict(d_model=8, nhead=2, dim_feedforward=16, batch_first=True)
 LAYER_FAULTS = {
     "lstm: gates i f o g": Layer(L(8, 8, batch_first=True), every(gates(0, 1, 3, 2)), "order"),
     "lstm: gates of both layers": Layer(L(8, 8, 2, batch_first=True), every(gates(1, 0, 2, 3)), "order"),
-    "lstm: gates of the second layer": Layer(
-        L(8, 8, 2, batch_first=True), every(gates(1, 0, 2, 3), "_l1"), "order"
+    "lstm: gates of the second layer": Layer(L(8, 8, 2, batch_first=True), every(gates(1, 0, 2, 3), "_l1"), "order"),
+    "lstm: recurrent bias dropped": Layer(
+        L(8, 8, batch_first=True), every(torch.zeros_like, "bias_hh"), "zeros", parameters=True
     ),
-    "lstm: recurrent bias dropped": Layer(L(8, 8, batch_first=True), every(torch.zeros_like, "bias_hh"), "zeros", parameters=True),
     "lstm: layers' weights exchanged": Layer(
         L(8, 8, 2, batch_first=True), swap("weight_hh_l0", "weight_hh_l1"), "weight|each other"
     ),
@@ -335,24 +361,42 @@ LAYER_FAULTS = {
     ),
     "lstm: batch and time": Layer(L(8, 8, batch_first=True), L(8, 8), "axis|axes|batch|time|exchang", SQUARE),
     "lstm: second direction not turned back": Layer(
-        Turned(8, 8, bidirectional=True, batch_first=True), TurnedWrong(8, 8, bidirectional=True, batch_first=True), "revers|flip"
+        Turned(8, 8, bidirectional=True, batch_first=True),
+        TurnedWrong(8, 8, bidirectional=True, batch_first=True),
+        "revers|flip",
     ),
     "lstm: states of layers exchanged": Layer(
-        L(8, 8, 2), None or (lambda m: None), "each other|revers|row|flip", (draw(5, 3, 8), *STATE), call=with_state(lambda h: h.flip(0)),
+        L(8, 8, 2),
+        lambda m: None,
+        "each other|revers|row|flip",
+        (draw(5, 3, 8), *STATE),
+        call=with_state(lambda h: h.flip(0)),
         called=with_state(),
     ),
     "lstm: h and c exchanged": Layer(
-        L(8, 8, 2), lambda m: None, "exchang|each other", (draw(5, 3, 8), *STATE), call=exchanged_state, called=with_state()
+        L(8, 8, 2),
+        lambda m: None,
+        "exchang|each other",
+        (draw(5, 3, 8), *STATE),
+        call=exchanged_state,
+        called=with_state(),
     ),
     "lstm: unbatched": Layer(L(8, 8), every(gates(0, 2, 1, 3)), "order", draw(5, 8)),
     "lstm: projected": Layer(L(8, 8, proj_size=4), every(gates(0, 2, 1, 3), "_ih_", "_hh_"), "order", draw(5, 3, 8)),
     "gru: gates z r n": Layer(nn.GRU(8, 8, 2, batch_first=True), every(gates(1, 0, 2)), "order"),
     "gru: biases exchanged": Layer(nn.GRU(8, 8, batch_first=True), swap("bias_ih_l0", "bias_hh_l0"), "bias"),
     "gru: both directions backwards": Layer(
-        nn.GRU(8, 8, bidirectional=True, batch_first=True), every(lambda p: p.T.reshape(p.shape), "weight_hh_l0_reverse"), "transpos"
+        nn.GRU(8, 8, bidirectional=True, batch_first=True),
+        every(lambda p: p.T.reshape(p.shape), "weight_hh_l0_reverse"),
+        "transpos",
     ),
     "gru: state not taken": Layer(
-        nn.GRU(8, 8, 2), lambda m: None, "zero|leaves|state", (draw(5, 3, 8), STATE[0]), call=with_state(torch.zeros_like), called=with_state()
+        nn.GRU(8, 8, 2),
+        lambda m: None,
+        "zero|leaves|state",
+        (draw(5, 3, 8), STATE[0]),
+        call=with_state(torch.zeros_like),
+        called=with_state(),
     ),
     "rnn: relu": Layer(nn.RNN(8, 8, batch_first=True), nn.RNN(8, 8, batch_first=True, nonlinearity="relu"), "relu"),
     "rnn: weights exchanged": Layer(nn.RNN(8, 8, batch_first=True), swap("weight_ih_l0", "weight_hh_l0"), "weight"),
@@ -370,19 +414,32 @@ LAYER_FAULTS = {
     "batch norm: statistics of the batch": Layer(
         seq(nn.BatchNorm1d(4)), seq(nn.BatchNorm1d(4, track_running_stats=False)), "batch|statistic", SERIES
     ),
-    "conv1d: kernel flipped": Layer(seq(nn.Conv1d(4, 6, 3)), put("0.weight", lambda w: w.flip(-1)), "revers|flip|convol|turned", SERIES),
-    "conv2d: kernel flipped": Layer(
-        seq(nn.Conv2d(4, 6, 3, padding=1)), put("0.weight", lambda w: w.flip(-1, -2)), "revers|flip|convol|turned", IMAGE
+    "conv1d: kernel flipped": Layer(
+        seq(nn.Conv1d(4, 6, 3)), put("0.weight", lambda w: w.flip(-1)), "revers|flip|convol|turned", SERIES
     ),
-    "conv2d: kernel's axes": Layer(seq(nn.Conv2d(4, 6, 3)), put("0.weight", lambda w: w.mT), "axes|transpos|exchang", IMAGE),
+    "conv2d: kernel flipped": Layer(
+        seq(nn.Conv2d(4, 6, 3, padding=1)),
+        put("0.weight", lambda w: w.flip(-1, -2)),
+        "revers|flip|convol|turned",
+        IMAGE,
+    ),
+    "conv2d: kernel's axes": Layer(
+        seq(nn.Conv2d(4, 6, 3)), put("0.weight", lambda w: w.mT), "axes|transpos|exchang", IMAGE
+    ),
     "conv2d: grouped, channels": Layer(
-        seq(nn.Conv2d(4, 4, 3, groups=2, padding=1, stride=2)), put("0.weight", lambda w: w.roll(1, 0)), "shift|order|roll|block", IMAGE
+        seq(nn.Conv2d(4, 4, 3, groups=2, padding=1, stride=2)),
+        put("0.weight", lambda w: w.roll(1, 0)),
+        "shift|order|roll|block",
+        IMAGE,
     ),
     "conv1d: padded at one end": Layer(
         seq(nn.Conv1d(4, 6, 3, padding=1)), seq(Causal(4, 6, 3)), "pad|later|shift", SERIES
     ),
     "conv1d: circular": Layer(
-        seq(nn.Conv1d(4, 6, 3, padding=1)), seq(nn.Conv1d(4, 6, 3, padding=1, padding_mode="circular")), "circular|pad", SERIES
+        seq(nn.Conv1d(4, 6, 3, padding=1)),
+        seq(nn.Conv1d(4, 6, 3, padding=1, padding_mode="circular")),
+        "circular|pad",
+        SERIES,
     ),
     "conv1d: dilation": Layer(
         seq(nn.Conv1d(4, 6, 3, padding=2, dilation=2)), seq(nn.Conv1d(4, 6, 3, padding=1)), "dilat", SERIES
@@ -394,20 +451,31 @@ LAYER_FAULTS = {
     "softplus: beta": Layer(seq(nn.Softplus()), seq(nn.Softplus(2.0)), "softplus"),
     "softmax: axis": Layer(seq(nn.Softmax(1)), seq(nn.Softmax(-1)), "softmax over"),
     "log softmax": Layer(seq(nn.LogSoftmax(-1)), seq(nn.Softmax(-1)), "log"),
-    "embedding: scaled": Layer(
-        nn.Embedding(11, 8), put("weight", lambda w: w * math.sqrt(8)), r"sqrt\(8\)", IDS
-    ),
+    "embedding: scaled": Layer(nn.Embedding(11, 8), put("weight", lambda w: w * math.sqrt(8)), r"sqrt\(8\)", IDS),
     "embedding: padding": Layer(
         nn.Embedding(11, 8), put("weight", lambda w: w * (torch.arange(11) > 0)[:, None]), "zero|padding", IDS, True
     ),
     "attention: heads": Layer(
-        nn.MultiheadAttention(8, 2, batch_first=True), nn.MultiheadAttention(8, 4, batch_first=True), "head|axes|sqrt", (X, X, X), call=attend
+        nn.MultiheadAttention(8, 2, batch_first=True),
+        nn.MultiheadAttention(8, 4, batch_first=True),
+        "head|axes|sqrt",
+        (X, X, X),
+        call=attend,
     ),
     "attention: no mask": Layer(
-        nn.MultiheadAttention(8, 2, batch_first=True), lambda m: None, "mask|future|hid", (X, X, X), call=attend, called=attend_causal
+        nn.MultiheadAttention(8, 2, batch_first=True),
+        lambda m: None,
+        "mask|future|hid",
+        (X, X, X),
+        call=attend,
+        called=attend_causal,
     ),
     "attention: q and k": Layer(
-        nn.MultiheadAttention(8, 2, batch_first=True), every(gates(1, 0, 2), "in_proj"), "order|each other|blocks|multiplies", (X, X, X), call=attend
+        nn.MultiheadAttention(8, 2, batch_first=True),
+        every(gates(1, 0, 2), "in_proj"),
+        "order|each other|blocks|multiplies",
+        (X, X, X),
+        call=attend,
     ),
     "pooling: mean for max": Layer(seq(nn.MaxPool1d(2)), seq(nn.AvgPool1d(2)), "mean|max|largest", SERIES),
     "pooling: padding counted": Layer(
@@ -420,7 +488,11 @@ LAYER_FAULTS = {
         nn.TransformerEncoderLayer(**ENCODER), nn.TransformerEncoderLayer(**ENCODER, activation="gelu"), "relu"
     ),
     "prelu": Layer(seq(nn.PReLU(4)), put("0.weight", lambda w: -w), "PReLU|slope|sign|weight", SERIES),
-    "glu: halves": Layer(seq(nn.GLU(-1)), lambda m: m.register_forward_pre_hook(lambda m, a: (a[0].roll(4, -1),)), "halves|shift|order|roll"),
+    "glu: halves": Layer(
+        seq(nn.GLU(-1)),
+        lambda m: m.register_forward_pre_hook(lambda m, a: (a[0].roll(4, -1),)),
+        "halves|shift|order|roll",
+    ),
 }
 TWO = seq(nn.Linear(8, 8), nn.LayerNorm(8), nn.Linear(8, 8))
 ATTENTION = dict(inputs=(X, X, X), call=attend)
@@ -444,7 +516,9 @@ PARAMETER_FAULTS = {
     "rolled columns": loaded("shift", put("0.weight", lambda w: w.roll(-1, 1))),
     "halves": loaded("blocks|halves", put("0.weight", lambda w: w.roll(4, 0))),
     "interleaved": loaded("interleav", put("0.weight", lambda w: w.reshape(2, 4, 8).transpose(0, 1).reshape(8, 8))),
-    "interleaved back": loaded("interleav|every", put("0.weight", lambda w: w.reshape(4, 2, 8).transpose(0, 1).reshape(8, 8))),
+    "interleaved back": loaded(
+        "interleav|every", put("0.weight", lambda w: w.reshape(4, 2, 8).transpose(0, 1).reshape(8, 8))
+    ),
     "negated": loaded("sign|negative", put("0.weight", torch.neg)),
     "scaled": loaded(r"sqrt\(8\)", put("0.weight", lambda w: w / math.sqrt(8))),
     "half": loaded("float16", put("0.weight", lambda w: w.half().float())),
@@ -458,14 +532,25 @@ PARAMETER_FAULTS = {
     "one row": loaded("zero", put("0.weight", lambda w: w * (torch.arange(8) > 0)[:, None])),
     "gates": loaded("order", every(gates(0, 1, 3, 2)), L(8, 8, batch_first=True)),
     "gru gates": loaded("order", every(gates(1, 0, 2)), nn.GRU(8, 8, batch_first=True)),
-    "q and k": loaded("blocks|order", every(gates(1, 0, 2), "in_proj"), nn.MultiheadAttention(8, 2, batch_first=True), **ATTENTION),
-    "lstm biases": loaded("bias_hh", swap("bias_ih_l0", "bias_hh_l0"), L(8, 8, batch_first=True)),
-    "kernel flipped": loaded("revers|turned", put("0.weight", lambda w: w.flip(-1, -2)), seq(nn.Conv2d(4, 6, 3)), inputs=IMAGE),
-    "kernel's axes": loaded("axes|transposed|exchanged", put("0.weight", lambda w: w.mT), seq(nn.Conv2d(4, 6, 3)), inputs=IMAGE),
-    "kernel in and out": loaded(
-        "axes|transposed", put("0.weight", lambda w: w.transpose(0, 1).reshape(w.shape)), seq(nn.Conv2d(4, 6, 3)), inputs=IMAGE
+    "q and k": loaded(
+        "blocks|order", every(gates(1, 0, 2), "in_proj"), nn.MultiheadAttention(8, 2, batch_first=True), **ATTENTION
     ),
-    "running variance": loaded("running_mean", swap("0.running_mean", "0.running_var"), seq(nn.BatchNorm2d(4)), inputs=IMAGE),
+    "lstm biases": loaded("bias_hh", swap("bias_ih_l0", "bias_hh_l0"), L(8, 8, batch_first=True)),
+    "kernel flipped": loaded(
+        "revers|turned", put("0.weight", lambda w: w.flip(-1, -2)), seq(nn.Conv2d(4, 6, 3)), inputs=IMAGE
+    ),
+    "kernel's axes": loaded(
+        "axes|transposed|exchanged", put("0.weight", lambda w: w.mT), seq(nn.Conv2d(4, 6, 3)), inputs=IMAGE
+    ),
+    "kernel in and out": loaded(
+        "axes|transposed",
+        put("0.weight", lambda w: w.transpose(0, 1).reshape(w.shape)),
+        seq(nn.Conv2d(4, 6, 3)),
+        inputs=IMAGE,
+    ),
+    "running variance": loaded(
+        "running_mean", swap("0.running_mean", "0.running_var"), seq(nn.BatchNorm2d(4)), inputs=IMAGE
+    ),
     "deviation for variance": loaded("root", put("0.running_var", torch.sqrt), seq(nn.BatchNorm2d(4)), inputs=IMAGE),
     "rotary order": loaded(
         "interleav|head|blocks|every", put("0.weight", lambda w: w.reshape(2, 2, 2, 8).transpose(1, 2).reshape(8, 8))

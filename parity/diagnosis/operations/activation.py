@@ -59,7 +59,9 @@ SLOPED: dict[str, tuple[str, float, Callable[[Tensor, float], Tensor]]] = {
     "celu": (
         "celu of alpha = {}", 1.0, lambda x, alpha: torch.where(x > 0, x, alpha * torch.expm1(x / alpha))
     ),
-    "softplus": ("softplus of beta = {}", 1.0, lambda x, beta: torch.log1p(torch.exp(-(beta * x).abs())) / beta + x.relu()),
+    "softplus": (
+        "softplus of beta = {}", 1.0, lambda x, beta: torch.log1p(torch.exp(-(beta * x).abs())) / beta + x.relu()
+    ),
 }  # fmt: skip
 """Functions of a number besides, the setting `slope`: their words, its usual value, and what they compute."""
 

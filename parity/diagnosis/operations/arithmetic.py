@@ -1,6 +1,6 @@
 """Sums and products of tensors, and tensors passed on as they are.
 
-`same`: x. `add`: a + b. `difference`: a - b. `product`: x (..., H) times gain (H,). `times`: x times gain of any shapes.
+`same`: x. `add`: a + b. `difference`: a - b. `product`: x (..., H) times gain (H,). `times`: x times gain of any shape.
 Role `inner`: what a function
 was applied to, where the gain is such. `quotient`: x / by. `stack`: every input, under a new first axis. `select`:
 row `row` of x, a setting.

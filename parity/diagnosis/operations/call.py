@@ -1,5 +1,7 @@
-"""A function of torch of which nothing is known but how to call it. Roles: "0", "1", ...; settings: `call`, and `others`,
-functions that may be called in its place, as triples of words, words for the canonical, and function.
+"""A function of torch of which nothing is known but how to call it.
+
+Roles: "0", "1", ...; settings: `call`, and `others`, functions that may be called in its place, as triples of words,
+words for the canonical, and function.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Norms over channels, the axis after the batch: in groups, or by statistics that were kept.
 
-`group_norm`: x (B, C, ...), weight and bias (C,) or none; settings `groups`, `eps`. `batch_norm`: the same, and mean and
-variance (C,); setting `eps`.
+`group_norm`: x (B, C, ...), weight and bias (C,) or none; settings `groups`, `eps`. `batch_norm`: the same, and mean
+and variance (C,); setting `eps`.
 """
 
 from __future__ import annotations

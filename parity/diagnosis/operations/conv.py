@@ -19,7 +19,12 @@ from parity.diagnosis.formula import Change, Formula, Options, flipped, on
 from parity.diagnosis.operations.weights import bias_changes
 
 Numbers = tuple[int, ...]
-MODES = {"zeros": "zeros", "reflect": "what is reflected", "replicate": "what is at the border", "circular": "the other end"}
+MODES = {
+    "zeros": "zeros",
+    "reflect": "what is reflected",
+    "replicate": "what is at the border",
+    "circular": "the other end",
+}
 
 
 def _compute(
@@ -76,7 +81,9 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
                 same = tuple(n * (k - 1) // 2 for k in weight.shape[2:])
                 if name == "dilation" and same != tuple(options["padding"]):
                     words = f"has a {name} of {n} and a padding of {same[0]}"
-                    yield Change(words, f"{options[name][0]} and {options['padding'][0]}", {name: other, "padding": same})
+                    yield Change(
+                        words, f"{options[name][0]} and {options['padding'][0]}", {name: other, "padding": same}
+                    )
     yield from _groupings(o, options)
 
 

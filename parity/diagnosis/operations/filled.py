@@ -1,7 +1,7 @@
 """A mask put on: x where it shows, a number where it hides; or that number added there.
 
-Roles: x (..., T, K), mask, true where it hides, of a shape that x's is broadcast with. Settings: `value`; `added`; `shows`, if the
-mask is true where it shows.
+Roles: x (..., T, K), mask, true where it hides, of a shape that x's is broadcast with. Settings: `value`; `added`;
+`shows`, if the mask is true where it shows.
 """
 
 from __future__ import annotations
@@ -34,8 +34,15 @@ def _hidden(o: Operands, shows: bool) -> Tensor:
 
 def _changes(o: Operands, options: Options) -> Iterator[Change]:
     x, mask = o["x"], _hidden(o, options["shows"])
-    yield Change("leaves the mask out", "applies it", options={"shows": False}, operands=having(mask=torch.zeros_like(mask)))
-    yield Change("hides what the mask shows and shows what it hides", "does not", options={"shows": False}, operands=having(mask=~mask))
+    yield Change(
+        "leaves the mask out", "applies it", options={"shows": False}, operands=having(mask=torch.zeros_like(mask))
+    )
+    yield Change(
+        "hides what the mask shows and shows what it hides",
+        "does not",
+        options={"shows": False},
+        operands=having(mask=~mask),
+    )
     for value in VALUES:
         yield Change(f"puts {value:g} for what is hidden", f"{options['value']:g}", {"value": value, "added": False})
         if math.isfinite(value) and value:

@@ -1,4 +1,4 @@
-"""Tensors put one after another along an axis, or along a new one. Roles: "0", "1", ...; settings: `axis`, `stacked`."""
+"""Tensors one after another along an axis, or along a new one. Roles: "0", "1", ...; settings: `axis`, `stacked`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
             yield Change(other, "does not", operands=turned, needs_whole_tensor=True)
     result = partial(_woven, len(roles), options["axis"])
     if not options["stacked"] and len({o[role].shape for role in roles}) == 1:
-        yield Change("takes a row of each in turn (interleaved)", "one after another", result=result, needs_whole_tensor=True)
+        yield Change(
+            "takes a row of each in turn (interleaved)", "one after another", result=result, needs_whole_tensor=True
+        )
 
 
 def _permuted(order: tuple[str, ...], o: Operands) -> Operands:

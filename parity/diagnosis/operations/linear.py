@@ -14,7 +14,15 @@ from torch import Tensor
 
 from parity.diagnosis.definition import Operands, rowwise
 from parity.diagnosis.formula import Change, Formula, Options, flipped, on
-from parity.diagnosis.operations.weights import BLOCKS, bias_changes, block_order, block_orders, interleaved, reshaped, reshaped_back
+from parity.diagnosis.operations.weights import (
+    BLOCKS,
+    bias_changes,
+    block_order,
+    block_orders,
+    interleaved,
+    reshaped,
+    reshaped_back,
+)
 
 
 def _compute(o: Operands) -> Tensor:
@@ -60,7 +68,7 @@ def _blocks(o: Operands) -> Iterator[Change]:
             yield Change(f"takes the columns of the weight {words}", "in order", operands=columned)
     for count in BLOCKS:
         if out % count == 0:
-            for alone, roles in (("", both), (" of the weight alone", ("weight",)) if biased else ("", ())):
+            for alone, roles in {"": both, **({" of the weight alone": ("weight",)} if biased else {})}.items():
                 if roles:
                     woven = on(_indexed(0, interleaved(out, count)), *roles)
                     words = f"interleaves the {count} blocks of rows{alone}"

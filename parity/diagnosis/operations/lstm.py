@@ -3,8 +3,8 @@
     i, f, c, o = blocks of (W x + b + R h + d);  c' = sigmoid(f) c + sigmoid(i) tanh(c);  h' = sigmoid(o) tanh(c')
 
 Roles: x (T, B, X), weight_ih (4H, X), weight_hh (4H, H), bias_ih (4H,) and bias_hh (4H,) or none, h and c (B, H) or
-none for zeros, weight_hr (P, H) if h is projected to (B, P). Settings: `output`, "y" for every step's h' (T, B, H), "h" or "c" for the last h' or c' (B, H); `order`
-of the gates' blocks ("ifco").
+none for zeros, weight_hr (P, H) if h is projected to (B, P). Settings: `output`, "y" for every step's h' (T, B, H), "h"
+or "c" for the last h' or c' (B, H); `order` of the gates' blocks ("ifco").
 """
 
 from __future__ import annotations

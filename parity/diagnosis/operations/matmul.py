@@ -32,12 +32,16 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
         yield Change(turned, f"{a} by {b}", operands=other, needs_whole_tensor=True)
     sizes = [*o.shape("a")[:0:-1], *o.shape("b")[:0:-1], *o.setting("sizes", ())]
     for n in dict.fromkeys(n for n in sizes if n > 1):
-        yield Change(f"divides the products by sqrt({n})", "does not", result=partial(torch.mul, other=1 / math.sqrt(n)))
+        yield Change(
+            f"divides the products by sqrt({n})", "does not", result=partial(torch.mul, other=1 / math.sqrt(n))
+        )
     cosines = on(partial(F.normalize, dim=-1), "a")
     yield Change("divides both by their norms (cosines)", "does not", operands=lambda o: _columns_normed(cosines(o)))
     for axis in range(o["a"].ndim - 2):
         mean = on(partial(_evened, axis), "a")
-        yield Change(f"takes the mean of {a} over axis {axis}", "each by itself", operands=mean, needs_whole_tensor=True)
+        yield Change(
+            f"takes the mean of {a} over axis {axis}", "each by itself", operands=mean, needs_whole_tensor=True
+        )
 
 
 def _with_sides_exchanged(o: Operands) -> Operands:

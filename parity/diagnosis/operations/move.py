@@ -1,7 +1,7 @@
 """Numbers moved: a view, a transposition, one part of a split, an index.
 
-Role: x. Settings: `call`, the function of x; `words`, what it is called ("transpose"); `others`, what may be done in its
-place, as triples of words, words for the canonical, and function.
+Role: x. Settings: `call`, the function of x; `words`, what it is called ("transpose"); `others`, what may be done in
+its place, as triples of words, words for the canonical, and function.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ def _ways(shape: Sequence[int], wanted: Sequence[int]) -> Iterator[tuple[str, Ca
     """Every way to the wanted shape by one permutation and one reading in another shape, in either order."""
     if torch.Size(shape).numel() == torch.Size(wanted).numel() and max(len(shape), len(wanted)) <= MOST_AXES:
         same = tuple(shape) == tuple(wanted)
-        yield "moves nothing" if same else "reads the numbers as they lie, without moving axes", partial(torch.reshape, shape=tuple(wanted))
+        yield (
+            "moves nothing" if same else "reads the numbers as they lie, without moving axes",
+            partial(torch.reshape, shape=tuple(wanted)),
+        )
         for order in permutations(range(len(wanted))):
             read = [0] * len(wanted)
             for place, axis in enumerate(order):

@@ -11,8 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant, rowwise
 from parity.diagnosis.constants import constants, named
+from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant, rowwise
 
 
 def _sizes(o: Operands) -> list[int]:

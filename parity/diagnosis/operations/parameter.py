@@ -36,7 +36,7 @@ def _variants(o: Operands) -> Iterator[Variant]:
             yield Variant(f"has {o.name(role)} in its place", "itself", tensor.clone)
             yield Variant(f"has {o.name(role)} added to it", OTHERWISE, partial(torch.add, x, tensor))
         if role != "x" and tensor.ndim == 2 and tensor.mT.shape == x.shape:
-            yield Variant(f"has {o.name(role)} transposed in its place", "itself", lambda t=tensor: t.mT.clone())
+            yield Variant(f"has {o.name(role)} transposed in its place", "itself", tensor.mT.clone)
     yield from _moved(x, gates)
     yield from _numbers(x)
     yield from _woven(x)
@@ -48,7 +48,7 @@ def _numbers(x: Tensor) -> Iterator[Variant]:
     yield Variant("has its sign turned", "has it as it is", lambda: -x)
     yield Variant("has 1 subtracted (a gain that is read as 1 + gain)", "has not", lambda: x - 1)
     yield Variant("has 1 added (a gain that was kept as gain - 1)", "has not", lambda: x + 1)
-    for name, function in (
+    for words, function in (
         ("its root", torch.sqrt),
         ("its square", torch.square),
         ("its inverse", torch.reciprocal),
@@ -58,7 +58,7 @@ def _numbers(x: Tensor) -> Iterator[Variant]:
         ("its sigmoid", torch.sigmoid),
         ("its absolute", torch.abs),
     ):
-        yield Variant(f"is {name}", "is not", partial(function, x))
+        yield Variant(f"is {words}", "is not", partial(function, x))
     for power in range(1, 13):
         step = 2.0**-power
         yield Variant(f"is rounded to multiples of 1/{2**power}", "is not", partial(_to_grid, step, x))

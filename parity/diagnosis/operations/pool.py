@@ -1,5 +1,7 @@
-"""Pooling over the last axes. Role: x (B, C, ...). Settings, a number for every axis: `size`, `stride`, `padding`; `how`,
-"max" or "mean"; `ceil`, `counted` (padding in the mean), `dilation`.
+"""Pooling over the last axes.
+
+Role: x (B, C, ...). Settings, a number for every axis: `size`, `stride`, `padding`, `dilation`; `how`, "max" or "mean";
+`ceil`; `counted` (padding in the mean).
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def _compute(
     for n in size:
         total *= n
     x = x.square() if how == "norm" else x
-    mean: Tensor = MEANS[axis](x, size, stride, padding, ceil, counted)  # type: ignore[operator]
+    mean: Tensor = MEANS[axis](x, size, stride, padding, ceil, counted)
     return mean if how == "mean" else mean * total if how == "sum" else (mean * total).sqrt()
 
 
@@ -46,8 +48,11 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
     counted = {True: "counts the padding in the mean", False: "leaves the padding out of the mean"}
     if how == "mean":
         yield Change(counted[not options["counted"]], counted[options["counted"]], {"counted": not options["counted"]})
-    yield Change("takes the last window too" if not options["ceil"] else "leaves the last window out", "does not",
-                 {"ceil": not options["ceil"]})
+    yield Change(
+        "takes the last window too" if not options["ceil"] else "leaves the last window out",
+        "does not",
+        {"ceil": not options["ceil"]},
+    )
     for name, numbers in (("size", (2, 3, 4)), ("stride", (1, 2, 3, 4)), ("padding", (0, 1, 2))):
         for n in numbers:
             yield Change(f"has windows of {name} {n}", f"{options[name][0]}", {name: (n,) * len(options["size"])})

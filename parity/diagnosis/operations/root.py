@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from parity.diagnosis.definition import Operands
@@ -12,7 +11,12 @@ from parity.diagnosis.formula import Change, Formula, Options, on
 
 
 def _compute(
-    o: Operands, inverse: bool = False, eps: float = 0.0, outside: bool = False, limited: bool = False, root: bool = True
+    o: Operands,
+    inverse: bool = False,
+    eps: float = 0.0,
+    outside: bool = False,
+    limited: bool = False,
+    root: bool = True,
 ) -> Tensor:
     inner = o["bare"] if (outside or limited) and "bare" in o else o["x"]
     inner = inner.clamp(min=eps) if limited else inner
@@ -26,8 +30,11 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
         yield Change("takes eps as the least", "adds it", {"limited": True})
         yield Change("leaves eps out", "adds it", operands=lambda o: o.having(x=o["bare"]))
     yield Change("takes no root", "takes it", {"root": False})
-    yield Change("does not invert the root" if options["inverse"] else "divides by the root", "the other way round",
-                 {"inverse": not options["inverse"]})
+    yield Change(
+        "does not invert the root" if options["inverse"] else "divides by the root",
+        "the other way round",
+        {"inverse": not options["inverse"]},
+    )
     yield Change("takes the root of the absolute", "of the number", operands=on(lambda x: 1 + x.abs(), "x"))
 
 

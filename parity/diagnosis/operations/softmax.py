@@ -1,5 +1,8 @@
-"""Softmax of x. Roles that may be there: `unmasked`, x before the mask, and `mask`. Settings: `axis` (-1), from the end;
-`log`, whether its logarithm is given."""
+"""Softmax of x.
+
+Roles that may be there: `unmasked`, x before the mask, and `mask`. Settings: `axis` (-1), from the end; `log`, whether
+its logarithm is given.
+"""
 
 from __future__ import annotations
 

@@ -91,11 +91,11 @@ def _joined_with_parameter(site: Site, given: Tensor) -> Iterator[Variant]:
     """A parameter that the operation does not take, added to the last axis of its result, or multiplied with it."""
     own = set(site.operands.keys.values())
     for key, tensor in site.earlier.items():
-        if key not in own and tensor.ndim < given.ndim and tensor.shape == given.shape[given.ndim - tensor.ndim :]:
-            if tensor.is_floating_point() and tensor.ndim:
-                other = tensor.to(torch.float64)
-                yield Variant(f"adds {key} to its result", "does not", partial(torch.add, site.result, other))
-                yield Variant(f"multiplies its result by {key}", "does not", partial(torch.mul, site.result, other))
+        alike = 0 < tensor.ndim < given.ndim and tensor.shape == given.shape[given.ndim - tensor.ndim :]
+        if key not in own and alike and tensor.is_floating_point():
+            other = tensor.to(torch.float64)
+            yield Variant(f"adds {key} to its result", "does not", partial(torch.add, site.result, other))
+            yield Variant(f"multiplies its result by {key}", "does not", partial(torch.mul, site.result, other))
 
 
 def _times(factor: float, site: Site, name: str) -> str:

@@ -73,7 +73,7 @@ def started(site: Site) -> Iterator[Variant]:
 def fits(other: Tensor, tensor: Tensor) -> bool:
     """Whether it can be added to a tensor without changing that one's shape."""
     pairs = zip(other.shape[::-1], tensor.shape[::-1], strict=False)
-    return 1 < other.numel() and other.ndim <= tensor.ndim and all(a in (1, b) for a, b in pairs)
+    return other.numel() > 1 and other.ndim <= tensor.ndim and all(a in (1, b) for a, b in pairs)
 
 
 def groups(site: Site) -> list[list[str]]:

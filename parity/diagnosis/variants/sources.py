@@ -95,7 +95,7 @@ def _function_of(site: Site, key: str, tensor: Tensor) -> Iterator[Variant]:
         from parity.diagnosis.operations.activation import FUNCTIONS
 
         for words, function in FUNCTIONS.values():
-            yield Variant(f"gives {words} of {key}", "does not", lambda f=function: f(tensor))
+            yield Variant(f"gives {words} of {key}", "does not", partial(function, tensor))
 
 
 def _submodules(interpreter: Interpreter, tensor: Tensor) -> dict[str, Tensor]:
@@ -152,7 +152,9 @@ def _before(interpreter: Interpreter, key: str) -> set[str]:
 def _regrouped(interpreter: Interpreter) -> Iterator[Variant]:
     """The last axis of what a split or a view takes, in blocks of another order or interleaved."""
     operations = interpreter.scene.operations
-    taken = {key for node in interpreter.nodes if operations[node].name == "move" for key in operations[node].inputs.values()}
+    taken = {
+        key for node in interpreter.nodes if operations[node].name == "move" for key in operations[node].inputs.values()
+    }
     for key in interpreter.sources:
         value = interpreter.value(key)
         if key not in taken or value is None or not value.is_floating_point() or value.ndim < 2:
@@ -165,5 +167,4 @@ def _regrouped(interpreter: Interpreter) -> Iterator[Variant]:
         for inner in (n for n in range(2, width // 4 + 1) if width % n == 0):
             for count in (n for n in range(2, width // inner // 2 + 1) if (width // inner) % n == 0):
                 places = torch.arange(width).reshape(count, -1, inner).transpose(0, 1).flatten()
-                words = f"takes {key} with groups of {inner} of its last axis interleaved, one of each of {count} blocks in turn"
-                yield rewired_variant(interpreter, words, {key: value.index_select(-1, places)})
+                words = f"takes {key} with groups of {inner} of its last axis interleaved, from {count} blocks"yield rewired_variant(interpreter, words, {key: value.index_select(-1, places)})

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from tests.parity.ported_modules import IMAGE, L, Layer, SERIES, draw, every, gates, having, loaded, put, seq, swap
+from tests.parity.ported_modules import IMAGE, SERIES, L, Layer, draw, every, gates, having, loaded, put, seq, swap
 
-LLAMA = '''
+LLAMA = """
 class RMS(nn.Module):
     def __init__(self, width):
         super().__init__()
@@ -59,7 +59,8 @@ class Gated(nn.Module):
 class Block(nn.Module):
     def __init__(self, width, heads, groups):
         super().__init__()
-        self.norm_1, self.attn, self.norm_2, self.mlp = RMS(width), Attention(width, heads, groups), RMS(width), Gated(width)
+        self.norm_1, self.attn = RMS(width), Attention(width, heads, groups)
+        self.norm_2, self.mlp = RMS(width), Gated(width)
 
     def forward(self, x):
         x = x + self.attn(self.norm_1(x))
@@ -78,16 +79,32 @@ class Model(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x))
-'''
+"""
 LLAMA_FAULTS = {
     "rotation the other way": ("torch.cat((-b, a)", "torch.cat((b, -a)", r"sign|each other|cat|joined|neg"),
     "rotation not negated": ("torch.cat((-b, a)", "torch.cat((b, a)", r"sign|neg"),
-    "rotary pairs interleaved": ("a, b = x.chunk(2, dim=-1)", "a, b = x[..., ::2], x[..., 1::2]", r"part|rows|every|axis"),
+    "rotary pairs interleaved": (
+        "a, b = x.chunk(2, dim=-1)",
+        "a, b = x[..., ::2], x[..., 1::2]",
+        r"part|rows|every|axis",
+    ),
     "values not rotated but": ("k = k * cos + turned(k) * sin", "k = k", r"."),
-    "sine and cosine": ("cos, sin = angles.cos(), angles.sin()", "sin, cos = angles.cos(), angles.sin()", r"each other|cos|sin"),
+    "sine and cosine": (
+        "cos, sin = angles.cos(), angles.sin()",
+        "sin, cos = angles.cos(), angles.sin()",
+        r"each other|cos|sin",
+    ),
     "positions from one": ("torch.outer(torch.arange(T)", "torch.outer(torch.arange(1, T + 1)", r"."),
-    "groups tiled": ("k = k.repeat_interleave(self.heads // self.groups, dim=1)", "k = k.repeat(1, self.heads // self.groups, 1, 1)", r"repeat"),
-    "groups tiled, both": (".repeat_interleave(self.heads // self.groups, dim=1)", ".repeat(1, self.heads // self.groups, 1, 1)", r"repeat"),
+    "groups tiled": (
+        "k = k.repeat_interleave(self.heads // self.groups, dim=1)",
+        "k = k.repeat(1, self.heads // self.groups, 1, 1)",
+        r"repeat",
+    ),
+    "groups tiled, both": (
+        ".repeat_interleave(self.heads // self.groups, dim=1)",
+        ".repeat(1, self.heads // self.groups, 1, 1)",
+        r"repeat",
+    ),
     "no mask": ("is_causal=True", "is_causal=False", r"mask|future"),
     "scale 1": ("is_causal=True", "is_causal=True, scale=1.0", r"sqrt\(8\)"),
     "silu on the other": ("F.silu(self.gate(x)) * self.up(x)", "self.gate(x) * F.silu(self.up(x))", r"gate|up|silu"),
@@ -99,13 +116,18 @@ LLAMA_FAULTS = {
     "sqrt for rsqrt": ("torch.rsqrt", "torch.sqrt", r"root|invert"),
     "norm of the layer": (
         "self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-3))",
-        "F.layer_norm(x, x.shape[-1:], self.weight, None, 1e-3)", r"mean|centre|RMS",
+        "F.layer_norm(x, x.shape[-1:], self.weight, None, 1e-3)",
+        r"mean|centre|RMS",
     ),
-    "residual scaled": ("return x + self.mlp(self.norm_2(x))", "return x + 0.5 * self.mlp(self.norm_2(x))", r"0\.5|2|half|scale|twice"),
+    "residual scaled": (
+        "return x + self.mlp(self.norm_2(x))",
+        "return x + 0.5 * self.mlp(self.norm_2(x))",
+        r"0\.5|2|half|scale|twice",
+    ),
     "same norm twice": ("self.mlp(self.norm_2(x))", "self.mlp(self.norm_1(x))", r"norm_1|norm_2"),
     "heads by the group": ("y.transpose(1, 2).reshape", "y.permute(0, 2, 3, 1).reshape", r"axes|order"),
 }
-BERT = '''
+BERT = """
 class Attention(nn.Module):
     def __init__(self, width, heads):
         super().__init__()
@@ -128,7 +150,8 @@ class Layer(nn.Module):
     def __init__(self, width, heads):
         super().__init__()
         self.attn, self.norm_1 = Attention(width, heads), nn.LayerNorm(width, eps=1e-12)
-        self.inner, self.outer, self.norm_2 = nn.Linear(width, 3 * width), nn.Linear(3 * width, width), nn.LayerNorm(width, eps=1e-12)
+        self.inner, self.outer = nn.Linear(width, 3 * width), nn.Linear(3 * width, width)
+        self.norm_2 = nn.LayerNorm(width, eps=1e-12)
 
     def forward(self, x, mask):
         x = self.norm_1(x + self.attn(x, mask))
@@ -154,13 +177,17 @@ class Model(nn.Module):
         for layer in self.layers:
             x = layer(x, mask)
         return torch.tanh(self.pooler(x[:, 0]))
-'''
+"""
 BERT_FAULTS = {
     "padding seen": ("(scores + mask)", "scores", r"mask"),
     "padding mask for the queries": ("seen[:, None, None, :]", "seen[:, None, :, None]", r"axes|order|mask|index"),
     "mask inverted": ("(1.0 - seen[:, None, None, :].to(x.dtype))", "seen[:, None, None, :].to(x.dtype)", r"."),
     "places from 0": ("torch.cumsum(seen, 1) * seen", "torch.arange(ids.shape[1]).expand_as(ids)", r"."),
-    "places one off": ("torch.cumsum(seen, 1) * seen", "torch.cumsum(seen, 1) * seen + 1", r"id - 1|id \\+ 1|0- against 1|adds? 1"),
+    "places one off": (
+        "torch.cumsum(seen, 1) * seen",
+        "torch.cumsum(seen, 1) * seen + 1",
+        r"id - 1|id \\+ 1|0- against 1|adds? 1",
+    ),
     "types one": ("torch.zeros_like(ids)", "torch.ones_like(ids)", r"id - 1|id \\+ 1|0- against 1|end|types|revers"),
     "no types": (" + self.types(torch.zeros_like(ids))", "", r"types"),
     "scale": ("* q.shape[-1] ** -0.5", "* q.shape[-1] ** 0.5", r"sqrt\(6\)|1 / 6|by 6"),
@@ -172,12 +199,24 @@ BERT_FAULTS = {
     "pooled the last": ("x[:, 0]", "x[:, -1]", r"row 0"),
     "pooled the mean": ("x[:, 0]", "x.mean(1)", r"first"),
     "pooler without tanh": ("torch.tanh(self.pooler(x[:, 0]))", "self.pooler(x[:, 0])", r"tanh"),
-    "norm before the sum": ("self.norm_1(x + self.attn(x, mask))", "x + self.norm_1(self.attn(x, mask))", r"norm_1|add|takes"),
-    "value and key": ("self.heads_of(self.key(x)), self.heads_of(self.value(x))", "self.heads_of(self.value(x)), self.heads_of(self.key(x))", r"key|each other"),
+    "norm before the sum": (
+        "self.norm_1(x + self.attn(x, mask))",
+        "x + self.norm_1(self.attn(x, mask))",
+        r"norm_1|add|takes",
+    ),
+    "value and key": (
+        "self.heads_of(self.key(x)), self.heads_of(self.value(x))",
+        "self.heads_of(self.value(x)), self.heads_of(self.key(x))",
+        r"key|each other",
+    ),
     "softmax before the mask": ("(scores + mask).softmax(-1)", "scores.softmax(-1) * (mask == 0)", r"mask"),
-    "heads split the other way": ("self.heads, -1).permute(0, 2, 1, 3)", "-1, self.heads).permute(0, 3, 1, 2)", r"axes|order"),
+    "heads split the other way": (
+        "self.heads, -1).permute(0, 2, 1, 3)",
+        "-1, self.heads).permute(0, 3, 1, 2)",
+        r"axes|order",
+    ),
 }
-CONV = '''
+CONV = """
 class Model(nn.Module):
     def __init__(self):
         super().__init__()
@@ -190,7 +229,7 @@ class Model(nn.Module):
         x = F.elu(self.second(F.pad(x, (1, 1, 1, 1))))
         x = x.mean((2, 3))
         return F.log_softmax(self.head(x), dim=1)
-'''
+"""
 CONV_FAULTS = {
     "slope": (", 0.2)", ", 0.01)", r"0\.2"),
     "relu": ("F.leaky_relu(self.norm(self.first(x)), 0.2)", "F.relu(self.norm(self.first(x)))", r"leaky relu"),
@@ -201,11 +240,15 @@ CONV_FAULTS = {
     "softmax over the batch": ("dim=1)", "dim=0)", r"softmax over"),
     "padding reflected": ("F.pad(x, (1, 1, 1, 1))", "F.pad(x, (1, 1, 1, 1), mode='reflect')", r"pad|call|zero"),
     "padded at the end": ("F.pad(x, (1, 1, 1, 1))", "F.pad(x, (0, 2, 0, 2))", r"pad|shift"),
-    "norm after the function": ("F.leaky_relu(self.norm(self.first(x)), 0.2)", "self.norm(F.leaky_relu(self.first(x), 0.2))", r"norm|leaky|takes"),
+    "norm after the function": (
+        "F.leaky_relu(self.norm(self.first(x)), 0.2)",
+        "self.norm(F.leaky_relu(self.first(x), 0.2))",
+        r"norm|leaky|takes",
+    ),
     "no norm": ("self.norm(self.first(x))", "self.first(x)", r"norm"),
     "selu": ("F.elu", "F.selu", r"elu"),
 }
-CELL = '''
+CELL = """
 class Model(nn.Module):
     def __init__(self):
         super().__init__()
@@ -224,7 +267,7 @@ class Model(nn.Module):
             g = self.cell(x[:, t], g)
             outputs.append(torch.cat([h, g], -1))
         return self.head(torch.stack(outputs, 1))
-'''
+"""
 CELL_FAULTS = {
     "gates": ("i, f, n, o =", "f, i, n, o =", r"each other|part|order"),
     "gates o n": ("i, f, n, o =", "i, f, o, n =", r"each other|part|order"),
@@ -235,19 +278,29 @@ CELL_FAULTS = {
     "steps shifted": ("self.cell(x[:, t], g)", "self.cell(x[:, t - 1], g)", r"row|shift|takes"),
     "state not kept": ("self.cell(x[:, t], g)", "self.cell(x[:, t])", r"cell|g|state|takes|zero"),
 }
-SOURCES = {"llama": (LLAMA, LLAMA_FAULTS), "bert": (BERT, BERT_FAULTS), "conv": (CONV, CONV_FAULTS), "cell": (CELL, CELL_FAULTS)}
+SOURCES = {
+    "llama": (LLAMA, LLAMA_FAULTS),
+    "bert": (BERT, BERT_FAULTS),
+    "conv": (CONV, CONV_FAULTS),
+    "cell": (CELL, CELL_FAULTS),
+}
 X2 = draw(3, 5, 8, seed=11)
 MORE_LAYERS = {
     "gru cell: gates": Layer(nn.GRUCell(8, 8), every(gates(1, 0, 2)), "order", (draw(3, 8), draw(3, 8, seed=2))),
     "lstm cell: gates": Layer(
-        nn.LSTMCell(8, 8), every(gates(1, 0, 2, 3)), "order", (draw(3, 8),),
+        nn.LSTMCell(8, 8),
+        every(gates(1, 0, 2, 3)),
+        "order",
+        (draw(3, 8),),
     ),
     "instance norm: eps": Layer(seq(nn.InstanceNorm1d(4, affine=True)), having("0", eps=0.1), "eps", SERIES),
     "adaptive pooling": Layer(seq(nn.AdaptiveAvgPool1d(3)), seq(nn.AdaptiveMaxPool1d(3)), "mean", SERIES),
     "transposed convolution: flipped": Layer(
         seq(nn.ConvTranspose1d(4, 6, 3)), put("0.weight", lambda w: w.flip(-1)), "revers|turned|kernel", SERIES
     ),
-    "upsampling": Layer(seq(nn.Upsample(scale_factor=2)), seq(nn.Upsample(scale_factor=2, mode="linear")), "repeat|nearest|row", SERIES),
+    "upsampling": Layer(
+        seq(nn.Upsample(scale_factor=2)), seq(nn.Upsample(scale_factor=2, mode="linear")), "repeat|nearest|row", SERIES
+    ),
     "hard tanh": Layer(seq(nn.Hardtanh()), seq(nn.Tanh()), "hard tanh|clamp"),
     "relu6": Layer(seq(nn.ReLU6()), seq(nn.ReLU()), "relu6|clamp|limit", 4 * X2),
     "tanhshrink": Layer(seq(nn.Tanhshrink()), seq(nn.Softshrink()), "."),
@@ -255,7 +308,9 @@ MORE_LAYERS = {
     "glu for silu glu": Layer(seq(nn.GLU()), lambda m: m.register_forward_hook(lambda m, a, o: o * 2), "2"),
     "flatten order": Layer(
         seq(nn.Flatten(1), nn.Linear(48, 5)),
-        lambda m: m.register_forward_pre_hook(lambda m, a: (a[0].transpose(1, 2),)), "axes|transpos|order", SERIES,
+        lambda m: m.register_forward_pre_hook(lambda m, a: (a[0].transpose(1, 2),)),
+        "axes|transpos|order",
+        SERIES,
     ),
     "lstm: output gate without sigmoid": Layer(L(8, 8, batch_first=True), every(gates(3, 1, 2, 0)), "order"),
     "lstm: bidirectional, second layer's gates": Layer(
@@ -265,49 +320,92 @@ MORE_LAYERS = {
     "layer norm: eps 1e-12": Layer(seq(nn.LayerNorm(8, eps=1e-12)), having("0", eps=1e-2), "eps"),
     "group norm: as instance": Layer(seq(nn.GroupNorm(1, 4)), having("0", num_groups=4), "group", IMAGE),
     "conv2d: stride one": Layer(seq(nn.Conv2d(4, 6, 3, padding=1)), having("0", padding=(0, 0)), "pad", IMAGE),
-    "conv2d: dilated": Layer(seq(nn.Conv2d(4, 6, 3, padding=1)), having("0", padding=(2, 2), dilation=(2, 2)), "dilat", IMAGE),
+    "conv2d: dilated": Layer(
+        seq(nn.Conv2d(4, 6, 3, padding=1)), having("0", padding=(2, 2), dilation=(2, 2)), "dilat", IMAGE
+    ),
     "attention: value of keys": Layer(
-        nn.MultiheadAttention(8, 2, batch_first=True), every(gates(0, 2, 1), "in_proj"), "order|each other|place", (X2, X2, X2),
+        nn.MultiheadAttention(8, 2, batch_first=True),
+        every(gates(0, 2, 1), "in_proj"),
+        "order|each other|place",
+        (X2, X2, X2),
         call=lambda m, i, s: (m(*i)[0], None),
     ),
     "attention: causal and not": Layer(
-        nn.MultiheadAttention(8, 2, batch_first=True), lambda m: None, "mask|future|hid", (X2, X2, X2),
+        nn.MultiheadAttention(8, 2, batch_first=True),
+        lambda m: None,
+        "mask|future|hid",
+        (X2, X2, X2),
         call=lambda m, i, s: (m(*i, attn_mask=torch.triu(torch.ones(5, 5, dtype=torch.bool), 1))[0], None),
         called=lambda m, i, s: (m(*i)[0], None),
     ),
     "attention: out projection": Layer(
-        nn.MultiheadAttention(8, 2, batch_first=True), put("out_proj.weight", torch.t), "transpos", (X2, X2, X2),
+        nn.MultiheadAttention(8, 2, batch_first=True),
+        put("out_proj.weight", torch.t),
+        "transpos",
+        (X2, X2, X2),
         call=lambda m, i, s: (m(*i)[0], None),
     ),
     "encoder layer: relu for gelu": Layer(
-        nn.TransformerEncoderLayer(8, 2, 16, activation="gelu", batch_first=True), nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), "gelu"
+        nn.TransformerEncoderLayer(8, 2, 16, activation="gelu", batch_first=True),
+        nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
+        "gelu",
     ),
     "decoder layer: cross attention": Layer(
-        nn.TransformerDecoderLayer(8, 2, 16, batch_first=True), nn.TransformerDecoderLayer(8, 2, 16, batch_first=True, norm_first=True),
-        "norm", (X2, draw(3, 5, 8, seed=3)),
+        nn.TransformerDecoderLayer(8, 2, 16, batch_first=True),
+        nn.TransformerDecoderLayer(8, 2, 16, batch_first=True, norm_first=True),
+        "norm",
+        (X2, draw(3, 5, 8, seed=3)),
     ),
     "encoder: eps": Layer(
         nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2, enable_nested_tensor=False),
-        nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, layer_norm_eps=1e-2), 2, enable_nested_tensor=False), "eps",
+        nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, layer_norm_eps=1e-2), 2, enable_nested_tensor=False
+        ),
+        "eps",
     ),
     "bilinear": Layer(
-        nn.Bilinear(8, 8, 4), lambda m: m.register_forward_pre_hook(lambda m, a: (a[1], a[0])), "each other|exchang", (X2, draw(3, 5, 8, seed=3))
+        nn.Bilinear(8, 8, 4),
+        lambda m: m.register_forward_pre_hook(lambda m, a: (a[1], a[0])),
+        "each other|exchang",
+        (X2, draw(3, 5, 8, seed=3)),
     ),
-    "pixel shuffle": Layer(seq(nn.PixelShuffle(2)), lambda m: m.register_forward_hook(lambda m, a, o: o.mT), "exchang|transpos|axes", draw(2, 4, 3, 3)),
+    "pixel shuffle": Layer(
+        seq(nn.PixelShuffle(2)),
+        lambda m: m.register_forward_hook(lambda m, a, o: o.mT),
+        "exchang|transpos|axes",
+        draw(2, 4, 3, 3),
+    ),
 }
 MORE_PARAMETERS = {
     "lstm not loaded": loaded("initial|not loaded", lambda m: m.reset_parameters(), L(8, 8, batch_first=True)),
-    "embedding not loaded": loaded("initial|not loaded", lambda m: m.reset_parameters(), nn.Embedding(11, 8), inputs=torch.arange(15).reshape(3, 5) % 11),
+    "embedding not loaded": loaded(
+        "initial|not loaded",
+        lambda m: m.reset_parameters(),
+        nn.Embedding(11, 8),
+        inputs=torch.arange(15).reshape(3, 5) % 11,
+    ),
     "w_ih and w_hh": loaded("weight_hh", swap("weight_ih_l0", "weight_hh_l0"), L(8, 8, batch_first=True)),
     "layers of lstm": loaded("_l1", swap("weight_hh_l0", "weight_hh_l1"), L(8, 8, 2, batch_first=True)),
-    "gates transposed": loaded("transposed", put("weight_hh_l0", lambda w: w.reshape(4, 8, 8).mT.reshape(32, 8)), L(8, 8, batch_first=True)),
-    "tensorflow kernel": loaded("axes", put("0.weight", lambda w: w.permute(2, 3, 1, 0).reshape(w.shape)), seq(nn.Conv2d(4, 6, 3)), inputs=IMAGE),
+    "gates transposed": loaded(
+        "transposed", put("weight_hh_l0", lambda w: w.reshape(4, 8, 8).mT.reshape(32, 8)), L(8, 8, batch_first=True)
+    ),
+    "tensorflow kernel": loaded(
+        "axes", put("0.weight", lambda w: w.permute(2, 3, 1, 0).reshape(w.shape)), seq(nn.Conv2d(4, 6, 3)), inputs=IMAGE
+    ),
     "scaled by 2": loaded("2", put("0.weight", lambda w: 2 * w), seq(nn.Linear(8, 8))),
     "scaled by an odd number": loaded("0.37", put("0.weight", lambda w: 0.37 * w), seq(nn.Linear(8, 8))),
-    "columns permuted": loaded("columns|axis 1|blocks", put("0.weight", lambda w: w[:, [4, 5, 6, 7, 0, 1, 2, 3]]), seq(nn.Linear(8, 8))),
+    "columns permuted": loaded(
+        "columns|axis 1|blocks", put("0.weight", lambda w: w[:, [4, 5, 6, 7, 0, 1, 2, 3]]), seq(nn.Linear(8, 8))
+    ),
     "bias rolled": loaded("shift", put("0.bias", lambda b: b.roll(1)), seq(nn.Linear(8, 8))),
-    "variance for deviation": loaded("square", put("0.running_var", torch.square), seq(nn.BatchNorm1d(4)), inputs=SERIES),
-    "a row missing": loaded("row|shift|axis", put("0.weight", lambda w: torch.cat([w[1:], w[:1] * 0])), seq(nn.Linear(8, 8))),
+    "variance for deviation": loaded(
+        "square", put("0.running_var", torch.square), seq(nn.BatchNorm1d(4)), inputs=SERIES
+    ),
+    "a row missing": loaded(
+        "row|shift|axis", put("0.weight", lambda w: torch.cat([w[1:], w[:1] * 0])), seq(nn.Linear(8, 8))
+    ),
     "fp8-like rounding": loaded("round", put("0.weight", lambda w: (w * 16).round() / 16), seq(nn.Linear(8, 8))),
-    "sum of two biases": loaded("bias_hh", lambda m: (m.bias_ih_l0.add_(m.bias_hh_l0), m.bias_hh_l0.zero_()), L(8, 8, batch_first=True)),
+    "sum of two biases": loaded(
+        "bias_hh", lambda m: (m.bias_ih_l0.add_(m.bias_hh_l0), m.bias_hh_l0.zero_()), L(8, 8, batch_first=True)
+    ),
 }
