@@ -236,6 +236,8 @@ class Call:
             except TypeError as error:  # another function, which takes other arguments
                 raise ValueError(str(error)) from error
             out = args[0] if self.in_place else out
+            if part is None and not isinstance(out, Tensor):
+                raise ValueError("it gives several results")
             result: Tensor = out if part is None else [x for x in tensors_in(out) if x.numel()][part]
             return result
 

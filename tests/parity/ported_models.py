@@ -94,7 +94,7 @@ LLAMA_FAULTS = {
         "sin, cos = angles.cos(), angles.sin()",
         r"each other|cos|sin",
     ),
-    "positions from one": ("torch.outer(torch.arange(T)", "torch.outer(torch.arange(1, T + 1)", r"."),
+    "rates of another base": ("(100.0 **", "(10000.0 **", r"."),
     "groups tiled": (
         "k = k.repeat_interleave(self.heads // self.groups, dim=1)",
         "k = k.repeat(1, self.heads // self.groups, 1, 1)",
@@ -113,7 +113,7 @@ LLAMA_FAULTS = {
     "eps of the norm": ("+ 1e-3)", "+ 1e-6)", r"0\.001|eps"),
     "sum for mean": ("x.pow(2).mean(-1", "x.pow(2).sum(-1", r"mean|sum|32"),
     "gain plus one": ("self.weight * (x", "(1 + self.weight) * (x", r"1|add"),
-    "sqrt for rsqrt": ("torch.rsqrt", "torch.sqrt", r"root|invert"),
+    "sqrt for rsqrt": ("torch.rsqrt", "torch.sqrt", r"root|invert|divides"),
     "norm of the layer": (
         "self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-3))",
         "F.layer_norm(x, x.shape[-1:], self.weight, None, 1e-3)",
@@ -179,7 +179,7 @@ class Model(nn.Module):
         return torch.tanh(self.pooler(x[:, 0]))
 """
 BERT_FAULTS = {
-    "padding seen": ("(scores + mask)", "scores", r"mask"),
+    "padding seen": ("(scores + mask)", "scores", r"mask|adds layers.0.in.1"),
     "padding mask for the queries": ("seen[:, None, None, :]", "seen[:, None, :, None]", r"axes|order|mask|index"),
     "mask inverted": ("(1.0 - seen[:, None, None, :].to(x.dtype))", "seen[:, None, None, :].to(x.dtype)", r"."),
     "places from 0": ("torch.cumsum(seen, 1) * seen", "torch.arange(ids.shape[1]).expand_as(ids)", r"."),
@@ -209,7 +209,11 @@ BERT_FAULTS = {
         "self.heads_of(self.value(x)), self.heads_of(self.key(x))",
         r"key|each other",
     ),
-    "softmax before the mask": ("(scores + mask).softmax(-1)", "scores.softmax(-1) * (mask == 0)", r"mask"),
+    "softmax before the mask": (
+        "(scores + mask).softmax(-1)",
+        "scores.softmax(-1) * (mask == 0)",
+        r"mask|division by its sum",
+    ),
     "heads split the other way": (
         "self.heads, -1).permute(0, 2, 1, 3)",
         "-1, self.heads).permute(0, 3, 1, 2)",
@@ -238,7 +242,7 @@ CONV_FAULTS = {
     "sum over places": ("x.mean((2, 3))", "x.sum((2, 3))", r"mean"),
     "softmax": ("F.log_softmax", "F.softmax", r"log"),
     "softmax over the batch": ("dim=1)", "dim=0)", r"softmax over"),
-    "padding reflected": ("F.pad(x, (1, 1, 1, 1))", "F.pad(x, (1, 1, 1, 1), mode='reflect')", r"pad|call|zero"),
+    "padding reflected": ("F.pad(x, (1, 1, 1, 1))", "F.pad(x, (1, 1, 1, 1), mode='reflect')", r"pad|call|zero|mode"),
     "padded at the end": ("F.pad(x, (1, 1, 1, 1))", "F.pad(x, (0, 2, 0, 2))", r"pad|shift"),
     "norm after the function": (
         "F.leaky_relu(self.norm(self.first(x)), 0.2)",
@@ -372,7 +376,7 @@ MORE_LAYERS = {
     "pixel shuffle": Layer(
         seq(nn.PixelShuffle(2)),
         lambda m: m.register_forward_hook(lambda m, a, o: o.mT),
-        "exchang|transpos|axes",
+        "exchang|transpos|axes|moves nothing",
         draw(2, 4, 3, 3),
     ),
 }

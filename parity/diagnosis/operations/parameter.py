@@ -94,18 +94,18 @@ def _woven(x: Tensor) -> Iterator[Variant]:
                     yield Variant(words, OTHERWISE, value.clone)
     if x.ndim > 2:
         for order in [*permutations(range(x.ndim))][1:]:
-            moved = x.permute(order)
+            turned = x.permute(order)
             spelled = ", ".join(map(str, order))
-            yield Variant(f"has its axes in the order {spelled}", "in their own", moved.clone)
-            if moved.shape != x.shape:
+            yield Variant(f"has its axes in the order {spelled}", "in their own", turned.clone)
+            if turned.shape != x.shape:
                 words = f"has its axes in the order {spelled}, but reshaped and not turned"
-                yield Variant(words, "in their own", partial(moved.reshape, x.shape))
+                yield Variant(words, "in their own", partial(turned.reshape, x.shape))
         yield Variant("is turned round in all axes of its kernel", "is not", lambda: x.flip([*range(2, x.ndim)]))
     for axis in range(x.ndim):
         for shift in (1, -1, 2, -2, 3, -3):
             if abs(shift) < x.shape[axis]:
-                rows = f"{abs(shift)} {'row' if abs(shift) == 1 else 'rows'} {'later' if shift > 0 else 'earlier'}"
-                yield Variant(f"is shifted by {rows} in axis {axis}", "is not", partial(torch.roll, x, shift, axis))
+                far = f"{abs(shift)} {'row' if abs(shift) == 1 else 'rows'} {'later' if shift > 0 else 'earlier'}"
+                yield Variant(f"is shifted by {far} in axis {axis}", "is not", partial(torch.roll, x, shift, axis))
 
 
 def _initial(o: Operands) -> Iterator[Variant]:

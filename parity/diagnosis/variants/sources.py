@@ -167,4 +167,5 @@ def _regrouped(interpreter: Interpreter) -> Iterator[Variant]:
         for inner in (n for n in range(2, width // 4 + 1) if width % n == 0):
             for count in (n for n in range(2, width // inner // 2 + 1) if (width // inner) % n == 0):
                 places = torch.arange(width).reshape(count, -1, inner).transpose(0, 1).flatten()
-                words = f"takes {key} with groups of {inner} of its last axis interleaved, from {count} blocks"yield rewired_variant(interpreter, words, {key: value.index_select(-1, places)})
+                words = f"takes {key} with groups of {inner} of its last axis interleaved, from {count} blocks"
+                yield rewired_variant(interpreter, words, {key: value.index_select(-1, places)})
