@@ -11,11 +11,9 @@ The int8 step has no PyTorch twin. It passes if its distance is below `INT8_SHAR
 mean squares: random models were seen at 0.008 in the median and at 0.04 at most, and a wrong graph is at 1.
 """
 
-from __future__ import annotations
-
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from export.serving.segment_state import Layers
 from export.serving.session import Session
 from parity.tolerance import FLOOR, ROUNDING_RUNS, UNIT, nudge
 from sharnn_py.checkpoint import load_checkpoint
+from sharnn_py.config import Config
 from sharnn_py.model import SHARNN
 from sharnn_py.state import LayerState, State
 
@@ -175,63 +174,91 @@ def check_export(folder: str | Path, provider: Provider = "cpu") -> CheckResult:
     if "step.int8" in manifest.graphs and provider == "cpu":
         sessions[".int8"] = Session.load(folder, provider, "int8")
     dtype = torch.float32 if manifest.precision == "float32" else torch.float16
-    twins = _twins(model, dtype)
-    truth = model.double()
-    result = CheckResult()
-    for stepwise, graph in ((False, "segment"), (True, "step")):
-        chosen = [replay for replay in replays(model.config.max_memory) if replay.stepwise == stepwise]
-        feeds = {suffix: _Feed(session) for suffix, session in sessions.items() if stepwise or not suffix}
-        twin_feeds = [_Feed(twin) for twin in twins]
-        scale = {what: Errors() for what in QUANTITIES}
-        for number, replay in enumerate(chosen):
-            _replay(truth, [*feeds.values(), *twin_feeds], scale, replay, np.random.default_rng([SEED, number]))
-        for suffix, feed in feeds.items():
-            result.rows += _rows(graph + suffix, feed, twin_feeds, scale, None if suffix else UNIT[dtype])
-    return result
+    models = truth_and_twins(model, dtype)
+    return compare(sessions, dtype, {stepwise: by_pytorch(models, stepwise) for stepwise in GRAPHS})
 
 
-def _twins(model: SHARNN, dtype: torch.dtype) -> list[SHARNN]:
-    """The model in the export's precision, once as it is, then with nudged parameters."""
-    twins = []
+GRAPHS = {False: "segment", True: "step"}
+"""What a replay is of, by whether it is stepwise."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment of a replay, and what PyTorch makes of it."""
+
+    begin: Layers | None
+    """The state that the replay begins with, before its first segment; None before the others."""
+    tokens: NDArray[np.int64]
+    """Ids (T, B)."""
+    truth: dict[str, list[Array]]
+    """By quantity, in float64: logits, and every block's h, c and memory afterwards."""
+    twins: list[dict[str, list[Array]]]
+    """The same of each model in the export's precision."""
+
+
+def truth_and_twins(model: SHARNN, dtype: torch.dtype) -> list[SHARNN]:
+    """The model in float64; in `dtype`, an export's precision; and in that again, with nudged parameters."""
+    models = [copy.deepcopy(model).double()]
     for run in range(ROUNDING_RUNS):
         twin = copy.deepcopy(model).to(dtype)
         with torch.no_grad():
             for name, parameter in twin.named_parameters():
                 parameter.copy_(nudge(parameter, run, name))
-        twins.append(twin)
-    return twins
+        models.append(twin)
+    return models
 
 
-class _Feed:
-    """A model or a session that is fed the same as the truth, and its distance from the truth."""
+def by_pytorch(models: Sequence[SHARNN], stepwise: bool) -> Iterator[Segment]:
+    """Every segment of the replays of the segment graph or, if `stepwise`, of the step graph, in order.
 
-    def __init__(self, runs: SHARNN | Session) -> None:
-        self.runs = runs
-        self.errors = {what: Errors() for what in QUANTITIES}
-
-    def begin(self, layers: Layers) -> None:
-        if isinstance(self.runs, Session):
-            self.runs.set_state(layers)
-        else:
-            self.state = _state(layers, next(self.runs.parameters()).dtype)
-
-    def feed(self, tokens: NDArray[np.int64], stepwise: bool) -> dict[str, list[Array]]:
-        """Feed `tokens` (T, B); logits, and every block's h, c and memory afterwards."""
-        if not isinstance(self.runs, Session):
-            with torch.inference_mode():
-                logits, self.state = self.runs(torch.from_numpy(tokens), self.state)
-            carried = [(layer.h.numpy(), layer.c.numpy(), layer.memory.numpy()) for layer in self.state.layers]
-            return _quantities(logits.numpy(), carried)
-        if stepwise and len(tokens) == 1:
-            return _quantities(self.runs.step(tokens[0])[None], self.runs.state())
-        return _quantities(self.runs.prefill(tokens), self.runs.state())
+    `models` are those of `truth_and_twins`.
+    """
+    config = models[0].config
+    chosen = [replay for replay in replays(config.max_memory) if replay.stepwise == stepwise]
+    for number, replay in enumerate(chosen):
+        draw = np.random.default_rng([SEED, number])
+        begin = _layers(config, replay, draw)
+        states = [_state(begin, next(runs.parameters()).dtype) for runs in models]
+        for position, steps in enumerate(replay.segments):
+            tokens = draw.integers(config.vocab, size=(steps, replay.batch))
+            found = []
+            for k, runs in enumerate(models):
+                with torch.inference_mode():
+                    logits, states[k] = runs(torch.from_numpy(tokens), states[k])
+                carried = [(layer.h.numpy(), layer.c.numpy(), layer.memory.numpy()) for layer in states[k].layers]
+                found.append(_quantities(logits.numpy(), carried))
+            yield Segment(None if position else begin, tokens, found[0], found[1:])
 
 
-def _replay(
-    truth: SHARNN, feeds: Sequence[_Feed], scale: dict[str, Errors], replay: Replay, draw: np.random.Generator
-) -> None:
-    config, shape = truth.config, (replay.batch, truth.config.emb)
-    layers = [
+def compare(
+    sessions: Mapping[str, Session], dtype: torch.dtype, replayed: Mapping[bool, Iterable[Segment]]
+) -> CheckResult:
+    """Feed an export what PyTorch was fed, and compare what it computes.
+
+    `sessions` are by the suffix of their step graph's name, `dtype` is the precision of the first, and `replayed` holds
+    what `by_pytorch` gives of both kinds of replays, by whether they are stepwise.
+    """
+    result = CheckResult()
+    for stepwise, graph in GRAPHS.items():
+        fed = {suffix: session for suffix, session in sessions.items() if stepwise or not suffix}
+        errors, scale, twins = {suffix: _none() for suffix in fed}, _none(), [_none() for _ in range(ROUNDING_RUNS)]
+        for segment in replayed[stepwise]:
+            _add(scale, {what: [np.zeros_like(a) for a in arrays] for what, arrays in segment.truth.items()}, segment)
+            for suffix, session in fed.items():
+                if segment.begin is not None:
+                    session.set_state(segment.begin)
+                _add(errors[suffix], _fed(session, segment.tokens, stepwise), segment)
+            for twin, found in zip(twins, segment.twins, strict=True):
+                _add(twin, found, segment)
+        for suffix in fed:
+            result.rows += _rows(graph + suffix, errors[suffix], twins, scale, None if suffix else UNIT[dtype])
+    return result
+
+
+def _layers(config: Config, replay: Replay, draw: np.random.Generator) -> Layers:
+    """The random state that a replay begins with."""
+    shape = (replay.batch, config.emb)
+    return [
         (
             draw.uniform(-0.9, 0.9, shape).astype(np.float32),
             draw.standard_normal(shape).astype(np.float32),
@@ -239,33 +266,41 @@ def _replay(
         )
         for i in range(config.layers)
     ]
-    reference = _Feed(truth)
-    for runs in (reference, *feeds):
-        runs.begin(layers)
-    for steps in replay.segments:
-        tokens = draw.integers(config.vocab, size=(steps, replay.batch))
-        expected = reference.feed(tokens, replay.stepwise)
-        for what, arrays in expected.items():
-            for array in arrays:
-                scale[what].add(np.zeros_like(array), array)
-        for runs in feeds:
-            for what, arrays in runs.feed(tokens, replay.stepwise).items():
-                for array, true in zip(arrays, expected[what], strict=True):
-                    runs.errors[what].add(array, true)
+
+
+def _fed(session: Session, tokens: NDArray[np.int64], stepwise: bool) -> dict[str, list[Array]]:
+    """Feed `tokens` (T, B); logits, and every block's h, c and memory afterwards."""
+    if stepwise and len(tokens) == 1:
+        return _quantities(session.step(tokens[0])[None], session.state())
+    return _quantities(session.prefill(tokens), session.state())
+
+
+def _none() -> dict[str, Errors]:
+    return {what: Errors() for what in QUANTITIES}
+
+
+def _add(errors: dict[str, Errors], found: dict[str, list[Array]], segment: Segment) -> None:
+    for what, arrays in found.items():
+        for array, true in zip(arrays, segment.truth[what], strict=True):
+            errors[what].add(array, true)
 
 
 def _rows(
-    graph: str, feed: _Feed, twins: Sequence[_Feed], scale: dict[str, Errors], unit: float | None
+    graph: str,
+    found: dict[str, Errors],
+    twins: Sequence[dict[str, Errors]],
+    scale: dict[str, Errors],
+    unit: float | None,
 ) -> list[QuantityCheck]:
     """The verdict on each quantity, by the distance of `twins` or, without a `unit`, by a share of `scale`."""
     rows = []
     for what in QUANTITIES:
-        error = feed.errors[what]
+        error = found[what]
         if not error.compared:
             continue  # the memory of a model without attention
         if unit is not None:
-            rms = MULTIPLE * max(twin.errors[what].rms for twin in twins)
-            largest = MULTIPLE * max(twin.errors[what].largest for twin in twins)
+            rms = MULTIPLE * max(twin[what].rms for twin in twins)
+            largest = MULTIPLE * max(twin[what].largest for twin in twins)
             largest = max(largest, FLOOR * unit * scale[what].largest)
         else:
             rms, largest = INT8_SHARE * scale[what].rms, scale[what].largest

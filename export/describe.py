@@ -1,74 +1,50 @@
 """The words of the manifest: what every input and output of the graphs means, and the rules that a host follows."""
 
-from __future__ import annotations
-
+from pathlib import Path
 from typing import Any
 
-from onnx import ModelProto, helper
+import msgspec
+from onnx import ModelProto, TensorProto, helper
 
 from sharnn_py.config import Config
 from sharnn_py.memory import most_keys_of_a_step
 
-_SEGMENT = {
-    "tokens": "ids from 0 of T steps of B sequences",
-    "mask": "added to the attention's scores; K = M + T; see rules.mask",
-    "attention_scale": "1 / sqrt(T)",
-    "logits": "of the next token after each of `tokens`",
-}
-_STEP = {
-    "tokens": "the next id, from 0, of each of B sequences",
-    "slots": "row b * heads + a holds (b * heads + a, slot): the slot of the ring that this step writes",
-    "bias": "added to the attention's scores: 0 for slots that hold a row, -inf for the others",
-    "bias.next": "`bias` with this step's slot at 0; may be the same buffer",
-    "logits": "of the next token",
-}
-_STATE = {
-    "h": "hidden state of block {i}'s LSTM; zeros to begin",
-    "c": "cell state of block {i}'s LSTM; zeros to begin",
-    "memory": "block {i}'s M memory rows, oldest first; no rows to begin; every block's M is the same",
-    "ring": "block {i}'s memory in C slots, in any order; row b * heads + a is head a of sequence b; see rules.ring",
-}
-_NEXT = {
-    "h": "`layers.{i}.h` to carry on",
-    "c": "`layers.{i}.c` to carry on",
-    "memory": "`layers.{i}.memory` to carry on: the last max_memory of the K rows",
-    "ring": "`layers.{i}.ring` with this step's row; may be the same buffer, and should be: nothing else moves then",
-}
+MEANINGS = msgspec.toml.decode(Path(__file__).with_name("meanings.toml").read_bytes())
+"""By graph, and of both graphs' `state`: what each input and output means."""
 
 
 def describe_graph(file: str, model: ModelProto) -> dict[str, Any]:
     """The manifest's `graphs` entry of a graph: what its inputs and outputs mean, and where its weights lie."""
-    meanings = _SEGMENT if model.graph.name == "segment" else _STEP
 
     def ports(values: Any) -> list[dict[str, Any]]:
         return [
             {
                 "name": value.name,
-                "dtype": _dtype(value.type.tensor_type.elem_type),
+                "dtype": dtype_name(value.type.tensor_type.elem_type),
                 "shape": [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim],
-                "meaning": meanings.get(value.name) or _state_meaning(value.name),
+                "meaning": _meaning(value.name, model.graph.name),
             }
             for value in values
         ]
 
     weights = []
     for tensor in model.graph.initializer:
-        at = {entry.key: entry.value for entry in tensor.external_data}
-        if at:
-            place = {"file": at["location"], "offset": int(at["offset"])}
-            weights.append(
-                {"name": tensor.name, "dtype": _dtype(tensor.data_type), "shape": list(tensor.dims), **place}
-            )
+        if at := {entry.key: entry.value for entry in tensor.external_data}:
+            weight = {"name": tensor.name, "dtype": dtype_name(tensor.data_type), "shape": list(tensor.dims)}
+            weights.append({**weight, "file": at["location"], "offset": int(at["offset"])})
     return {"file": file, "inputs": ports(model.graph.input), "outputs": ports(model.graph.output), "weights": weights}
 
 
-def _dtype(element: int) -> str:
-    return helper.tensor_dtype_to_np_dtype(element).name
+def _meaning(name: str, graph: str) -> str:
+    if not name.startswith("layers."):
+        return str(MEANINGS[graph][name])
+    _, i, part = name.split(".", 2)
+    return str(MEANINGS["state"][part].format(i=i))
 
 
-def _state_meaning(name: str) -> str:
-    _, i, part, *following = name.split(".")
-    return (_NEXT if following else _STATE)[part].format(i=i)
+def dtype_name(element: int) -> str:
+    """The name of an ONNX element type, as NumPy has it."""
+    return "bfloat16" if element == TensorProto.BFLOAT16 else helper.tensor_dtype_to_np_dtype(element).name
 
 
 def rules(config: Config) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """From a checkpoint folder to an export folder: ONNX graphs, their weights, a manifest, and the checkpoint's files."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile
@@ -13,7 +11,6 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto
 from safetensors.numpy import save
 
 from export.check import check_export
@@ -64,8 +61,9 @@ def export_checkpoint(
     if capacity is not None and capacity < 1:
         raise ConfigError(f"capacity is {capacity}; a ring has at least 1 slot")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        beside, old = Path(scratch, "new"), Path(scratch, "old")
+        beside.mkdir()
         files = {"model.safetensors": CHECKING}
         files |= {name: SERVING for name in ("config.json", "vocabulary.json") if (checkpoint / name).exists()}
         for name in files:
@@ -84,11 +82,14 @@ def export_checkpoint(
         write_text(beside / NAME, manifest.to_json())
         if check:
             manifest = _checked(beside, manifest)
-        os.chmod(beside, 0o755)  # mkdtemp's folders are the owner's alone
-        _replace(folder, beside)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
+        try:
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(beside, folder)  # whole: no half-written folder can ever be seen
+        except BaseException:
+            if old.exists():
+                os.replace(old, folder)
+            raise
     return manifest
 
 
@@ -102,8 +103,8 @@ def _write_graphs(
         rounded = {name: weight.astype(precision) for name, weight in folded.items()}
     weights = _write_weights(folder, "weights.safetensors", rounded, files)
     graphs = {"segment": segment(config, precision, weights), "step": step(config, precision, weights)}
-    for graph in graphs.values():
-        _refuse_unplaceable(graph)
+    if faults := [str(fault) for graph in graphs.values() for fault in unplaceable(graph)]:
+        raise ExportError("CUDA could not take every node: " + "; ".join(faults))
     if int8:
         quantised = _write_weights(folder, "weights.int8.safetensors", quantise_products(folded), files)
         graphs["step.int8"] = step(config, precision, weights | quantised)
@@ -127,12 +128,6 @@ def _write_weights(folder: Path, file: str, weights: Mapping[str, NDArray[Any]],
     return stored(file, data)
 
 
-def _refuse_unplaceable(graph: ModelProto) -> None:
-    faults = unplaceable(graph)
-    if faults:
-        raise ExportError("CUDA could not take every node: " + "; ".join(str(fault) for fault in faults))
-
-
 def _checked(folder: Path, manifest: Manifest) -> Manifest:
     """Check the export in `folder` and add the figures to its manifest. Raises `ExportError` if it does not pass."""
     result = check_export(folder)
@@ -141,14 +136,3 @@ def _checked(folder: Path, manifest: Manifest) -> Manifest:
     manifest = replace(manifest, check=result.to_json())
     write_text(folder / NAME, manifest.to_json())
     return manifest
-
-
-def _replace(folder: Path, beside: Path) -> None:
-    """Move the folder `beside` to `folder`, replacing an earlier export there."""
-    if folder.exists():
-        old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        os.replace(folder, old)  # onto an empty folder, so that no half-written folder can ever be seen
-        os.replace(beside, folder)
-        shutil.rmtree(old)
-    else:
-        os.replace(beside, folder)

@@ -21,8 +21,6 @@ Weights of products are stored (in, out), so that a row times such a matrix read
 its weights transposed; runtimes transpose them once, when they load `segment`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,15 +1,14 @@
 """Where the nodes of a graph run: as onnxruntime reports it, and whether CUDA could run them, by a table."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from onnx import ModelProto, NodeProto, helper
+from onnx import ModelProto, NodeProto
 from onnxruntime import InferenceSession
 
 from export.cuda_kernels import KERNELS, ON_HOST
+from export.describe import dtype_name
 from export.manifest import Manifest
 from export.serving.providers import NAMES, Provider, open_session
 
@@ -38,16 +37,16 @@ class NodePlacement:
 
 
 def unplaceable(model: ModelProto) -> list[Fault]:
-    """Every node of a graph that CUDA has no kernel for, by the table of `export.cuda_kernels`.
+    """Every node of a graph that CUDA has no kernel for, by the table `export/cuda_kernels.toml`.
 
     Raises `onnx.shape_inference.InferenceError` for a graph whose types are inconsistent.
     """
     graph = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True).graph
     types = {
-        value.name: _dtype(value.type.tensor_type.elem_type)
+        value.name: dtype_name(value.type.tensor_type.elem_type)
         for value in (*graph.input, *graph.value_info, *graph.output)
     }
-    constants = {tensor.name: _dtype(tensor.data_type) for tensor in graph.initializer}
+    constants = {tensor.name: dtype_name(tensor.data_type) for tensor in graph.initializer}
     opset = next(entry.version for entry in model.opset_import if not entry.domain)
     faults = []
     for node in graph.node:
@@ -70,8 +69,7 @@ def _why_not(node: NodeProto, types: dict[str, str], constants: set[str], opset:
     for position, name in enumerate(node.input):
         if not name:
             continue
-        allowed = kernel.inputs[min(position, len(kernel.inputs) - 1)]
-        if types.get(name) not in allowed:
+        if types.get(name) not in kernel.takes(position):
             return f"CUDA has no kernel for {types.get(name)} as its input {position} ({name})"
         if position in kernel.host and name not in constants:
             return f"its input {position} ({name}) is read on the host, and is not a constant"
@@ -108,7 +106,3 @@ def assigned_providers(session: InferenceSession) -> list[tuple[str, str, str]]:
         for part in session.get_provider_graph_assignment_info()
         for node in part.get_nodes()
     ]
-
-
-def _dtype(element: int) -> str:
-    return "bfloat16" if element == onnx.TensorProto.BFLOAT16 else helper.tensor_dtype_to_np_dtype(element).name

@@ -42,7 +42,7 @@ def back_end_options(command: Command) -> Command:
 @click.argument("model", type=FOLDER)
 @click.option("--prompt", help="The text to continue.")
 @click.option("--prompt-file", type=READABLE, help="The text to continue, from a file; - is standard input.")
-@click.option("-n", "count", type=click.IntRange(min=0), default=256, show_default=True, help="Tokens to draw.")
+@click.option("-n", type=click.IntRange(min=0), default=256, show_default=True, help="Tokens to draw.")
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="0 takes the most likely token.")
 @click.option("--top-k", type=int, help="Draw from the K most likely tokens.")
 @click.option("--top-p", type=float, help="Draw from the most likely tokens that add up to probability P.")
@@ -51,35 +51,22 @@ def back_end_options(command: Command) -> Command:
 @click.option("--save-state", type=STATE, help="Write the state after the last token to this file.")
 @back_end_options
 def generate(
-    model: Path,
-    prompt: str | None,
-    prompt_file: Path | None,
-    count: int,
-    temperature: float,
-    top_k: int | None,
-    top_p: float | None,
-    seed: int,
-    state: Path | None,
-    save_state: Path | None,
-    backend: str | None,
-    provider: Provider,
-    int8: bool,
-    segment: int,
-) -> None:
+    model: Path, prompt: str | None, prompt_file: Path | None, state: Path | None, save_state: Path | None,
+    backend: str | None, provider: Provider, int8: bool, **how: Any,
+) -> None:  # fmt: skip
     """Generate text with MODEL, a checkpoint folder or an export folder.
 
     The text is written as it comes, without the prompt.
     """
     if (prompt is None) == (prompt_file is None):
         raise click.UsageError("give the text to continue: either --prompt or --prompt-file")
-    if save_state is not None and not save_state.parent.is_dir():
-        raise click.UsageError(f"{save_state}: there is no folder {save_state.parent}")
+    _require_folder(save_state)
     text = prompt if prompt_file is None else _read(prompt_file)
     assert text is not None
     session = _open(model, backend, provider, int8)
     if state is not None:
         session.load_state(state)
-    for piece in session.generate(text, count, temperature, top_k, top_p, seed, segment):
+    for piece in session.generate(text, **how):
         click.echo(piece, nl=False)
     click.echo()
     if save_state is not None:
@@ -92,35 +79,26 @@ def generate(
 @click.option("--json", "json_path", type=STATE, help="Write the numbers to this file as well.")
 @back_end_options
 def score(
-    model: Path,
-    text: Path,
-    json_path: Path | None,
-    backend: str | None,
-    provider: Provider,
-    int8: bool,
-    segment: int,
+    model: Path, text: Path, json_path: Path | None, backend: str | None, provider: Provider, int8: bool, segment: int
 ) -> None:
     """Say how likely the text in file TEXT (- is standard input) is to MODEL, a checkpoint or export folder."""
-    if json_path is not None and not json_path.parent.is_dir():
-        raise click.UsageError(f"{json_path}: there is no folder {json_path.parent}")
+    _require_folder(json_path)
     if int8 and segment != 1:
         raise click.UsageError("--int8 is for steps: score by steps, with --segment 1, or leave it out")
     found = _open(model, backend, provider, int8).score(_read(text), segment)
-    numbers = {
-        "bits_per_byte": found.bits_per_byte,
-        "bits_per_token": found.bits_per_token,
-        "perplexity": found.perplexity,
-        "nats": found.nats,
-        "tokens": found.tokens,
-        "bytes": found.bytes,
-        "segment": segment,
-    }
     click.echo(f"{found.bits_per_byte:.4f} bits per byte ({found.bytes:,} bytes)")
     click.echo(
         f"{found.bits_per_token:.4f} bits per token, perplexity {found.perplexity:.2f} ({found.tokens:,} tokens)"
     )
     if json_path is not None:
+        names = ("bits_per_byte", "bits_per_token", "perplexity", "nats", "tokens", "bytes")
+        numbers = {**{name: getattr(found, name) for name in names}, "segment": segment}
         write_text(json_path, json.dumps(numbers, indent=2) + "\n")
+
+
+def _require_folder(file: Path | None) -> None:
+    if file is not None and not file.parent.is_dir():
+        raise click.UsageError(f"{file}: there is no folder {file.parent}")
 
 
 def _read(path: Path) -> bytes:

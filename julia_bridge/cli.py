@@ -1,7 +1,5 @@
 """`sharnn julia`: get Julia, see whether it works, exchange weights with it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

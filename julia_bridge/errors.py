@@ -1,7 +1,5 @@
 """Errors of the bridge to Julia. Each message says what happened and what to do."""
 
-from __future__ import annotations
-
 from sharnn_py.errors import SharnnError
 
 

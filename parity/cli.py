@@ -1,7 +1,5 @@
 """`sharnn parity`: one module of `parity.commands` for each command."""
 
-from __future__ import annotations
-
 import click
 
 from sharnn_py.lazy_group import LazyGroup

@@ -48,7 +48,9 @@ class Measure:
 
     def held_to(self, tolerance: float) -> Measure:
         """This measure held against another tolerance."""
-        return self if self.problem else replace(self, agrees=max(self.error, self.imprecision) <= tolerance, tolerance=tolerance)
+        if self.problem:
+            return self
+        return replace(self, agrees=max(self.error, self.imprecision) <= tolerance, tolerance=tolerance)
 
     def with_rounding(self, other: Measure) -> Measure:
         """This measure held against the other's rounding and tolerance, if those are larger."""

@@ -1,7 +1,5 @@
 """Sharing work out among fresh interpreters."""
 
-from __future__ import annotations
-
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor

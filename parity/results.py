@@ -1,7 +1,5 @@
 """What a run of the suite found. Every report is made from these objects alone."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +27,8 @@ class Hint:
     """What the hint was confirmed by, where that was not recomputing: a sentence's end."""
     also_at: tuple[str, ...] = ()
     """Other wrong tensors that it explains as well, of those that were looked at."""
+    not_at: tuple[str, ...] = ()
+    """Other wrong tensors of the layer that were looked at, and that nothing explains."""
 
 
 @dataclass(frozen=True)

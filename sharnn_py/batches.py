@@ -4,8 +4,6 @@ Faults of SHA-RNN.jl that are not copied (docs/semantics.md, "Data"): `maxsize` 
 `batchmajor` slicing the batch axis, a BoundsError when bptt reaches past the data, segments of no steps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, repeat
 

@@ -1,7 +1,5 @@
 """A checkpoint is a folder: `config.json`, `model.safetensors`, and `vocabulary.json` when there is one."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

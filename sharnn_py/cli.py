@@ -4,8 +4,6 @@ Subcommands are named here by module and load when they are called, so that this
 `sharnn --help` imports no torch.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """How each program initialises a new model (row 7 of docs/semantics.md)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

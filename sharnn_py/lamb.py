@@ -13,8 +13,6 @@ Norms are taken over one parameter *of the program*. SHA-RNN.jl's LSTM has one f
 four tensors; these share one parameter group and so one norm. `julia_lamb` and `paper_lamb` build the groups.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable
 from typing import Any

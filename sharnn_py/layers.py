@@ -6,8 +6,6 @@ a switch of `Semantics`, and docs/semantics.md describes the rows.
 Shapes: T steps, B batch, H = emb, F = hidden, A heads, d = H/A, K = M + T keys.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

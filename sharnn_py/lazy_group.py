@@ -1,7 +1,5 @@
 """A command group whose modules load when one of its commands is called, so that `--help` imports nothing heavy."""
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

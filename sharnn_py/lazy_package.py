@@ -1,7 +1,5 @@
 """Packages whose public names load when they are first used, and whose `help()` reads like a manual page."""
 
-from __future__ import annotations
-
 import ast
 import sys
 from collections.abc import Callable

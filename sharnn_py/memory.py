@@ -1,7 +1,5 @@
 """Which memory rows a block attends to: row 4 of docs/semantics.md."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from sharnn_py.config import Config

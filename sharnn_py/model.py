@@ -6,8 +6,6 @@ alisafaya/SHA-RNN.jl `src/model.jl`, Smerity/sha-rnn `model.py`; where they diff
 Shapes: T steps, B batch, H = emb, V = vocab, M memory rows, K = M + T keys.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

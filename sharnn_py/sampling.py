@@ -1,8 +1,6 @@
 """Drawing the next token from logits, on the host, so that equal logits and an equal seed give equal tokens on any
 back end."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

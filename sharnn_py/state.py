@@ -15,6 +15,7 @@ from sharnn_py.config import Config
 from sharnn_py.errors import InputError
 from sharnn_py.files import write_bytes
 from sharnn_py.state_file import METADATA, name_tensors, read_layers
+from sharnn_py.state_shapes import check_shapes
 
 
 @dataclass(frozen=True)
@@ -94,24 +95,11 @@ class State:
 
         `like` is one of the model's parameters: the state must have its dtype and device.
         """
-        if len(self.layers) != config.layers:
-            raise InputError(f"the state has {len(self.layers)} layers, the model {config.layers}")
-        for i, layer in enumerate(self.layers):
-            rows = layer.memory.shape[0]
-            for name, tensor, shape in (
-                ("h", layer.h, (batch, config.emb)),
-                ("c", layer.c, (batch, config.emb)),
-                ("memory", layer.memory, (rows, batch, config.emb)),
-            ):
-                if tuple(tensor.shape) != shape:
-                    raise InputError(
-                        f"layer {i}: the state's {name} has shape {tuple(tensor.shape)}, expected {shape}; a state "
-                        "continues only the same sequences, with the same batch size, under the same model"
-                    )
-                if tensor.dtype != like.dtype or tensor.device != like.device:
-                    raise InputError(
-                        f"layer {i}: the state's {name} is {tensor.dtype} on {tensor.device}, the model {like.dtype} "
-                        f"on {like.device}; move the state with State.to"
-                    )
-            if rows and not config.attends(i):
-                raise InputError(f"layer {i}: the state has {rows} memory rows, but this block has no attention")
+        layers = [layer.tensors() for layer in self.layers]
+        check_shapes(layers, config, batch)
+        for name, tensor in name_tensors(layers).items():
+            if tensor.dtype != like.dtype or tensor.device != like.device:
+                raise InputError(
+                    f"the state's {name} is {tensor.dtype} on {tensor.device}, the model {like.dtype} on "
+                    f"{like.device}; move the state with State.to"
+                )

@@ -3,8 +3,6 @@
 Every back end reads and writes it, so a sequence can move from one to another. No torch is loaded here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,9 @@ from safetensors.numpy import save
 
 from sharnn_py.errors import CheckpointError
 from sharnn_py.files import write_bytes
+from sharnn_py.state_shapes import PARTS
 
 METADATA = {"format": "sharnn state 1"}
-PARTS = ("h", "c", "memory")
 
 
 def name_tensors(layers: Iterable[tuple[Any, Any, Any]]) -> dict[str, Any]:

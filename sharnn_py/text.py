@@ -5,8 +5,6 @@ is a byte of the text in UTF-8. Any other vocabulary is one of words, split on w
 `<s>`.
 """
 
-from __future__ import annotations
-
 import codecs
 from itertools import chain
 

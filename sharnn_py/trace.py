@@ -6,8 +6,6 @@ None changes nothing, as with torch's own hooks. Without a note nothing is kept 
 result does not need.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from torch import Tensor

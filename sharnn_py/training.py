@@ -1,7 +1,5 @@
 """Loss over a data set and the training loop, as SHA-RNN.jl's `src/train.jl` has them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 

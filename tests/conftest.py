@@ -10,26 +10,29 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
-import torch
 
 from julia_bridge import JuliaInstallation, JuliaUnavailable, Worker, ensure
+from sharnn_py.errors import SharnnError
 from tests.debian import chromium
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
-torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # of torch, which is not imported yet, and of every program that a test runs
 
 
-def unavailable(what: str, reason: JuliaUnavailable) -> NoReturn:
+def unavailable(what: str, reason: SharnnError) -> NoReturn:
+    """End a test that needs `what`, which cannot be had: as failed in CI, as skipped elsewhere."""
     message = f"{what} was not available: {reason}"
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
 
 
-SHARED = {"julia": {"installation", "worker"}, "browser": {"browser"}}
-"""Markers, each with the fixtures that start what it stands for: one process for all tests that ask for them."""
+NEEDED = {"installation": "julia", "browser": "browser"}
+"""Fixtures, each with the marker of the tests that ask for it, if only by another."""
+SHARED = ("worker", "browser")
+"""Fixtures that are a process for all tests that ask for them."""
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
@@ -37,15 +40,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs Julia or Chromium, and tell pytest-xdist what to keep in one worker.
 
     That is all tests of one shared program, and those of a file that share something made once for that file; any
-    other test goes to whichever worker is free.
+    other test goes to whichever worker is free, and one that runs a Julia of its own does not wait for the shared one.
     """
     for item in items:
         fixtures = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
-        markers = [marker for marker, names in SHARED.items() if names & fixtures.keys()]
-        for marker in markers:
-            item.add_marker(marker)
-        if markers:
-            item.add_marker(pytest.mark.xdist_group(markers[0]))
+        for fixture, marker in NEEDED.items():
+            if fixture in fixtures:
+                item.add_marker(marker)
+        shared = [fixture for fixture in SHARED if fixture in fixtures]
+        if shared:
+            item.add_marker(pytest.mark.xdist_group(shared[0]))
         elif any(found[-1].scope in ("module", "class", "package") for found in fixtures.values()):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 

@@ -10,7 +10,7 @@ PACKAGES = ["sharnn_py", "julia_bridge", "export", "parity"]
 """Each may import those before it."""
 ROOMS = [
     {"errors", "tolerance", "threads", "processes"},
-    {"recording", "measure"},
+    {"recording", "measure", "arithmetic"},
     {"results"},
     {"subject", "report"},
     {"diagnosis"},

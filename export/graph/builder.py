@@ -1,7 +1,5 @@
 """Building an ONNX graph node by node, with its weights in a file beside it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ without VNNI add pairs of products in 16 bits, where no more than 2 * 127 * 127 
 saturate.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The parts that both graphs share: embedding, LayerNorm, Boom, decoder. ... is (T, B) in `segment`, (B) in `step`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -4,8 +4,6 @@ Inputs and outputs are described in docs/onnx.md. The mask is an input: it depen
 row 4 of docs/semantics.md drops, and to compute it in the graph would need shape arithmetic, which runs on the CPU.
 """
 
-from __future__ import annotations
-
 from onnx import ModelProto
 
 from export.graph.builder import Graph, Precision, Weights

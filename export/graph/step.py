@@ -5,8 +5,6 @@ written. The LSTM is written out, as at T = 1 ONNX's LSTM operator costs more th
 described in docs/onnx.md.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from onnx import ModelProto
 

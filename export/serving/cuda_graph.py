@@ -1,7 +1,5 @@
 """Recording a step as a CUDA graph, which is used only once its replay was seen to compute the same."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

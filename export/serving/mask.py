@@ -1,7 +1,5 @@
 """The `segment` graph's mask. It leaves out the memory rows that row 4 of docs/semantics.md drops."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,10 +1,8 @@
 """The onnxruntime sessions of one export folder: opened when first needed, shared by forks, weights held once."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from onnxruntime import InferenceSession, OrtValue
@@ -74,8 +72,9 @@ class OnnxSessions:
 
     def _mapped(self, graph: str) -> dict[str, OrtValue]:
         """The graph's weights by name, mapped from their file."""
-        entries = self.manifest.graphs[graph]["weights"]
-        return {entry["name"]: OrtValue.ortvalue_from_numpy(self._view(entry)) for entry in entries}
-
-    def _view(self, entry: dict[str, Any]) -> np.ndarray[Any, Any]:
-        return np.memmap(self._folder / entry["file"], entry["dtype"], "r", entry["offset"], tuple(entry["shape"]))
+        return {
+            at["name"]: OrtValue.ortvalue_from_numpy(
+                np.memmap(self._folder / at["file"], at["dtype"], "r", at["offset"], tuple(at["shape"]))
+            )
+            for at in self.manifest.graphs[graph]["weights"]
+        }

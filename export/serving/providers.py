@@ -106,15 +106,7 @@ def _provider_settings(provider: Provider, cuda_graph: bool) -> dict[str, str]:
 
 def installed_wheels() -> list[str]:
     """Names of the installed wheels that provide the module `onnxruntime`."""
-    return [wheel for wheel in WHEELS if _is_installed(wheel)]
-
-
-def _is_installed(wheel: str) -> bool:
-    try:
-        importlib.metadata.version(wheel)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+    return [wheel for wheel in WHEELS if any(importlib.metadata.distributions(name=wheel))]
 
 
 def check_wheels() -> None:

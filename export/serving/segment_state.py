@@ -12,7 +12,8 @@ from onnxruntime import OrtValue
 
 from sharnn_py.config import Config
 from sharnn_py.errors import InputError
-from sharnn_py.state_file import PARTS
+from sharnn_py.state_file import name_tensors
+from sharnn_py.state_shapes import check_shapes
 
 Layers = Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
 """h (B, H), c (B, H) and memory (M, B, H) of every block, on the host."""
@@ -33,10 +34,9 @@ class SegmentState:
     def place(cls, layers: Layers, config: Config, dtype: str, device: str) -> SegmentState:
         """Copy `layers`, which `check_layers` has accepted, to `device` in `dtype` ("float32" or "float16")."""
         values = {
-            f"layers.{i}.{part}": OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array.astype(dtype)), device, 0)
-            for i, layer in enumerate(layers)
-            for part, array in zip(PARTS, layer, strict=True)
-            if part != "memory" or config.attends(i)
+            name: OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array.astype(dtype)), device, 0)
+            for name, array in name_tensors(layers).items()
+            if not name.endswith("memory") or config.attends(int(name.split(".")[1]))
         }
         rows = max((layer[2].shape[0] for layer in layers), default=0)
         return cls(layers[0][0].shape[0], rows, values)
@@ -60,22 +60,15 @@ def zeros(config: Config, batch: int) -> Layers:
 
 def check_layers(layers: Layers, config: Config) -> None:
     """Raise `InputError` unless a model of `config` can continue from this state."""
-    if len(layers) != config.layers:
-        raise InputError(f"the state has {len(layers)} layers, the model {config.layers}")
-    batch = layers[0][0].shape[0] if layers[0][0].ndim else 0
+    batch = layers[0][0].shape[0] if layers and layers[0][0].ndim else 0
     if batch < 1:
         raise InputError("the state has no sequences")
-    attending = [layer[2].shape[0] for i, layer in enumerate(layers) if config.attends(i) and layer[2].ndim]
-    rows = attending[0] if attending else 0
-    for i, layer in enumerate(layers):
-        expected = ((batch, config.emb), (batch, config.emb), (rows if config.attends(i) else 0, batch, config.emb))
-        for part, array, shape in zip(PARTS, layer, expected, strict=True):
-            if array.shape != shape:
-                raise InputError(
-                    f"layer {i}: the state's {part} has shape {array.shape}, expected {shape}; a state continues only "
-                    "the same sequences under the same model, and every block that attends holds as many rows"
-                )
-            if not np.issubdtype(array.dtype, np.floating):
-                raise InputError(f"layer {i}: the state's {part} is {array.dtype}; it must be of floating point")
-    if rows > config.max_memory:
-        raise InputError(f"the state has {rows} memory rows; this model keeps at most {config.max_memory}")
+    check_shapes(layers, config, batch)
+    held = sorted({layer[2].shape[0] for i, layer in enumerate(layers) if config.attends(i)})
+    if len(held) > 1:
+        raise InputError(f"the state's blocks hold {held} memory rows; every block that attends holds as many")
+    if held and held[0] > config.max_memory:
+        raise InputError(f"the state has {held[0]} memory rows; this model keeps at most {config.max_memory}")
+    for name, array in name_tensors(layers).items():
+        if not np.issubdtype(array.dtype, np.floating):
+            raise InputError(f"the state's {name} is {array.dtype}; it must be of floating point")

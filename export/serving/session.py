@@ -16,7 +16,7 @@ from export.serving.segment_state import Layers, SegmentState, check_layers, zer
 from export.serving.step_state import StepState
 from sharnn_py.freed import return_freed_memory
 from sharnn_py.memory import most_keys_of_a_step
-from sharnn_py.session import SequenceSession, at_least
+from sharnn_py.session import Logits, SequenceSession, Tokens, at_least
 from sharnn_py.state_file import read_layers, write_layers
 from sharnn_py.vocabulary import Vocabulary
 
@@ -71,11 +71,7 @@ class Session(SequenceSession):
         """Where every node runs: "cpu", "cuda" or "tensorrt"."""
         return self._graphs.provider
 
-    def prefill(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-        """Feed one segment of ids (T, B); float32 logits (T, B, V) of the next token after each.
-
-        Raises `InputError` for tokens that are not ids of this model or not for B sequences.
-        """
+    def prefill(self, tokens: Tokens) -> Logits:
         tokens = self.check_tokens(tokens, 2)
         state, session = self._carried(), self._graphs.segment()
         steps, batch = tokens.shape
@@ -99,7 +95,7 @@ class Session(SequenceSession):
         self._state = SegmentState(batch, rows, dict(zip(state.values, values, strict=True)))
         return np.array(logits.numpy())
 
-    def step(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+    def step(self, tokens: Tokens) -> Logits:
         """Feed one id to each sequence, (B,); float32 logits (B, V) of the next token.
 
         Raises `InputError` for tokens that are not ids of this model or not for B sequences, and `ExportError`, with

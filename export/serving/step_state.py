@@ -1,7 +1,5 @@
 """The state between steps, which each step writes in place: h, c and ring at fixed addresses, bound to `step` once."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -12,8 +12,6 @@ The folder's name ends in a hash of everything that went into it, so that a chan
 without `ready` was not finished and is built again; downloads that are whole are kept for that.
 """
 
-from __future__ import annotations
-
 import hashlib
 import platform
 import shutil

@@ -5,8 +5,6 @@ needed. The archive's address comes from the machine's own apt sources, and apt 
 credentials it is set up with; a machine without apt fetches over HTTP from the archive that it is told of.
 """
 
-from __future__ import annotations
-
 import http.client
 import io
 import os

@@ -1,7 +1,5 @@
 """Does Julia work here? Asked by starting it, and answered in words a person can act on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,20 +56,15 @@ def doctor() -> Report:
 
 
 def _examine(process: JuliaProcess, installation: JuliaInstallation, report: Report) -> None:
-    def ask(function: str, *arguments: object) -> tuple[bool, object]:
-        answer: tuple[bool, object] = process.ask(
-            ("call", function, list(arguments)), ANSWER_LIMIT, f"call of {function}"
-        )
-        return answer
-
-    if (answer := ask("+", 40, 2)) != (True, 42):
-        report.problems.append(
-            f"Julia was asked for 40 + 2 and answered {answer!r}. Remove {installation.place} and install again."
-        )
-    if (answer := ask("error", "as asked")) != (False, "as asked"):
-        report.problems.append(
-            f"Julia was asked to fail and answered {answer!r}. Remove {installation.place} and install again."
-        )
+    for function, arguments, what, expected in (
+        ("+", [40, 2], "for 40 + 2", (True, 42)),
+        ("error", ["as asked"], "to fail", (False, "as asked")),
+    ):
+        answer = process.ask(("call", function, arguments), ANSWER_LIMIT, f"call of {function}")
+        if answer != expected:
+            report.problems.append(
+                f"Julia was asked {what} and answered {answer!r}. Remove {installation.place} and install again."
+            )
     if installation.name == "debian":
         _examine_libunwind(process.pid, installation, report)
 

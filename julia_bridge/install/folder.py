@@ -1,7 +1,5 @@
 """The one folder that everything fetched or built for Julia lives in."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 from collections.abc import Iterator

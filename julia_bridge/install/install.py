@@ -4,8 +4,6 @@
 and where nothing is, juliapkg is tried if this environment has juliacall, and Debian's packages after that.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from types import ModuleType

@@ -3,8 +3,6 @@
 juliapkg decides where they lie; only a note that they work is kept in the bridge's folder.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import json

@@ -1,7 +1,5 @@
 """Files that are known before they are fetched: where they lie, and the sha256 of their bytes (see debian.json)."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable

@@ -6,8 +6,6 @@ ANSWER. The process ends when the parent closes CONTROL, and at once when the pa
 holds open).
 """
 
-from __future__ import annotations
-
 import ctypes
 import fcntl
 import json

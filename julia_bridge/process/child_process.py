@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from typing import Any
 
@@ -131,18 +130,15 @@ class JuliaProcess:
         self._life = -1
 
     def _read_versions(self) -> dict[str, str]:
-        deadline = time.monotonic() + START_LIMIT
-        line = b""
+        self._control.settimeout(START_LIMIT)
         try:
-            while not line.endswith(b"\n"):
-                self._control.settimeout(max(0.001, deadline - time.monotonic()))
-                part = self._control.recv(4096)
-                if not part:
-                    reasons = [f"{self._obituary()}.", *self._installation.problems()]
-                    raise JuliaUnavailable(f"Julia did not start: {' '.join(reasons)}{self._last_words()}")
-                line += part
+            with self._control.makefile("rb") as lines:
+                line = lines.readline()
         except TimeoutError:
             raise JuliaUnavailable(f"Julia had not started after {START_LIMIT:g} s.{self._last_words()}") from None
+        if not line.endswith(b"\n"):
+            reasons = [f"{self._obituary()}.", *self._installation.problems()]
+            raise JuliaUnavailable(f"Julia did not start: {' '.join(reasons)}{self._last_words()}")
         return dict(json.loads(line))
 
     def _obituary(self) -> str:

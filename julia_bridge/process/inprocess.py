@@ -1,7 +1,5 @@
 """Julia in the caller's own process: the checks that make it safe, and the same way to ask as a child process has."""
 
-from __future__ import annotations
-
 import ctypes
 import importlib.util
 import os

@@ -1,7 +1,5 @@
 """An installation of Julia, as the process that is to run it needs to know it."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass

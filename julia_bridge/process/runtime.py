@@ -1,7 +1,5 @@
 """Julia inside this Python process. The one module of the project that imports juliacall."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 

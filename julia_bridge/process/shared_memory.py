@@ -1,7 +1,5 @@
 """Memory that a process shares with a child by a file descriptor: it has no name, so nothing can be left behind."""
 
-from __future__ import annotations
-
 import ctypes
 import mmap
 import os

@@ -13,8 +13,6 @@ An array's sizes stand in Julia's order, the fastest axis first: the reverse of 
 on both sides, so no axis is ever moved.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +28,8 @@ ELEMENTS: dict[np.dtype[Any], bytes] = {
     np.dtype(np.int32): b"i",
     np.dtype(np.int64): b"q",
 }
-DTYPES: dict[int, np.dtype[Any]] = {code[0]: dtype for dtype, code in ELEMENTS.items()}
+DTYPES: dict[bytes, np.dtype[Any]] = {code: dtype for dtype, code in ELEMENTS.items()}
+NUMBERS = {b"b": "=?", b"i": "=q", b"r": "=d"}
 
 
 def aligned(size: int) -> int:
@@ -123,14 +122,10 @@ class _Reader:
 
     def value(self) -> Any:
         tag = self._take("=c")
+        if tag in NUMBERS:
+            return self._take(NUMBERS[tag])
         if tag == b"n":
             return None
-        if tag == b"b":
-            return bool(self._take("=B"))
-        if tag == b"i":
-            return self._take("=q")
-        if tag == b"r":
-            return self._take("=d")
         if tag == b"s":
             return self._text()
         if tag == b"a":
@@ -152,7 +147,7 @@ class _Reader:
         return str(self._memory[start : self._at], "utf-8")
 
     def _array(self) -> np.ndarray[Any, Any]:
-        dtype = DTYPES[self._take("=B")]
+        dtype = DTYPES[self._take("=c")]
         sizes = [self._take("=Q") for _ in range(self._take("=B"))]
         offset = self._data_start + self._take("=Q")
         return np.ndarray(tuple(reversed(sizes)), dtype, self._memory, offset).copy()

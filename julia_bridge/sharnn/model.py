@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from julia_bridge.sharnn.upstream import COMMIT, model_source
 from sharnn_py.config import JULIA, Config
 from sharnn_py.errors import ConfigError, InputError, WeightsError
+from sharnn_py.state_shapes import check_shapes
 
 if TYPE_CHECKING:
     from julia_bridge.worker import Worker
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Source = Literal["upstream", "reference"]
 
+SIZES = ("emb", "hidden", "vocab", "layers", "heads", "max_memory", "tied")
+"""What Julia is told of a `Config`, by the names of its fields."""
 KNET_PROJECT = "SHARNN_KNET_PROJECT"
 """Environment variable: a Julia project with the real Knet, for `upstream` to run on."""
 
@@ -92,15 +95,7 @@ class JuliaModel:
         self.config = config
         self.dtype = _check_parameters(parameters, config, source)
         self._parameters = dict(parameters)
-        self._sizes = {
-            "emb": config.emb,
-            "hidden": config.hidden,
-            "vocab": config.vocab,
-            "layers": config.layers,
-            "heads": config.heads,
-            "max_memory": config.max_memory,
-            "tied": config.tied,
-        }
+        self._sizes = {name: getattr(config, name) for name in SIZES}
         self._knet = _knet_project() if source == "upstream" else ""
         self._program = [str(model_source(upstream_path)), self._knet] if source == "upstream" else []
         self._owned = worker is None
@@ -198,58 +193,32 @@ class JuliaModel:
         return JuliaState(tuple(layer(i, hc) for i, hc in enumerate(answer["hidden"])))
 
     def _check_state(self, state: JuliaState, batch: int) -> None:
-        config = self.config
-        if len(state.layers) != config.layers:
-            raise InputError(f"the state has {len(state.layers)} layers, the model {config.layers}")
-        for i, layer in enumerate(state.layers):
-            rows = layer.memory.shape[0]
-            for name, array, shape in (
-                ("h", layer.h, (batch, config.emb)),
-                ("c", layer.c, (batch, config.emb)),
-                ("memory", layer.memory, (rows, batch, config.emb)),
-            ):
-                if array.shape != shape or array.dtype != self.dtype:
-                    raise InputError(
-                        f"layer {i}: the state's {name} is {array.dtype} {array.shape}, expected {self.dtype} {shape}; "
-                        "a state continues only the same sequences, with the same batch size, under the same model"
-                    )
-            if rows and not config.attends(i):
-                raise InputError(f"layer {i}: the state has {rows} memory rows, but this block has no attention")
+        layers = [(layer.h, layer.c, layer.memory) for layer in state.layers]
+        check_shapes(layers, self.config, batch)
+        if other := {str(array.dtype) for layer in layers for array in layer} - {str(self.dtype)}:
+            raise InputError(f"the state has arrays of {', '.join(sorted(other))}, and the model's are {self.dtype}")
 
 
 def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     """SHA-RNN.jl's parameters for `config`: their names and, with Julia's axes reversed, shapes."""
     H, F, V = config.emb, config.hidden, config.vocab
+    shapes: dict[str, tuple[int, ...]] = {"encoder.w": (V, H)}
+    for i in range(config.layers):
+        block = {**_norm("lnstart", H), "rnn.w": (8 * H * H + 8 * H, 1, 1)}
+        if config.attends(i):
+            block |= {**_norm("lnmem", H), **_norm("lnmid", H), **_linear("attn.q", H, H), **_norm("attn.qln", H)}
+            block |= {"attn.qs": (1, H), "attn.ks": (1, H), "attn.vs": (1, H), **_linear("attn.vq.linear", H, 2 * H)}
+        block |= {**_norm("lnff", H), **_norm("lnxff", H), **_linear("ff.lin1", H, F)}
+        shapes.update({f"blocks.{i + 1}.{name}": shape for name, shape in block.items()})
+    return shapes if config.tied else {**shapes, **_linear("decoder", H, V)}
 
-    def linear(name: str, width: int, out: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-        yield f"{name}.w", (width, out)
-        yield f"{name}.b", (out,)
 
-    def norm(name: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-        yield f"{name}.gamma", (H,)
-        yield f"{name}.beta", (H,)
+def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.gamma": (width,), f"{name}.beta": (width,)}
 
-    def every() -> Iterator[tuple[str, tuple[int, ...]]]:
-        yield "encoder.w", (V, H)
-        for i in range(config.layers):
-            block = f"blocks.{i + 1}"
-            yield from norm(f"{block}.lnstart")
-            yield f"{block}.rnn.w", (8 * H * H + 8 * H, 1, 1)
-            if config.attends(i):
-                yield from norm(f"{block}.lnmem")
-                yield from norm(f"{block}.lnmid")
-                yield from linear(f"{block}.attn.q", H, H)
-                yield from norm(f"{block}.attn.qln")
-                for gain in ("qs", "ks", "vs"):
-                    yield f"{block}.attn.{gain}", (1, H)
-                yield from linear(f"{block}.attn.vq.linear", H, 2 * H)
-            yield from norm(f"{block}.lnff")
-            yield from norm(f"{block}.lnxff")
-            yield from linear(f"{block}.ff.lin1", H, F)
-        if not config.tied:
-            yield from linear("decoder", H, V)
 
-    return dict(every())
+def _linear(name: str, width: int, out: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.w": (width, out), f"{name}.b": (out,)}
 
 
 def _check_config(config: Config) -> None:

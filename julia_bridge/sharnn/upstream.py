@@ -1,7 +1,5 @@
 """Finding SHA-RNN.jl's own `src/model.jl`, and making sure that it is the version the project speaks of."""
 
-from __future__ import annotations
-
 import hashlib
 import http.client
 import os

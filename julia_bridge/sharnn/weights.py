@@ -4,8 +4,6 @@ Such a file is safetensors: the parameters under SHA-RNN.jl's names with Julia's
 header's metadata `format`, `config` (as in a recording) and `vocabulary` (a JSON list, empty if there is none).
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shlex

@@ -1,7 +1,5 @@
 """`sharnn parity diff`: compare one recording with another."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

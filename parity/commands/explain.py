@@ -1,7 +1,5 @@
 """`sharnn parity explain`: attribute the difference of both programs to the rows of the ledger."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`sharnn parity list`: what the recordings are."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`sharnn parity mutants`: the suite proves itself."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

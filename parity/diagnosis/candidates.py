@@ -1,7 +1,5 @@
 """The two sides of a wrong tensor, the subject's and the recorded one, and the formulas that reproduce each."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

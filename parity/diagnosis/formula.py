@@ -1,7 +1,5 @@
 """Formulas whose variants are changes of what they take and give: of options, of operands, of the result."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

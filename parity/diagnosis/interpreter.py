@@ -4,8 +4,6 @@ An unrecorded tensor is computed from what was recorded before it, by as many op
 tensor only a window of rows is computed, and of its inputs only what these rows come from.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

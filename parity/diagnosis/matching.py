@@ -1,7 +1,5 @@
 """When one tensor reproduces another."""
 
-from __future__ import annotations
-
 import math
 
 import torch

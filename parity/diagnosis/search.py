@@ -5,8 +5,6 @@ subject computes the variant; if it is the other way round, the reference does. 
 shown.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 

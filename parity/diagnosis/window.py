@@ -1,7 +1,5 @@
 """A part of a large tensor that is enough to tell one formula from another: some rows along one axis."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

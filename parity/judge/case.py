@@ -1,7 +1,5 @@
 """One recording compared with one subject: the result that every report is made from."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Two recordings laid side by side, tensor by tensor: no program is run."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 

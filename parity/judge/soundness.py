@@ -5,14 +5,13 @@ Without these a subject could buy its tolerance by being imprecise: what is draw
 precision, spreads as far as it is wrong.
 """
 
-from __future__ import annotations
-
+from contextlib import suppress
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from parity.lookout import Lookout
+from parity.arithmetic.lookout import Lookout
 from parity.measure import Measure
 from parity.recording.names import TensorName
 from parity.recording.recording import Recording
@@ -45,29 +44,36 @@ FORWARD = ("eval", "carry")
 
 def with_reasons(recording: Recording, subject: Subject, comparisons: list[Comparison]) -> list[Comparison]:
     """The comparisons, with what the subject was seen to do where one is wrong without a difference of semantics."""
-    unsound = [c for c in comparisons if c.verdict == "wrong" and _is_unsound(c)]
-    if not unsound:
+    wrong = [c for c in comparisons if c.verdict == "wrong"]
+    unsound = [c for c in wrong if _is_unsound(c)]
+    by_a_little = [c for c in wrong if not c.own.problem and c.own.error <= HALF_A_DIGIT * c.own.scale][:1]
+    if not unsound and not by_a_little:
         return comparisons
     seen = {dtype: _looked_at(recording, subject, dtype) for dtype in (torch.float64, torch.float32)}
 
     def explained(c: Comparison) -> Comparison:
-        if c not in unsound:
+        looked = seen[torch.float64 if c.own.unsound or c not in unsound else torch.float32]
+        if c in unsound:
+            what = " and ".join(looked.findings)
+            if not what and not c.own.unsound:
+                what = "computes something in float32 that it does not compute in float64"
+        else:
+            what = looked.in_half if c in by_a_little else ""
+        if not what:
             return c
-        found = seen[torch.float64 if c.own.unsound else torch.float32].findings
-        if not found and c.own.unsound:
-            return c
-        what = " and ".join(found) if found else "computes something in float32 that it does not compute in float64"
-        return replace(c, hints=(Hint(f"the subject {what}", c.name, c.own.units, 0.0, _evidence(c, bool(found))),))
+        return replace(c, hints=(Hint(f"the subject {what}", c.name, c.own.units, 0.0, _evidence(c)),))
 
     return [explained(c) for c in comparisons]
 
 
-def _evidence(c: Comparison, seen: bool) -> str:
-    parts = ["seen in its run"] if seen else []
-    if not c.own.unsound:
-        agrees = c.own.error <= c.own.tolerance
-        parts.append("its float64 run agrees with the reference" if agrees else "its float64 run is off as well")
-    return "; ".join(parts)
+HALF_A_DIGIT = 2.0**-6
+"""Of a tensor's size: what half precision is off by, and no more. bfloat16 has 8 bits."""
+
+
+def _evidence(c: Comparison) -> str:
+    if c.own.imprecision > c.own.tolerance >= c.own.error:
+        return "its float64 run agrees with the reference"
+    return "seen in its run; nothing was recomputed"
 
 
 def _is_unsound(c: Comparison) -> bool:
@@ -77,6 +83,7 @@ def _is_unsound(c: Comparison) -> bool:
 
 def _looked_at(recording: Recording, subject: Subject, dtype: torch.dtype) -> Lookout:
     lookout = Lookout()
-    for _ in subject.stream(recording, RunMode(dtype, lookout=lookout)):
-        pass
+    with suppress(Exception):  # what stops it has been said
+        for _ in subject.stream(recording, RunMode(dtype, lookout=lookout)):
+            pass
     return lookout

@@ -3,8 +3,6 @@
 The first sentence of a law says why it holds. `LAWS` has them all by name, `ANY_MODEL` those that are not of SHA-RNN.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Random interleavings of everything that can be done with live sequences, on back ends that they switch between."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping

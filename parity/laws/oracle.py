@@ -3,13 +3,13 @@
 `PlainSHARNN` in float64 is what is right. Beside it run replicas in float32, one with the same parameters, the others
 with each nudged by at most its last bit; the largest distance of any of them from float64 is the rounding. A back end
 agrees if it is within `parity.tolerance.allowed` of float64: no tolerance was guessed or fitted to a back end.
+As some error is allowed whatever the rounding, the replicas run only where a back end is further off than that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -29,12 +29,35 @@ class Broken(AssertionError):
     """A law does not hold. The message says what was found and what was expected."""
 
 
-@dataclass(frozen=True)
 class Expected:
     """An array that a back end should give, and the largest error that float32 runs have shown in it."""
 
-    value: Array
-    rounding: float
+    def __init__(self, value: Array, rounding: float | Callable[[], float]) -> None:
+        """`rounding` may be a function, which is called when the number is asked for."""
+        self.value, self._rounding = value, rounding
+
+    @cached_property
+    def rounding(self) -> float:
+        """The largest error."""
+        return self._rounding if isinstance(self._rounding, int | float) else self._rounding()
+
+
+class _Replicas:
+    """The float32 replicas of one sequence, and what they make of the segments just fed: run when first asked for."""
+
+    def __init__(self, before: Callable[[], list[PlainSHARNN]], segments: Sequence[NDArray[np.int64]] = ()) -> None:
+        self._before, self._segments = before, segments
+
+    @cached_property
+    def _ran(self) -> tuple[list[PlainSHARNN], list[Array]]:
+        models = [model.copy() for model in self._before()]
+        return models, [_feed(model, self._segments) for model in models]
+
+    def models(self) -> list[PlainSHARNN]:
+        return self._ran[0]
+
+    def logits(self) -> list[Array]:
+        return self._ran[1]
 
 
 class Oracle:
@@ -43,24 +66,31 @@ class Oracle:
     def __init__(self, spec: Spec, batch: int = 1, layers: Layers | None = None) -> None:
         """`layers` is the state to begin from; None: nothing was fed yet."""
         self.config: Config = spec.config
-        self.sequences = [
-            [PlainSHARNN(self.config, run, np.float32 if k else np.float64) for k, run in enumerate(_runs(spec))]
-            for _ in range(batch)
-        ]
-        for b, models in enumerate(self.sequences if layers is not None else []):
+
+        exact, *nudged = _runs(spec)
+        self.sequences = [PlainSHARNN(self.config, exact, np.float64) for _ in range(batch)]
+        for b, model in enumerate(self.sequences if layers is not None else []):
             assert layers is not None
+            model.h, model.c = ([layer[k][b].astype(model.dtype) for layer in layers] for k in (0, 1))
+            model.memory = [list(layer[2][:, b].astype(model.dtype)) for layer in layers]
+
+        def replicas(begun: PlainSHARNN) -> list[PlainSHARNN]:
+            models = [PlainSHARNN(self.config, parameters, np.float32) for parameters in nudged]
             for model in models:
-                model.h, model.c = ([layer[k][b].astype(model.dtype) for layer in layers] for k in (0, 1))
-                model.memory = [list(layer[2][:, b].astype(model.dtype)) for layer in layers]
+                model.h, model.c = ([array.astype(model.dtype) for array in part] for part in (begun.h, begun.c))
+                model.memory = [[row.astype(model.dtype) for row in rows] for rows in begun.memory]
+            return models
+
+        self._replicas = [_Replicas(partial(replicas, model.copy())) for model in self.sequences]
 
     def feed(self, tokens: NDArray[np.int64], steps_only: bool = False) -> Expected:
         """Feed a segment of ids (T, B), or each step as a segment; return its logits (T, B, V)."""
         segments = list(tokens[:, None]) if steps_only else [tokens]
-        fed = [
-            [np.concatenate([model.feed(segment[:, b]) for segment in segments]) for model in models]
-            for b, models in enumerate(self.sequences)
-        ]
-        return _expected([np.stack(logits, axis=1) for logits in zip(*fed, strict=True)])
+        fed = [[segment[:, b] for segment in segments] for b in range(len(self.sequences))]
+        right = np.stack([_feed(model, own) for model, own in zip(self.sequences, fed, strict=True)], axis=1)
+        self._replicas = [_Replicas(before.models, own) for before, own in zip(self._replicas, fed, strict=True)]
+        replicas = self._replicas
+        return _expected(right, lambda: [np.stack(run, 1) for run in zip(*(r.logits() for r in replicas), strict=True)])
 
     def fork(self) -> Oracle:
         """A copy that continues from here."""
@@ -70,19 +100,23 @@ class Oracle:
         """Copies of these sequences, in this order."""
         other = object.__new__(Oracle)
         other.config = self.config
-        other.sequences = [[model.copy() for model in self.sequences[b]] for b in rows]
+        other.sequences = [self.sequences[b].copy() for b in rows]
+        other._replicas = [self._replicas[b] for b in rows]
         return other
 
     def state(self) -> list[list[Expected]]:
         """Of every block h (B, H), c (B, H) and memory (M, B, H)."""
-        runs = [self._layers(run) for run in range(ROUNDING_RUNS + 1)]
+        right, replicas = self._layers(self.sequences), self._replicas
+        runs = lru_cache(1)(lambda: [self._layers(run) for run in zip(*(r.models() for r in replicas), strict=True)])
         return [
-            [_expected([layers[i][part] for layers in runs]) for part in range(3)] for i in range(self.config.layers)
+            [
+                _expected(layer[part], lambda i=i, part=part: [layers[i][part] for layers in runs()])  # type: ignore[misc]
+                for part in range(3)
+            ]
+            for i, layer in enumerate(right)
         ]
 
-    def _layers(self, run: int) -> Layers:
-        models = [runs[run] for runs in self.sequences]
-
+    def _layers(self, models: Sequence[PlainSHARNN]) -> Layers:
         def memory(i: int) -> Array:
             rows = np.array([model.memory[i] for model in models])  # (B, M, H)
             return rows.reshape(len(models), -1, self.config.emb).transpose(1, 0, 2)
@@ -115,9 +149,10 @@ def check(what: str, given: Array, expected: Expected, dtype: Any) -> None:
         return
     if given.dtype != np.dtype(dtype):
         raise Broken(f"{what} is {given.dtype}; it should be {np.dtype(dtype)}")
-    rounding = expected.rounding * UNITS[dtype] / UNITS[np.float32]
-    bound = allowed(rounding, float(np.abs(right).max()), UNITS[dtype])
-    error = np.abs(given - right)
+    error, scale = np.abs(given - right), float(np.abs(right).max())
+    if error.max() <= allowed(0.0, scale, UNITS[dtype]):
+        return
+    bound = allowed(expected.rounding * UNITS[dtype] / UNITS[np.float32], scale, UNITS[dtype])
     if not error.max() <= bound:
         at = np.unravel_index(int(np.nanargmax(error)) if not np.isnan(error).all() else 0, error.shape)
         where = tuple(int(k) for k in at)
@@ -127,9 +162,13 @@ def check(what: str, given: Array, expected: Expected, dtype: Any) -> None:
         )
 
 
-def _expected(runs: Sequence[Array]) -> Expected:
-    right, *replicas = runs
-    return Expected(right, max(float(np.abs(replica - right).max()) for replica in replicas) if right.size else 0.0)
+def _feed(model: PlainSHARNN, segments: Sequence[NDArray[np.int64]]) -> Array:
+    """Feed segments of ids (T,); the logits (T, V) of all of them."""
+    return np.concatenate([model.feed(segment) for segment in segments]) if segments else np.empty(0)
+
+
+def _expected(right: Array, replicas: Callable[[], Sequence[Array]]) -> Expected:
+    return Expected(right, lambda: max(float(np.abs(found - right).max()) for found in replicas()) if right.size else 0)
 
 
 @lru_cache(64)

@@ -1,7 +1,5 @@
 """A case of the laws as a recording, for `sharnn parity run --references`: what live Julia computes on it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 `with_repro` makes a failing law end its message with a program that does so, to paste and step through.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The laws as pytest tests: subclass `LawSuite` in a test file, and name what it is tried on."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 

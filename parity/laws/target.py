@@ -1,7 +1,5 @@
 """What a law is tried on: how to make a back end, which models to draw, and the oracle that says what is right."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

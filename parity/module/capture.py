@@ -1,7 +1,5 @@
 """Recording what any torch module computes, for another program to be held against."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

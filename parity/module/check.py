@@ -1,7 +1,5 @@
 """Holding a torch module against a recording, in a script or in a test."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import nn
@@ -27,7 +25,8 @@ def check(
     `names` maps the module's names of tensors and parameters to the recording's, where they differ
     (`parity.module.hooks` has the module's); `call(module, inputs, state)` runs a segment and returns (output, state);
     `loss` makes a scalar of the output, for gradients to be compared; `time_axis` is the axis of the steps, for the
-    first bad one to be found. The module runs in evaluation mode, in float64 and several times in float32, on copies.
+    first bad one to be found. The module runs on copies in evaluation mode: in float64, in float32, and in float64
+    with random rounding.
     Raises `RecordingError` for a recording without inputs.
     """
     subject = ModuleSubject(module, Run(dict(names or {}), call or plainly, loss, time_axis))

@@ -7,8 +7,6 @@ and `rnn.1.1`. A submodule that is called again has `#2` and so on behind its pa
 `output`.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext

@@ -1,7 +1,5 @@
 """How torch's own layers compute their outputs, for diagnosis: the steps of the submodules whose types are known."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

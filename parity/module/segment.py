@@ -1,7 +1,5 @@
 """One segment of a torch module's run on recorded inputs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,14 +60,13 @@ class Segment(SegmentRun):
         with watched(self.model, note, listener), listener.following():
             output, state = self.how.call(self.model, given, self.state)
         output = mapped(output, "output", note)
-        loss = self.how.loss if torch.is_grad_enabled() else None
-        return (None if loss is None else loss(output)), state
+        return (None if self.how.loss is None else self.how.loss(output)), state
 
     def run(self) -> None:
         """Emit every tensor of the segment that was recorded."""
         with torch.set_grad_enabled(self.with_gradients):
             loss, state = self.compute(self.note)
-            if loss is not None:
+            if self.with_gradients:
                 self.emit(TracedTensor(f"eval/{self.number}/loss", loss.detach(), self.place))
                 for name, gradient in gradients(self.model, loss)[0].items():
                     theirs, _ = self.entry(name)

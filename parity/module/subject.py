@@ -1,7 +1,5 @@
 """Any torch module as a subject: held against a recording of it, or of what it was ported from."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress

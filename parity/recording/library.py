@@ -1,7 +1,5 @@
 """Finding recordings: those of a folder, the packaged ones, and one by its file or its name."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

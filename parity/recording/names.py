@@ -1,7 +1,5 @@
 """The names of a recording's tensors: `<group>/<number>/<path>`, or `<group>/<path>` for what belongs to no segment."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

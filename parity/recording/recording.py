@@ -5,8 +5,6 @@ how it was made; docs/recordings.md describes the format. A file `data_pipeline.
 data puts out: JSON, and no tensors.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import lzma
@@ -25,6 +23,8 @@ from torch import Tensor
 from parity.errors import RecordingError
 
 DATA_PIPELINE = "data_pipeline.json"
+LARGE = 2**22
+"""Bytes from which a tensor is read by safetensors itself."""
 
 
 class ReadOnDemand(Mapping[str, Tensor]):
@@ -43,11 +43,23 @@ class ReadOnDemand(Mapping[str, Tensor]):
         return len(self.readers)
 
 
-def _read(path: Path, name: str) -> Tensor:
-    """One tensor of a safetensors file."""
+def _read(path: Path, begin: int, name: str, entry: dict[str, Any]) -> Tensor:
+    """One tensor of a safetensors file, given its entry in the header and where the tensors' bytes begin.
+
+    safetensors reads the whole header again whenever it opens the file, which of a thousand tensors takes longer than
+    all the tensors do. So a small one is handed to it as a file of that tensor alone; a large one, which that would
+    copy, is worth the header.
+    """
+    start, end = entry["data_offsets"]
     try:
-        with safe_open(path, framework="pt") as file:
-            tensor: Tensor = file.get_tensor(name)
+        if end - start < LARGE:
+            header = json.dumps({name: {**entry, "data_offsets": [0, end - start]}}).encode()
+            with path.open("rb") as file:
+                file.seek(begin + start)
+                tensor = load(struct.pack("<Q", len(header)) + header + file.read(end - start))[name]
+        else:
+            with safe_open(path, framework="pt") as file:
+                tensor = file.get_tensor(name)
     except (OSError, SafetensorError) as error:
         raise RecordingError(f"{path} cannot be read any more: {error}") from error
     _check_no_nan(path, name, tensor)
@@ -96,11 +108,14 @@ class Recording:
             raise self._cut_short(error) from error
         return {str(key): str(value) for key, value in metadata.items()}
 
-    def _names_in_order(self) -> list[str]:
-        """The tensors' names in the order they stand in the file, which is that of a program that wrote as it ran."""
-        header = json.loads(self._header())
-        header.pop("__metadata__", None)
-        return sorted(header, key=lambda name: header[name]["data_offsets"])  # equal ones stay in the header's order
+    def _in_order(self) -> ReadOnDemand:
+        """The tensors in the order they stand in the file, which is that of a program that wrote as it ran."""
+        header = self._header()
+        entries = json.loads(header)
+        entries.pop("__metadata__", None)
+        names = sorted(entries, key=lambda name: entries[name]["data_offsets"])  # equal ones stay as in the header
+        begin = 8 + len(header)
+        return ReadOnDemand({name: partial(_read, self._file, begin, name, entries[name]) for name in names})
 
     def _header(self) -> bytes:
         if self._file.suffix == ".xz":
@@ -161,8 +176,7 @@ class Recording:
                     tensors = load(self._unpacked)
                 else:
                     with safe_open(self._file, framework="pt"):  # checks the whole header against the file's size
-                        names = self._names_in_order()
-                    tensors = ReadOnDemand({name: partial(_read, self._file, name) for name in names})
+                        tensors = self._in_order()
             except (SafetensorError, KeyError, ValueError, OSError) as error:
                 raise self._cut_short(error) from error
         if not tensors:

@@ -1,7 +1,5 @@
 """The columns that the terminal's and the page's table of recordings have in common; to add one, add it here."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

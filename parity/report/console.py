@@ -1,7 +1,5 @@
 """Where reports are printed."""
 
-from __future__ import annotations
-
 import sys
 from typing import TextIO
 

@@ -1,7 +1,5 @@
 """What the terminal says of a case that diverges: the first wrong layer, why, its consequences, what else is wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from rich.markup import escape

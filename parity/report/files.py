@@ -1,7 +1,5 @@
 """The reports that are files, side by side in a folder."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The report as one HTML page that opens from disk and asks for nothing else."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import math

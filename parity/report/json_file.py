@@ -1,7 +1,5 @@
 """The report as JSON, in the format that `schema.json` beside this file publishes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -106,4 +104,5 @@ def _worst(worst: Worst) -> dict[str, Any]:
 
 def _hint(hint: Hint) -> dict[str, Any]:
     found = {"says": hint.description, "at": hint.at, "before": hint.before, "after": hint.after}
-    return {**found, "evidence": hint.evidence} if hint.evidence else found
+    more = {"evidence": hint.evidence, "also_at": hint.also_at, "not_at": hint.not_at}
+    return found | {key: value for key, value in more.items() if value}

@@ -1,7 +1,5 @@
 """The report as JUnit XML, for CI."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite

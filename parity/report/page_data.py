@@ -10,8 +10,6 @@ names that are not group/segment/layer or group/layer. `first` is the cell of th
 that is described before another is pointed at. `profiles` are errors over steps, by cell.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections import Counter

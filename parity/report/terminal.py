@@ -1,7 +1,5 @@
 """The report on the terminal."""
 
-from __future__ import annotations
-
 import io
 import sys
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The recorded baseline, SHA-RNN.jl's LSTM language model: replaying it, and the scene of a segment of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 

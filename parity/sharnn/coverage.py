@@ -1,7 +1,5 @@
 """What of the port a run of the suite did not touch, so that AGREEMENT is not read as more than it says."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from parity.recording.recording import Recording

@@ -5,8 +5,6 @@ so the recorded id map is used for the streams, and vocabularies are compared as
 them.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a result depends on, with what SHA-RNN is served and run by: onnxruntime's providers, the Julia installation."""
 
-from __future__ import annotations
-
 from importlib.metadata import PackageNotFoundError, version
 
 from julia_bridge import JuliaUnavailable

@@ -1,7 +1,5 @@
 """What a recording of one of the programs tells of itself: which program, which model, which segments."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 

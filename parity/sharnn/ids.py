@@ -1,7 +1,5 @@
 """The ids that a recorded segment or update was given."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from parity.errors import RecordingError

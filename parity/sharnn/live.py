@@ -4,8 +4,6 @@ A case is a configuration, parameters and segments. Run in Julia it becomes a re
 suite holds against the port; written to a file, `sharnn parity run --references` reads it.
 """
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence

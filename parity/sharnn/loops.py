@@ -4,8 +4,6 @@ Everything else of a recording is replayed a segment at a time by the suite, whi
 that the loops that users call do the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

@@ -4,8 +4,6 @@ Flat tables of (recorded name, the port's name, layout). `*` is the block's numb
 recordings, from 0 in Smerity's and in the port. docs/tensors.md describes what each tensor is.
 """
 
-from __future__ import annotations
-
 from parity.subject.segment_run import SAME, Layout
 from sharnn_py.config import Config, Program
 

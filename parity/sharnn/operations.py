@@ -5,8 +5,6 @@ and `targets`, ids from 0 (T, B); `param/<name>`, a parameter by the port's name
 `after.blocks.*.h|c|memory`, the state that a segment starts from and returns, the former absent at the first; `loss`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Any two recordings against each other."""
 
-from __future__ import annotations
-
 from parity.errors import RecordingError
 from parity.judge.case import compare_case
 from parity.judge.difference import diff

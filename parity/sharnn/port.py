@@ -1,7 +1,5 @@
 """The port, set up to stand in for one recorded model."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import torch

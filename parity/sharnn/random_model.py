@@ -1,7 +1,5 @@
 """Random models and ids, for cases that nobody has recorded before."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

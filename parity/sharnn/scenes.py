@@ -1,7 +1,5 @@
 """The scenes of a recording: of a segment in the port's layout, of parameters and updates in the recording's own."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 

@@ -1,7 +1,5 @@
 """Why a recorded tensor was not compared."""
 
-from __future__ import annotations
-
 import re
 
 from parity.recording.recording import Recording

@@ -1,7 +1,5 @@
 """A recording of either program under the port's names and in its layout, so that the two can be laid side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import partial
 

@@ -1,7 +1,5 @@
 """The steps of a loaded parameter, and of one update of one parameter by either program's LAMB."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -4,8 +4,6 @@ As they arrive, updates are one unbroken run from the initial parameters. Forced
 gradients and moments that were recorded before it, where they were, so that a fault shows in the update that has it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the search for a wrong gradient needs of a subject: one segment that it can run at will."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ The function runs in a thread of its own, which stands still while its results a
 iterators can be drawn from in step and only the results under way are in memory.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator

@@ -4,8 +4,6 @@ An `Operation` has a name (a key of `parity.diagnosis.operations.OPERATIONS`, su
 "lstm"), the tensors it takes by role, and its settings. It says nothing of the model it is part of.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any

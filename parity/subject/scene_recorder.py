@@ -1,7 +1,5 @@
 """Recording a segment's scene for diagnosis, tensor by tensor as the segment is computed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from torch import Tensor

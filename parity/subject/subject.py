@@ -4,8 +4,6 @@ A subject's stream is run several times in step, once in float64 and several tim
 to end, and isolated, every layer on the reference's inputs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -14,11 +12,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from parity.lookout import Lookout
+from parity.arithmetic.lookout import Lookout
+from parity.arithmetic.rounding import RandomRounding
 from parity.recording.names import TensorName, parse
 from parity.recording.recording import Recording
 from parity.results import Comparison
-from parity.rounding import RandomRounding
 from parity.subject.gradient_probe import GradientProbe
 from parity.subject.scene import Scene
 from parity.tolerance import seed
@@ -31,7 +29,7 @@ class RunMode:
     dtype: torch.dtype
     nudged: int = 0
     """Which run it is of those that show what float32 does: in them recorded numbers are nudged (`parity.tolerance`)
-    and every operation is rounded at random (`parity.rounding`). 0 does neither."""
+    and every operation is rounded at random (`parity.arithmetic.rounding`). 0 does neither."""
     isolated: bool = False
     """Whether every layer is given the reference's inputs instead of what the layers before it computed."""
     again: bool = False

@@ -1,7 +1,5 @@
 """Going on with a recorded tensor in the place of a computed one."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import torch

@@ -4,8 +4,6 @@ Arrays come with their axes reversed: a Julia (H, B, T) is a row-major (T, B, H)
 `w`, (out, in), is (in, out) here and is transposed; an Embed's `w`, (H, V), is (V, H) and is not. Blocks count from 1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch
@@ -29,56 +27,38 @@ def _split_knet(flat: Tensor, shapes: list[tuple[int, ...]]) -> list[Tensor]:
 # torch's tensor as it stands. Julia's (P, 1, 1) vector is (1, 1, P) with its axes reversed, recorded as (P, 1, 1).
 KNET_LSTM = Layout(_split_knet, lambda ours: torch.cat([piece.flatten() for piece in ours]).reshape(-1, 1, 1))
 
+
+def _norm(name: str) -> list[Row]:
+    return [(f"{name}.gamma", (f"{name}.weight",), SAME), (f"{name}.beta", (f"{name}.bias",), SAME)]
+
+
+def _linear(theirs: str, ours: str) -> list[Row]:
+    return [(f"{theirs}.w", (f"{ours}.weight",), TRANSPOSED), (f"{theirs}.b", (f"{ours}.bias",), SAME)]
+
+
 EVERY_BLOCK: list[Row] = [
-    ("blocks.*.lnstart.gamma", ("blocks.*.lnstart.weight",), SAME),
-    ("blocks.*.lnstart.beta", ("blocks.*.lnstart.bias",), SAME),
-    (
-        "blocks.*.rnn.w",
-        (
-            "blocks.*.rnn.weight_ih_l0",
-            "blocks.*.rnn.weight_hh_l0",
-            "blocks.*.rnn.bias_ih_l0",
-            "blocks.*.rnn.bias_hh_l0",
-        ),
-        KNET_LSTM,
-    ),
-    ("blocks.*.lnff.gamma", ("blocks.*.lnff.weight",), SAME),
-    ("blocks.*.lnff.beta", ("blocks.*.lnff.bias",), SAME),
-    ("blocks.*.lnxff.gamma", ("blocks.*.lnxff.weight",), SAME),
-    ("blocks.*.lnxff.beta", ("blocks.*.lnxff.bias",), SAME),
-    ("blocks.*.ff.lin1.w", ("blocks.*.boom.linear.weight",), TRANSPOSED),
-    ("blocks.*.ff.lin1.b", ("blocks.*.boom.linear.bias",), SAME),
+    *_norm("lnstart"),
+    ("rnn.w", ("rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_ih_l0", "rnn.bias_hh_l0"), KNET_LSTM),
+    *_norm("lnff"),
+    *_norm("lnxff"),
+    *_linear("ff.lin1", "boom.linear"),
 ]
-
 ATTENDING_BLOCK: list[Row] = [
-    ("blocks.*.lnmem.gamma", ("blocks.*.lnmem.weight",), SAME),
-    ("blocks.*.lnmem.beta", ("blocks.*.lnmem.bias",), SAME),
-    ("blocks.*.lnmid.gamma", ("blocks.*.lnmid.weight",), SAME),
-    ("blocks.*.lnmid.beta", ("blocks.*.lnmid.bias",), SAME),
-    ("blocks.*.attn.q.w", ("blocks.*.attn.q.weight",), TRANSPOSED),
-    ("blocks.*.attn.q.b", ("blocks.*.attn.q.bias",), SAME),
-    ("blocks.*.attn.qln.gamma", ("blocks.*.attn.qln.weight",), SAME),
-    ("blocks.*.attn.qln.beta", ("blocks.*.attn.qln.bias",), SAME),
-    ("blocks.*.attn.qs", ("blocks.*.attn.qs",), leading_ones(1)),
-    ("blocks.*.attn.ks", ("blocks.*.attn.ks",), leading_ones(1)),
-    ("blocks.*.attn.vs", ("blocks.*.attn.vs",), leading_ones(1)),
-    ("blocks.*.attn.vq.linear.w", ("blocks.*.attn.overparam.weight",), TRANSPOSED),
-    ("blocks.*.attn.vq.linear.b", ("blocks.*.attn.overparam.bias",), SAME),
-]
-
-ENCODER: list[Row] = [("encoder.w", ("encoder.weight",), SAME)]
-DECODER: list[Row] = [
-    ("decoder.w", ("decoder.weight",), TRANSPOSED),
-    ("decoder.b", ("decoder.bias",), SAME),
+    *_norm("lnmem"),
+    *_norm("lnmid"),
+    *_linear("attn.q", "attn.q"),
+    *_norm("attn.qln"),
+    *((f"attn.{gain}", (f"attn.{gain}",), leading_ones(1)) for gain in ("qs", "ks", "vs")),
+    *_linear("attn.vq.linear", "attn.overparam"),
 ]
 
 
 def rows(config: Config) -> list[Row]:
     """The whole table for a SHA-RNN of `config`, in the order of the forward pass."""
-    table = list(ENCODER)
+    table: list[Row] = [("encoder.w", ("encoder.weight",), SAME)]
     for i in range(config.layers):
         table += block_rows(EVERY_BLOCK + (ATTENDING_BLOCK if config.attends(i) else []), i, i + 1)
-    return table + ([] if config.tied else DECODER)
+    return table + ([] if config.tied else _linear("decoder", "decoder"))
 
 
 def baseline_rows(config: BaselineConfig) -> list[Row]:
@@ -88,8 +68,7 @@ def baseline_rows(config: BaselineConfig) -> list[Row]:
     return [
         ("embed.w", ("embed.weight",), SAME),
         ("rnn.w", (*weights, *biases), KNET_LSTM),
-        ("projection.w", ("projection.weight",), TRANSPOSED),
-        ("projection.b", ("projection.bias",), SAME),
+        *_linear("projection", "projection"),
     ]
 
 

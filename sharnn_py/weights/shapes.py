@@ -1,7 +1,5 @@
 """The names and shapes of a model's parameters, without building it."""
 
-from __future__ import annotations
-
 from sharnn_py.baseline import BaselineConfig
 from sharnn_py.config import Config
 
@@ -14,10 +12,15 @@ def parameter_shapes(config: Config | BaselineConfig) -> Shapes:
 
 
 def _sharnn(config: Config) -> Shapes:
-    V, H = config.vocab, config.emb
+    V, H, F = config.vocab, config.emb, config.hidden
     shapes: Shapes = {"encoder.weight": (V, H)}
     for i in range(config.layers):
-        block = _block(config, config.attends(i))
+        block = {**_norm("lnstart", H), **_lstm("rnn", H, H, layers=1)}
+        if config.attends(i):
+            block |= {**_norm("lnmem", H), **_norm("lnmid", H), "attn.qs": (H,), "attn.ks": (H,), "attn.vs": (H,)}
+            block |= {**_linear("attn.q", H, H), **_norm("attn.qln", H)}
+            block |= {} if config.collapsed_values else _linear("attn.overparam", H, 2 * H)
+        block |= {**_norm("lnff", H), **_norm("lnxff", H), **_linear("boom.linear", H, F)}
         shapes.update({f"blocks.{i}.{name}": shape for name, shape in block.items()})
     if not config.tied:
         shapes["decoder.weight"] = (V, H)
@@ -26,43 +29,17 @@ def _sharnn(config: Config) -> Shapes:
     return shapes
 
 
-def _block(config: Config, attends: bool) -> Shapes:
-    H, F = config.emb, config.hidden
-    return {
-        **_norm("lnstart", H),
-        **_lstm("rnn", H, H, layers=1),
-        **(_attention(config) if attends else {}),
-        **_norm("lnff", H),
-        **_norm("lnxff", H),
-        "boom.linear.weight": (F, H),
-        "boom.linear.bias": (F,),
-    }
-
-
-def _attention(config: Config) -> Shapes:
-    H = config.emb
-    overparam: Shapes = {"attn.overparam.weight": (2 * H, H), "attn.overparam.bias": (2 * H,)}
-    return {
-        **_norm("lnmem", H),
-        **_norm("lnmid", H),
-        "attn.qs": (H,),
-        "attn.ks": (H,),
-        "attn.vs": (H,),
-        "attn.q.weight": (H, H),
-        "attn.q.bias": (H,),
-        **_norm("attn.qln", H),
-        **({} if config.collapsed_values else overparam),
-    }
-
-
 def _baseline(config: BaselineConfig) -> Shapes:
     V, E, H = config.vocab, config.emb, config.hidden
-    lstm = _lstm("rnn", E, H, config.layers)
-    return {"embed.weight": (V, E), **lstm, "projection.weight": (V, H), "projection.bias": (V,)}
+    return {"embed.weight": (V, E), **_lstm("rnn", E, H, config.layers), **_linear("projection", H, V)}
 
 
 def _norm(name: str, width: int) -> Shapes:
     return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+
+def _linear(name: str, inputs: int, width: int) -> Shapes:
+    return {f"{name}.weight": (width, inputs), f"{name}.bias": (width,)}
 
 
 def _lstm(name: str, inputs: int, width: int, layers: int) -> Shapes:

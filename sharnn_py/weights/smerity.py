@@ -4,8 +4,6 @@ The program builds parameters that it never computes with (`UNUSED_*` below). Th
 state_dict back bit for bit, `to_smerity` takes them from the state_dict that was loaded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch
@@ -18,62 +16,41 @@ from sharnn_py.weights.table import SAME, Row, block_rows, check_names_and_shape
 
 PROGRAM = "Smerity's state_dict"
 
+
+def _same(theirs: str, ours: str = "") -> list[Row]:
+    return [(f"{theirs}.{part}", (f"{ours or theirs}.{part}",), SAME) for part in ("weight", "bias")]
+
+
 EVERY_BLOCK: list[Row] = [
-    ("blocks.*.lnstart.weight", ("blocks.*.lnstart.weight",), SAME),
-    ("blocks.*.lnstart.bias", ("blocks.*.lnstart.bias",), SAME),
-    ("blocks.*.rnn.weight_ih_l0", ("blocks.*.rnn.weight_ih_l0",), SAME),
-    ("blocks.*.rnn.weight_hh_l0", ("blocks.*.rnn.weight_hh_l0",), SAME),
-    ("blocks.*.rnn.bias_ih_l0", ("blocks.*.rnn.bias_ih_l0",), SAME),
-    ("blocks.*.rnn.bias_hh_l0", ("blocks.*.rnn.bias_hh_l0",), SAME),
-    ("blocks.*.lnff.weight", ("blocks.*.lnff.weight",), SAME),
-    ("blocks.*.lnff.bias", ("blocks.*.lnff.bias",), SAME),
-    ("blocks.*.lnxff.weight", ("blocks.*.lnxff.weight",), SAME),
-    ("blocks.*.lnxff.bias", ("blocks.*.lnxff.bias",), SAME),
-    ("blocks.*.ff.linear1.weight", ("blocks.*.boom.linear.weight",), SAME),
-    ("blocks.*.ff.linear1.bias", ("blocks.*.boom.linear.bias",), SAME),
+    *_same("lnstart"),
+    *((f"rnn.{part}_l0", (f"rnn.{part}_l0",), SAME) for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")),
+    *_same("lnff"),
+    *_same("lnxff"),
+    *_same("ff.linear1", "boom.linear"),
 ]
-
 ATTENDING_BLOCK: list[Row] = [
-    ("blocks.*.lnmem.weight", ("blocks.*.lnmem.weight",), SAME),
-    ("blocks.*.lnmem.bias", ("blocks.*.lnmem.bias",), SAME),
-    ("blocks.*.lnmid.weight", ("blocks.*.lnmid.weight",), SAME),
-    ("blocks.*.lnmid.bias", ("blocks.*.lnmid.bias",), SAME),
-    ("blocks.*.attn.q.weight", ("blocks.*.attn.q.weight",), SAME),
-    ("blocks.*.attn.q.bias", ("blocks.*.attn.q.bias",), SAME),
-    ("blocks.*.attn.qln.weight", ("blocks.*.attn.qln.weight",), SAME),
-    ("blocks.*.attn.qln.bias", ("blocks.*.attn.qln.bias",), SAME),
-    ("blocks.*.attn.qs", ("blocks.*.attn.qs",), leading_ones(2)),
-    ("blocks.*.attn.ks", ("blocks.*.attn.ks",), leading_ones(2)),
-    ("blocks.*.attn.vs", ("blocks.*.attn.vs",), leading_ones(2)),
+    *_same("lnmem"),
+    *_same("lnmid"),
+    *_same("attn.q"),
+    *_same("attn.qln"),
+    *((f"attn.{gain}", (f"attn.{gain}",), leading_ones(2)) for gain in ("qs", "ks", "vs")),
 ]
-
-OVERPARAM: list[Row] = [
-    ("blocks.*.attn.vq.l1.weight", ("blocks.*.attn.overparam.weight",), SAME),
-    ("blocks.*.attn.vq.l1.bias", ("blocks.*.attn.overparam.bias",), SAME),
-]
+OVERPARAM = _same("attn.vq.l1", "attn.overparam")
 
 # Name, shape in units of H. In every block; in a block that attends; in a block that does not.
-UNUSED_EVERYWHERE = [("blocks.*.lnout.weight", (1,)), ("blocks.*.lnout.bias", (1,))]
-UNUSED_ATTENDING = [("blocks.*.attn.qkvs", (1, 3, 1)), ("blocks.*.attn.r_gate", (1, 1, 1))]
-UNUSED_NOT_ATTENDING = [
-    ("blocks.*.lnmid.weight", (1,)),
-    ("blocks.*.lnmid.bias", (1,)),
-    ("blocks.*.lnmem.weight", (1,)),
-    ("blocks.*.lnmem.bias", (1,)),
-]
-
-ENCODER: list[Row] = [("encoder.weight", ("encoder.weight",), SAME)]
-DECODER_WEIGHT: list[Row] = [("decoder.weight", ("decoder.weight",), SAME)]
-DECODER_BIAS: list[Row] = [("decoder.bias", ("decoder.bias",), SAME)]
+UNUSED_EVERYWHERE = [("lnout.weight", (1,)), ("lnout.bias", (1,))]
+UNUSED_ATTENDING = [("attn.qkvs", (1, 3, 1)), ("attn.r_gate", (1, 1, 1))]
+UNUSED_NOT_ATTENDING = [(f"{norm}.{part}", (1,)) for norm in ("lnmid", "lnmem") for part in ("weight", "bias")]
 
 
 def rows(config: Config) -> list[Row]:
     """The whole table of used parameters for a SHA-RNN of `config`, in the order of the forward pass."""
     attending = ATTENDING_BLOCK + ([] if config.collapsed_values else OVERPARAM)
-    table = list(ENCODER)
+    weight, bias = _same("decoder")
+    table = _same("encoder")[:1]
     for i in range(config.layers):
         table += block_rows(EVERY_BLOCK + (attending if config.attends(i) else []), i, i)
-    return table + ([] if config.tied else DECODER_WEIGHT) + (DECODER_BIAS if config.decoder_bias else [])
+    return table + ([] if config.tied else [weight]) + ([bias] if config.decoder_bias else [])
 
 
 def unused_shapes(config: Config) -> dict[str, tuple[int, ...]]:
@@ -81,7 +58,7 @@ def unused_shapes(config: Config) -> dict[str, tuple[int, ...]]:
     shapes = {}
     for i in range(config.layers):
         for name, shape in UNUSED_EVERYWHERE + (UNUSED_ATTENDING if config.attends(i) else UNUSED_NOT_ATTENDING):
-            shapes[name.replace("*", str(i))] = (*shape[:-1], config.emb)
+            shapes[f"blocks.{i}.{name}"] = (*shape[:-1], config.emb)
     return shapes
 
 

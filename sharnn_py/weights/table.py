@@ -1,10 +1,8 @@
 """Translating tensors between the port and another program by a flat table of names.
 
-"Ours" is the port's, "theirs" the other program's. A table row is (their name, our names, layout). Rows of a block are
-templates in which `*` stands for the block's number, counted from each program's own first index.
+"Ours" is the port's, "theirs" the other program's. A table row is (their name, our names, layout). Rows of a block have
+names without `blocks.` and the block's number, which is counted from each program's own first index.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -42,7 +40,7 @@ def leading_ones(count: int) -> Layout:
 def block_rows(rows: Iterable[Row], ours: int, theirs: int) -> list[Row]:
     """The rows of one block, which is number `ours` in the port and number `theirs` in the other program."""
     return [
-        (there.replace("*", str(theirs)), tuple(name.replace("*", str(ours)) for name in here), layout)
+        (f"blocks.{theirs}.{there}", tuple(f"blocks.{ours}.{name}" for name in here), layout)
         for there, here, layout in rows
     ]
 

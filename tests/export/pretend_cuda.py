@@ -1,38 +1,58 @@
 """Building `pretend_cuda.c` into the libraries that the installed onnxruntime's CUDA provider asks for.
 
 On them the provider loads where there is no GPU. It computes nothing, but its own partitioner says where every node
-goes, and the host's side of serving (device buffers, bindings, CUDA graphs) runs as it would.
+goes, and the host's side of serving (device buffers, bindings, CUDA graphs) runs as it would. The C compiler is Zig's,
+which pip installs.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
+from elftools.elf.elffile import ELFFile
+
+from julia_bridge.install.folder import folder as private_folder
+
 SOURCE = Path(__file__).with_suffix(".c")
+
+# Without its sanitizer, whose run-time library takes half a minute to build the first time.
+COMPILER = [sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=undefined"]
 
 
 def build(folder: Path) -> None:
-    """Write the libraries to `folder`, which LD_LIBRARY_PATH then has to name. Needs gcc and its objdump."""
+    """Write the libraries to `folder`, which LD_LIBRARY_PATH then has to name."""
     spec = importlib.util.find_spec("onnxruntime")
     assert spec is not None
     assert spec.origin is not None
     provider = Path(spec.origin).parent / "capi" / "libonnxruntime_providers_cuda.so"
-    table = subprocess.run(["objdump", "-T", provider], capture_output=True, text=True, check=True).stdout
-    wanted: dict[str, set[str]] = defaultdict(set)
-    for library, symbol in re.findall(r"\*UND\*.*\((lib\w+\.so\.\d+)\)\s+(\w+)$", table, re.MULTILINE):
-        wanted[library].add(symbol)
-    wanted = {library: names for library, names in wanted.items() if library.startswith(("libcuda", "libcublas"))}
+    asked = _symbols_by_version(provider)
+    wanted = {version: names for version, names in asked.items() if version.startswith(("libcuda", "libcublas"))}
     # These are asked for without a version, or found by name while it runs.
-    wanted["libcuda.so.1"] = {"cuInit", *re.findall(r"\*UND\*.*\s(cu[A-Z]\w+)$", table, re.MULTILINE)}
+    wanted["libcuda.so.1"] = {"cuInit", *(name for name in asked[""] if re.match("cu[A-Z]", name))}
     wanted["libcurand.so.10"] = {"curandCreateGenerator"}
     names = re.findall(rb"\0(cudnn[A-Z]\w+)(?=\0)", provider.read_bytes())
     wanted["libcudnn.so.9"] = {name.decode() for name in names}
     for library, symbols in wanted.items():
         _compile(folder, library, symbols)
+
+
+def _symbols_by_version(library: Path) -> dict[str, set[str]]:
+    """The symbols that `library` asks others for, by version; CUDA's libraries call it as they are called."""
+    asked: dict[str, set[str]] = defaultdict(set)
+    with library.open("rb") as file:
+        elf = ELFFile(file)
+        symbols, versions, names = map(elf.get_section_by_name, (".dynsym", ".gnu.version", ".gnu.version_r"))
+        for number, symbol in enumerate(symbols.iter_symbols()):
+            if symbol["st_shndx"] == "SHN_UNDEF":
+                version = versions.get_symbol(number)["ndx"]
+                asked[names.get_version(version)[1].name if isinstance(version, int) else ""].add(symbol.name)
+    return asked
 
 
 def _compile(folder: Path, library: str, symbols: set[str]) -> None:
@@ -47,5 +67,7 @@ def _compile(folder: Path, library: str, symbols: set[str]) -> None:
     source, versions = folder / f"{library}.c", folder / f"{library}.map"
     source.write_text(written + rest)
     versions.write_text(f"{library} {{ global: *; }};\n")
-    command = ["gcc", "-w", "-shared", "-fPIC", "-o", folder / library, source, f"-Wl,-soname,{library}"]
-    subprocess.run([*command, f"-Wl,--version-script,{versions}"], check=True)
+    command = [*COMPILER, "-w", "-shared", "-fPIC", "-o", folder / library, source, f"-Wl,-soname,{library}"]
+    cache = str(private_folder("zig"))
+    environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
+    subprocess.run([*command, f"-Wl,--version-script,{versions}"], check=True, env=environment)

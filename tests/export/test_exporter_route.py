@@ -14,6 +14,7 @@ from torch import nn
 from export.serving.mask import segment_mask
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # within torch.onnx and onnxscript
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]

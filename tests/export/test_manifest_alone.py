@@ -1,15 +1,14 @@
 """The manifest tells a stranger enough to serve the model."""
 
 import ast
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sharnn_py import TorchSession, Vocabulary
+from tests.conftest import unavailable
+from tests.export import node_project
 from tests.export.conftest import WORDS
 from tests.export.plain_server import PlainServer
 
@@ -41,16 +40,27 @@ def test_it_serves_segments_and_then_steps_as_pytorch_does(export_of, config, ch
         np.testing.assert_allclose(plain.step(tokens), ours.step(tokens), **CLOSE)
 
 
+@pytest.fixture(scope="session")
+def project():
+    """The folder of the modules that the docs' JavaScript runs on."""
+    try:
+        return node_project.install()
+    except node_project.NodeUnavailable as reason:
+        unavailable("onnxruntime-node", reason)
+
+
 @pytest.mark.parametrize("prompt", ["a", "some words that are more than the memory holds"])
-def test_the_javascript_of_the_docs_writes_what_pytorch_writes(export_of, config, prompt, tmp_path):
-    """The rules it follows are the plain server's too, which is checked everywhere."""
-    project = os.environ.get("SHARNN_NODE_PROJECT")
-    if not project:
-        pytest.skip("SHARNN_NODE_PROJECT names no folder where `npm install onnxruntime-node` was run")
+def test_the_javascript_of_the_docs_writes_what_pytorch_writes(project, export_of, config, prompt, tmp_path):
     model, folder = export_of(config)
-    program = Path(project) / "serve.mjs"
-    shutil.copyfile(Path(__file__).parents[2] / "docs" / "serve.mjs", program)
-    done = subprocess.run(["node", str(program), str(folder), prompt, "40"], capture_output=True, check=True)
+    theirs = node_project.serve(project, tmp_path, folder, prompt, 40)
     ours = "".join(TorchSession(model, Vocabulary(WORDS)).generate(prompt, 40, temperature=0))
     assert "\N{REPLACEMENT CHARACTER}" not in ours  # an <unk>, which the docs' program does not expect
-    assert done.stdout.decode() == ours + "\n"
+    assert theirs == ours + "\n"
+
+
+def test_without_a_registry_npm_says_so_and_nothing_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("SHARNN_NODE_DIR", str(tmp_path))
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
+    with pytest.raises(node_project.NodeUnavailable, match="ECONNREFUSED"):
+        node_project.install()
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]

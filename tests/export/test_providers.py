@@ -22,12 +22,7 @@ def wheels(monkeypatch):
     """Pretend that just these wheels are installed."""
 
     def install(*names):
-        def version(name):
-            if name not in names:
-                raise importlib.metadata.PackageNotFoundError(name)
-            return "1.31.1"
-
-        monkeypatch.setattr(importlib.metadata, "version", version)
+        monkeypatch.setattr(importlib.metadata, "distributions", lambda name: [name] if name in names else [])
 
     return install
 

@@ -369,7 +369,7 @@ def zero_state(layers=3, batch=2, rows=(0, 1, 0), dtype=np.float32):
 @pytest.mark.parametrize(
     ("state", "says"),
     [
-        (zero_state(batch=3), r"layer 0: the state's h is float32 \(3, 8\), expected float32 \(2, 8\).*batch"),
+        (zero_state(batch=3), r"layer 0: the state's h has shape \(3, 8\), expected \(2, 8\).*batch"),
         (zero_state(layers=2), "2 layers, the model 3"),
         (zero_state(rows=(1, 1, 0)), "layer 0: the state has 1 memory rows"),
         (zero_state(dtype=np.float64), "float64"),

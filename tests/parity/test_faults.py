@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from functools import cache
 
 import pytest
 import torch
@@ -14,7 +13,6 @@ import sharnn_py.model as model
 from parity.commands.mutants import mutants as command
 from parity.errors import UsageError
 from parity.recording.library import find
-from parity.recording.recording import Recording
 from parity.sharnn.faults import FAULTS, RECORDED, controls
 from parity.sharnn.faults.controls import judge_control, random_case, record
 from parity.sharnn.faults.equivalent import EQUIVALENT
@@ -23,6 +21,7 @@ from parity.sharnn.faults.plant import Edit, PlantError, Value, planted
 from parity.sharnn.faults.run import plant, run, select
 from parity.sharnn.faults.table import to_markdown, verdict
 from sharnn_py import JULIA, PAPER, SHARNN, Config
+from tests.parity.cut_short import first_seen_at
 from tests.parity.diagnosed import SCENES
 
 pytestmark = pytest.mark.slow
@@ -40,19 +39,9 @@ UNEXPLAINED = {"id-0-does-not-learn", "deviation-of-a-norm-detached"}
 """Faults whose hint the suite does not give yet."""
 
 
-@cache
-def as_far_as(name, updates):
-    """A packaged recording without its updates, which cost as much as all else, unless they are asked for."""
-    recording = find(name)
-    if updates or recording.is_data:
-        return recording
-    kept = {key: tensor for key, tensor in recording.tensors.items() if not key.startswith("train/")}
-    return Recording(name, contents=(kept, recording.metadata))
-
-
 def assert_found(fault):
     """It is caught at its tensor, and explained; what follows a fault of one layer is mostly inherited from it."""
-    outcome = plant(fault, as_far_as(fault.recording, fault.first.startswith("train/")))
+    outcome = plant(fault, first_seen_at(fault.recording, fault.first))
     assert (outcome.first or outcome.problem) == fault.first, fault.name
     expected = fault.hint is not None and fault.name not in UNEXPLAINED
     assert outcome.diagnosed == expected, f"{fault.name} is explained by {outcome.description}"

@@ -47,6 +47,9 @@ def test_the_schema_holds(validator, result, tmp_path):
 )
 def test_the_schema_forbids_what_it_does_not_describe(validator, damage):
     content = to_json(samples.rich())
+    for case in content["cases"]:  # few of each, since the schema's reader is slow
+        case["comparisons"] = case["comparisons"][:3]
+    validator.validate(content)
     damage(content)
     with pytest.raises(ValidationError):
         validator.validate(content)

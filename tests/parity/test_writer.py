@@ -32,6 +32,19 @@ def test_it_is_read_by_safetensors_itself_bit_for_bit(tmp_path):
         assert torch.equal(read[name], tensor)
 
 
+@pytest.mark.parametrize("large", [0, 2**30])
+def test_every_tensor_is_read_as_it_was_written_until_the_file_is_gone(tmp_path, monkeypatch, large):
+    """Large ones and small ones, which are read in two ways."""
+    monkeypatch.setattr("parity.recording.recording.LARGE", large)
+    recording = Recording("r", written(tmp_path / "r.safetensors"))
+    for name, tensor in recording.tensors.items():
+        assert tensor.dtype == TENSORS[name].dtype
+        assert torch.equal(tensor, TENSORS[name])
+    recording.path.unlink()
+    with pytest.raises(RecordingError, match="cannot be read any more"):
+        recording.tensor("z/first")
+
+
 def test_a_recording_lists_tensors_in_the_order_they_were_written(tmp_path):
     recording = Recording("r", written(tmp_path / "r.safetensors"))
     assert list(recording.tensors) == list(TENSORS)

@@ -7,7 +7,7 @@ from sharnn_py import ConfigError, InputError
 from sharnn_py.sampling import Sampling
 
 LOGITS = np.log(np.array([0.1, 0.4, 0.05, 0.25, 0.2], np.float32))
-DRAWS = 20_000
+DRAWS = 4_000
 
 
 def frequencies(sampling, logits=LOGITS, seed=0):

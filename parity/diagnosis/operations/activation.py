@@ -1,8 +1,6 @@
 """A function of every number by itself. Role: x. Settings: `function`, a key of `FUNCTIONS` or `SLOPED`; `slope`, of
 the latter."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import partial
 

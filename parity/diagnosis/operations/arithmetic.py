@@ -6,8 +6,6 @@ was applied to, where the gain is such. `quotient`: x / by. `stack`: every input
 row `row` of x, a setting.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import partial
 

@@ -4,8 +4,6 @@ Setting `rule`: "elementwise", the sum of the F/H chunks; "totals", output k is 
 output from F/H on is 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import partial
 

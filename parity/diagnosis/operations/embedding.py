@@ -3,8 +3,6 @@
 Roles: ids (...) int64, weight (V, H).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """A gate: sigmoid(f) tanh(c), the two the halves of x, (..., 2H) -> (..., H). Setting: `order` of the halves ("cf")."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import torch

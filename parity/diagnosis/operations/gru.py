@@ -5,8 +5,6 @@
 Roles and settings as of `parity.diagnosis.operations.lstm`, with three gates ("rzn") and no c; `output` is "y" or "h".
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

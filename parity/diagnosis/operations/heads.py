@@ -5,8 +5,6 @@
 -> (T, B, H). Setting: `heads`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial

@@ -8,8 +8,6 @@ schedule, 1), `other_factors` (words to the factor that they describe), `eps`, `
 (None: no limit), `step` from 1, `betas`, `parts` (name and shape, of a vector of several parameters).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 

@@ -3,8 +3,6 @@
 Roles: x (..., in), weight (out, in), bias (out,) or none.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import partial

@@ -3,8 +3,6 @@
 Roles: logits (..., V), targets (...) int64 counted from 0. Setting: `ignored`, a target left out of the mean (-1).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import partial

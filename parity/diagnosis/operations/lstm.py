@@ -7,8 +7,6 @@ none for zeros, weight_hr (P, H) if h is projected to (B, P). Settings: `output`
 or "c" for the last h' or c' (B, H); `order` of the gates' blocks ("ifco").
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

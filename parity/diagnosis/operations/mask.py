@@ -4,8 +4,6 @@
 roles `new` and `memory` (none: M = 0). `masked`: x (..., T, K) plus the role `mask` (T, K).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import partial

@@ -6,8 +6,6 @@ next segment; the role `exchanged` is what may be carried in its place by mistak
 `whole` the rows that x was cut from, `steps` the rows that x is the last of.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from operator import itemgetter

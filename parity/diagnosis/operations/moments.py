@@ -6,8 +6,6 @@ gradients, the role `joint`, a scalar, which may be there for variants, too; `no
 `step`, the number of the update from 1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product

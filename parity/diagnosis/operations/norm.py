@@ -5,8 +5,6 @@ Roles: x (..., H), weight (H,) or none, bias (H,) or none. Settings: `unbiased` 
 `by_mean_square`, of an RMS norm false and true.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any

@@ -6,8 +6,6 @@ name and shape, if it is a flat vector of several; `held`, what the subject has,
 parameter at first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import combinations, permutations

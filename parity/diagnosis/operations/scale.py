@@ -3,8 +3,6 @@
 Settings: `sqrt_of`, "queries" for T or "width" for d; `width`, d; `heads`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import partial

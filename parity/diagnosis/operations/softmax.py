@@ -4,8 +4,6 @@ Roles that may be there: `unmasked`, x before the mask, and `mask`. Settings: `a
 its logarithm is given.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from functools import partial

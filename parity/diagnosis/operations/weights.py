@@ -1,7 +1,5 @@
 """What may happen to a weight or a bias of any layer: left out, reshaped, with its blocks of rows in another order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import permutations
 

@@ -4,8 +4,6 @@ A number is found by Gauss and Newton's method, from the formula's differences: 
 some number, that is where the method ends, to the last places; where it does not, the residual stays.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import partial
 

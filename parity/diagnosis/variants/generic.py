@@ -1,7 +1,5 @@
 """Variants that any operation may have: other inputs, and transforms of these and of its result."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from functools import partial
 

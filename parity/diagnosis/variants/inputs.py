@@ -1,7 +1,5 @@
 """Generic variants of an operation's inputs: other tensors of the scene, exchanged, left out or transformed."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial

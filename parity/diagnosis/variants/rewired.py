@@ -1,7 +1,5 @@
 """Variants of several unrecorded operations at once: a state that none takes up, parameters in each other's place."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations

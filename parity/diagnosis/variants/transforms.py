@@ -3,8 +3,6 @@
 A transform is told by a phrase that goes after "gives its result" or "takes x".
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """The whole difference between two runs, row by row, and whether it bears the ledger's entries out."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Both ends of an explanation are the programs themselves where they can be had: a recording, or live Julia."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import torch

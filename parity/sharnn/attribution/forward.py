@@ -1,7 +1,5 @@
 """Rows 1 to 5: both programs on the weights and segments of a recording, one row switched at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from torch import Tensor

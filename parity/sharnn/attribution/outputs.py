@@ -1,7 +1,5 @@
 """Running models on segments, what comes out, and how far two such outputs are apart."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field

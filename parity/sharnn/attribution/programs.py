@@ -3,8 +3,6 @@
 No switch is looked at here. `parity.sharnn.attribution.training` must come to the same numbers by another way.
 """
 
-from __future__ import annotations
-
 from itertools import islice
 
 import torch

@@ -1,7 +1,5 @@
 """What is explained: one set of weights and a series of segments, taken from a recording of either program."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 

@@ -1,7 +1,5 @@
 """`sharnn parity explain`: which recordings, and everything that is made of them."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """What both programs are given where they are run as they are, training included: a text, sizes, a seed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

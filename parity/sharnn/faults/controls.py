@@ -4,8 +4,6 @@ A case is a random model of either program, recorded by the port in float32: wit
 place as in no run of the suite, and with many of its functions computed in another way.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import time

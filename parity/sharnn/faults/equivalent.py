@@ -1,7 +1,5 @@
 """Equivalent rewrites: changes of the port that compute the same in another way, and are no faults."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator
 from itertools import groupby

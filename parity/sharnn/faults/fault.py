@@ -1,7 +1,5 @@
 """What a planted fault is: a change of the source, with what is known of it beforehand."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import msgspec

@@ -1,7 +1,5 @@
 """The catalogue of faults as Markdown, without planting any."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from parity.sharnn.faults.catalogue import FAULTS

@@ -1,7 +1,5 @@
 """What came of planting faults, and of looking for some where there are none."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

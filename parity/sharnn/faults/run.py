@@ -1,7 +1,5 @@
 """Planting every fault, each in a process that is sound otherwise, and holding it against its recording."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar

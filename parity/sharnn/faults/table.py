@@ -1,7 +1,5 @@
 """What came of planting faults: on the terminal, as Markdown, as JSON."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What an entry of the ledger is; docs/ledger.md describes the fields."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterable
 from typing import Any, Literal

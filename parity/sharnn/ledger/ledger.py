@@ -3,8 +3,6 @@
 `ledger.toml` beside this file holds the entries; docs/ledger.md describes its fields and how to add one.
 """
 
-from __future__ import annotations
-
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path

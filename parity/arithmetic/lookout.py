@@ -1,7 +1,5 @@
 """Where a computation draws random numbers or gives up digits, found by looking at every operation of a run."""
 
-from __future__ import annotations
-
 import sys
 import sysconfig
 from collections.abc import Mapping
@@ -13,35 +11,40 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-ENGINES = (Path(torch.__file__).parent, Path(__file__).parent, Path(sysconfig.get_path("stdlib")))
+ENGINES = (Path(torch.__file__).parent, Path(__file__).parent.parent)
 """What stands between an operation and the line of the subject that asks for it."""
+STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
 BACKWARD = "in the backward pass"
 HALF = (torch.float16, torch.bfloat16)
 
 
-class Lookout(TorchDispatchMode):
+class Lookout(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, notes the operations of torch on this thread that are drawn at random or in half precision.
 
     It changes nothing.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.random: dict[str, None] = {}
         """What is drawn at random and where, such as "native_dropout at model.py:12", in order, each once."""
         self.half: dict[str, None] = {}
         """The same of what is computed in float16 or bfloat16."""
 
     @property
+    def at_random(self) -> str:
+        """What was drawn at random, as a sentence's end; "" for nothing."""
+        return f"draws random numbers ({_places(self.random)})" if self.random else ""
+
+    @property
+    def in_half(self) -> str:
+        """What was computed in half precision, as a sentence's end; "" for nothing."""
+        return f"computes in half precision ({_places(self.half)})" if self.half else ""
+
+    @property
     def findings(self) -> list[str]:
-        """What was seen, in words. What a backward pass does follows from the forward pass, where that shows it."""
-
-        def places(found: dict[str, None]) -> str:
-            forward = [place for place in found if not place.endswith(BACKWARD)]
-            return "; ".join(forward or found)
-
-        found = [f"draws random numbers ({places(self.random)})"] if self.random else []
-        return found + ([f"computes in half precision ({places(self.half)})"] if self.half else [])
+        """Both, as far as there are any."""
+        return [found for found in (self.at_random, self.in_half) if found]
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -54,6 +57,12 @@ class Lookout(TorchDispatchMode):
         if isinstance(result, Tensor) and result.dtype in HALF:
             self.half[f"{str(result.dtype).removeprefix('torch.')} {_asked_from(sys._getframe(1))}"] = None
         return result
+
+
+def _places(found: dict[str, None]) -> str:
+    """What a backward pass does follows from the forward pass, where that shows it."""
+    forward = [place for place in found if not place.endswith(BACKWARD)]
+    return "; ".join(forward or found)
 
 
 def raised_at(traceback: TracebackType | None) -> str:
@@ -76,8 +85,9 @@ def _asked_from(frame: FrameType | None) -> str:
 
 def _is_engine(frame: FrameType) -> bool:
     path = Path(frame.f_code.co_filename)
-    installed = "site-packages" in path.parts  # in a virtual environment below the standard library's folder
-    return path.name.startswith("<") or (path.is_relative_to(ENGINES[2]) and not installed) or any(path.is_relative_to(engine) for engine in ENGINES[:2])
+    if path.name.startswith("<") or any(path.is_relative_to(engine) for engine in ENGINES):
+        return True
+    return path.is_relative_to(STANDARD_LIBRARY) and "site-packages" not in path.parts
 
 
 def _short(frame: FrameType) -> str:

@@ -13,8 +13,6 @@ for products p_k added one after the other: the k-th partial sum is about sqrt(k
 random signs, and about k where they have one sign, and both are covered. Kernels that add in blocks are more exact.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable, Mapping
@@ -30,14 +28,14 @@ from parity.tolerance import UNIT
 aten = torch.ops.aten
 
 
-class RandomRounding(TorchDispatchMode):
+class RandomRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, every floating result of torch on this thread is rounded at random to float32.
 
     `seed` makes a run repeatable. Tensors keep their dtype; infinities, NaN and numbers beyond float32's range stay.
     """
 
     def __init__(self, seed: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.generator = torch.Generator().manual_seed(seed)
 
     def __torch_dispatch__(
@@ -107,16 +105,27 @@ def _decompositions() -> dict[Any, Callable[..., Any]]:
     from torch._decomp import get_decompositions  # takes a second to load
 
     names = [
-        "_softmax", "_log_softmax", "_softmax_backward_data", "_log_softmax_backward_data", "logsumexp",
-        "native_layer_norm", "native_layer_norm_backward", "native_group_norm", "native_group_norm_backward",
-        "std", "std_mean",
-        "nll_loss_forward", "_scaled_dot_product_flash_attention_for_cpu",
+        "_softmax",
+        "_log_softmax",
+        "_softmax_backward_data",
+        "_log_softmax_backward_data",
+        "logsumexp",
+        "native_layer_norm",
+        "native_layer_norm_backward",
+        "native_group_norm",
+        "native_group_norm_backward",
+        "std",
+        "std_mean",
+        "nll_loss_forward",
+        "_scaled_dot_product_flash_attention_for_cpu",
     ]
     table = get_decompositions([getattr(aten, name) for name in names])
     return {**table, aten.var_mean.correction: _var_mean, aten.var.correction: lambda *a, **k: _var_mean(*a, **k)[0]}
 
 
-def _var_mean(x: Tensor, dim: Any = None, *, correction: float | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+def _var_mean(
+    x: Tensor, dim: Any = None, *, correction: float | None = None, keepdim: bool = False
+) -> tuple[Tensor, Tensor]:
     mean = torch.mean(x, dim, keepdim=True)
     square = torch.square(x - mean)
     terms = x.numel() // max(mean.numel(), 1)
@@ -131,7 +140,7 @@ def _spread(total: Tensor, squares: Tensor, terms: int) -> Tensor:
 
 
 def _product(result: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    return _spread(result, a**2 @ b**2, min(a.shape[-1],512))
+    return _spread(result, a**2 @ b**2, min(a.shape[-1], 512))
 
 
 def _added_product(result: Tensor, bias: Tensor, a: Tensor, b: Tensor, *_: Any) -> Tensor:
@@ -151,7 +160,7 @@ def _norm(result: Tensor, x: Tensor, *_: Any) -> Tensor:
 def _sum(result: Tensor, x: Tensor, dim: Any = None, keepdim: bool = False, *_: Any) -> Tensor:
     dims = list(range(x.ndim)) if dim is None or dim == [] else dim
     terms = math.prod(x.shape[d] for d in ([dims] if isinstance(dims, int) else dims))
-    return _spread(result, torch.sum(x**2, dim=dims, keepdim=keepdim), min(terms,64))
+    return _spread(result, torch.sum(x**2, dim=dims, keepdim=keepdim), min(terms, 64))
 
 
 def _mean(result: Tensor, x: Tensor, dim: Any = None, keepdim: bool = False, *rest: Any) -> Tensor:
