@@ -29,15 +29,17 @@ def _numbers(module: nn.Module) -> Iterator[dict[str, object]]:
     """A whole number that divides a size, with the one that it is a factor to, such as heads and their width."""
     own = {n: v for n, v in vars(module).items() if type(v) is int and v > 0 and not n.startswith("_")}
     sizes = {n for p in module.parameters() for n in p.shape} | set(own.values())
+    paired: list[dict[str, object]] = []
+    alone: list[dict[str, object]] = []
     for name, value in own.items():
         partners = [other for other, v in own.items() if other != name and v * value in sizes and value > 1]
         wholes = sorted({size for size in sizes if size % value == 0 and size > value})
-        for other in dict.fromkeys(d for whole in wholes for d in _divisors(whole) if d != value):
-            yield {name: other}
-            for partner in partners:
-                whole = value * own[partner]
-                if whole % other == 0:
-                    yield {name: other, partner: whole // other}
+        others = [*dict.fromkeys(d for whole in wholes for d in _divisors(whole) if d != value)]
+        for partner in partners:
+            whole = value * own[partner]
+            paired += [{name: other, partner: whole // other} for other in others if whole % other == 0]
+        alone += [{name: other} for other in others]
+    yield from (*paired, *alone)
 
 
 def _divisors(whole: int) -> list[int]:

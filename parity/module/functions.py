@@ -99,7 +99,14 @@ def other_calls(func: Any, args: Any, kwargs: Any) -> list[tuple[str, str, Any, 
         for other in alike if name in alike else ():
             space = next((s for s in NAMESPACES if hasattr(s, other) and hasattr(s, name)), None)
             if other != name and space is not None:
-                found.append((f"takes {other}", name, getattr(space, other), kwargs))
+                found.append(
+                    (
+                        f"takes {other}",
+                        name,
+                        getattr(space, other),
+                        {k: v for k, v in kwargs.items() if k != "return_indices"},
+                    )
+                )
     for mode in MODES.get(name, ()):
         own = kwargs.get("mode", "constant" if name == "pad" else "nearest")
         if mode != own:

@@ -545,7 +545,7 @@ PARAMETER_FAULTS = {
         inputs=IMAGE,
     ),
     "running variance": loaded(
-        "running_mean", swap("0.running_mean", "0.running_var"), seq(nn.BatchNorm2d(4)), inputs=IMAGE
+        "running_", swap("0.running_mean", "0.running_var"), seq(nn.BatchNorm2d(4)), inputs=IMAGE
     ),
     "deviation for variance": loaded("root", put("0.running_var", torch.sqrt), seq(nn.BatchNorm2d(4)), inputs=IMAGE),
     "rotary order": loaded(
