@@ -298,7 +298,7 @@ MORE_LAYERS = {
         (draw(3, 8),),
     ),
     "instance norm: eps": Layer(seq(nn.InstanceNorm1d(4, affine=True)), having("0", eps=0.1), "eps", SERIES),
-    "adaptive pooling": Layer(seq(nn.AdaptiveAvgPool1d(3)), seq(nn.AdaptiveMaxPool1d(3)), "mean", SERIES),
+    "adaptive pooling": Layer(seq(nn.AdaptiveAvgPool1d(3)), seq(nn.AdaptiveMaxPool1d(3)), "mean|avg", SERIES),
     "transposed convolution: flipped": Layer(
         seq(nn.ConvTranspose1d(4, 6, 3)), put("0.weight", lambda w: w.flip(-1)), "revers|turned|kernel", SERIES
     ),
