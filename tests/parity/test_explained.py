@@ -67,7 +67,7 @@ def test_a_fault_in_a_layer_of_torch_or_in_its_parameters_is_explained(name):
     recording = parity.capture(reference, X if fault.inputs is None else fault.inputs, call=fault.called or fault.call)
     if not fault.parameters:
         tensors = {n: t for n, t in recording.tensors.items() if not n.startswith("param/")}
-        recording = parity.recorded(tensors)
+        recording = parity.recording_of(tensors)
     found = said_of(parity.check(subject, recording, call=fault.call))
     assert any(re.search(fault.said, words) for words in found), found
 
