@@ -102,13 +102,16 @@ def measure_rounded(
 
     `truth` is the subject in float64, `runs` are those that show what rounding does to it, and `single` is the subject
     in float32, which must agree with the truth as well as the recording does. `least` is what rounding is known to be
-    at least. Infinities must stand at the same places; a NaN on either side never agrees.
+    at least. Infinities must stand at the same places, and the lowest number of a format is one; a NaN on either side
+    never agrees.
     """
     if tuple(recorded.shape) != tuple(truth.shape):
         return Measure(False, _shapes(recorded, truth))
     if not recorded.numel():
         return Measure(True)
     single = runs[0] if single is None else single
+    recorded, truth, single = (_without_masks(x) for x in (recorded, truth, single))
+    runs = [_without_masks(run) for run in runs]
     recorded, truth = recorded.to(torch.float64), truth.to(torch.float64)
     finite = recorded.isfinite() & truth.isfinite()
     strange = ~finite & (recorded != truth)
@@ -129,6 +132,14 @@ def measure_rounded(
     agrees = error <= tolerance and imprecision <= tolerance  # false for a NaN
     steps = () if time_axis is None else _by_step(distance, time_axis, tolerance)
     return Measure(agrees, "", error, rounding, scale, tolerance, worst, steps, imprecision)
+
+
+def _without_masks(tensor: Tensor) -> Tensor:
+    """With minus infinity for the lowest number of a tensor's own format, which masks have in its place."""
+    if not tensor.is_floating_point():
+        return tensor
+    lowest = torch.finfo(tensor.dtype).min
+    return torch.where(tensor == lowest, -math.inf, tensor) if float(tensor.min()) == lowest else tensor
 
 
 def _by_step(distance: Tensor, time_axis: int, tolerance: float) -> tuple[float, ...]:

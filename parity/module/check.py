@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from parity.judge.case import compare_case
+from parity.module.compiled import uncompiled
 from parity.module.segment import Call, Loss, Run, plainly
 from parity.module.subject import ModuleSubject
 from parity.recording.recording import Recording
@@ -26,10 +27,11 @@ def check(
     (`parity.module.hooks` has the module's); `call(module, inputs, state)` runs a segment and returns (output, state);
     `loss` makes a scalar of the output, for gradients to be compared; `time_axis` is the axis of the steps, for the
     first bad one to be found. The module runs on copies in evaluation mode: in float64, in float32, and in float64
-    with random rounding.
+    with random rounding; against a recording in float16 or bfloat16, in that format instead of float32. Of a compiled
+    module the original runs.
     Raises `RecordingError` for a recording without inputs.
     """
-    subject = ModuleSubject(module, Run(dict(names or {}), call or plainly, loss, time_axis))
+    subject = ModuleSubject(uncompiled(module), Run(dict(names or {}), call or plainly, loss, time_axis))
     return compare_case(reference, subject, reference.metadata.get("implementation", reference.name))
 
 

@@ -1,28 +1,38 @@
 """One segment of a torch module's run on recorded inputs."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from parity.arithmetic.widened import Widened
 from parity.errors import RecordingError
-from parity.module.hooks import NAME, Called, mapped, unheard, watched
+from parity.module.hooks import NAME, Called, unheard, watched
+from parity.module.nested import mapped
 from parity.recording.recording import Recording
 from parity.subject.gradient_probe import Note
 from parity.subject.segment_run import SAME, Layout, SegmentRun, gradients
 from parity.subject.subject import RunMode, TracedTensor
 
-Call = Callable[[nn.Module, tuple[Tensor, ...], Any], tuple[Any, Any]]
+Inputs = tuple[Tensor, ...] | dict[str, Tensor]
+"""What a segment is run on: tensors in order, or by the names of the module's arguments."""
+Call = Callable[[nn.Module, Any, Any], tuple[Any, Any]]
 """Runs a segment: of (module, inputs, state) the (output, state). State is None before the first."""
 Loss = Callable[[Any], Tensor]
 """The loss of an output, a scalar."""
 
 
-def plainly(module: nn.Module, inputs: tuple[Tensor, ...], state: Any) -> tuple[Any, Any]:
-    """A module without state: `module(*inputs)`."""
-    return module(*inputs), None
+def plainly(module: nn.Module, inputs: Inputs, state: Any) -> tuple[Any, Any]:
+    """A module without state: `module(*inputs)`, or `module(**inputs)` for inputs by name."""
+    return (module(**inputs) if isinstance(inputs, dict) else module(*inputs)), None
+
+
+def named(inputs: Inputs) -> list[tuple[str, Tensor]]:
+    """The inputs, each with its name or number."""
+    return list(inputs.items()) if isinstance(inputs, dict) else [(str(i), x) for i, x in enumerate(inputs)]
 
 
 @dataclass(frozen=True)
@@ -52,21 +62,28 @@ class Segment(SegmentRun):
         return self.how.names.get(name, name), SAME
 
     def compute(self, note: Note, called: Called = unheard) -> tuple[Any, Any]:
-        """One pass; a fresh object for every input, so that no name of an earlier pass sticks to it."""
-        given = tuple(x.to(self.mode.dtype) if x.is_floating_point() else x.clone() for x in self.inputs)
-        for i, x in enumerate(given):
-            setattr(x, NAME, f"input.{i}")
-        with watched(self.model, note, called):
-            output, state = self.how.call(self.model, given, self.state)
-        output = mapped(output, "output", note)
-        loss = self.how.loss if torch.is_grad_enabled() else None
-        return (None if loss is None else loss(output)), state
+        """One pass; a fresh object for every input, so that no name of an earlier pass sticks to it.
+
+        The state is copied, as the module may write to it.
+        """
+        fresh = {
+            key: x.to(self.mode.dtype, copy=True) if x.is_floating_point() else x.clone() for key, x in self.inputs
+        }
+        for key, x in fresh.items():
+            setattr(x, NAME, f"input.{key}")
+        given = tuple(fresh.values()) if all(key.isdigit() for key in fresh) else fresh
+        state = mapped(self.state, "state", lambda _, tensor: tensor.clone())
+        with Widened() if self.mode.dtype == torch.float64 else nullcontext():
+            with watched(self.model, note, called):
+                output, state = self.how.call(self.model, given, state)
+            output = mapped(output, "output", note)
+            return (None if self.how.loss is None else self.how.loss(output)), state
 
     def run(self) -> None:
         """Emit every tensor of the segment that was recorded."""
         with torch.set_grad_enabled(self.with_gradients):
             loss, state = self.compute(self.note)
-            if loss is not None:
+            if loss is not None and self.with_gradients:
                 self.emit(TracedTensor(f"eval/{self.number}/loss", loss.detach(), self.place))
                 for name, gradient in gradients(self.model, loss)[0].items():
                     theirs, _ = self.entry(name)
@@ -79,7 +96,7 @@ class Segment(SegmentRun):
 
     def time_axis(self, name: str, tensor: Tensor) -> int | None:
         axis = self.how.time_axis
-        steps = None if axis is None else self.inputs[0].shape[axis]
+        steps = None if axis is None else self.inputs[0][1].shape[axis]
         return axis if axis is not None and tensor.ndim > axis and tensor.shape[axis] == steps else None
 
     def _carry(self, name: str, tensor: Tensor) -> Tensor:
@@ -97,7 +114,9 @@ def segments(recording: Recording) -> int:
     return count
 
 
-def inputs(recording: Recording, segment: int) -> tuple[Tensor, ...]:
-    """The recorded inputs of a segment, in order."""
+def inputs(recording: Recording, segment: int) -> list[tuple[str, Tensor]]:
+    """The recorded inputs of a segment, each with its name or number: numbers in order, names as they were recorded."""
     found = recording.group(f"input/{segment}/")
-    return tuple(recording.tensor(f"input/{segment}/{i}") for i in range(len(found)))
+    return (
+        sorted(found.items(), key=lambda entry: int(entry[0])) if all(map(str.isdigit, found)) else list(found.items())
+    )

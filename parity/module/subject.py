@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from parity.module.operations import FIRST_OF_STATE, steps_of
 from parity.module.segment import Run, Segment, segments
-from parity.recording.recording import Recording
+from parity.recording.recording import HALF, Recording
 from parity.results import Comparison
 from parity.subject.gradient_probe import GradientProbe
 from parity.subject.scene import Operation, Scene
@@ -49,7 +49,10 @@ class ModuleSubject:
         )
 
     def _copy(self, mode: RunMode) -> nn.Module:
-        return copy.deepcopy(self.module).to(mode.dtype).eval()
+        module = copy.deepcopy(self.module).eval()
+        if mode.dtype in HALF and any(parameter.dtype == mode.dtype for parameter in module.parameters()):
+            return module  # it says itself which part of it is in half precision
+        return module.to(mode.dtype)
 
     def _forced_segment(self, recording: Recording, segment: int) -> Segment:
         """A segment in float64, with the state that forced runs of those before it carry on."""
@@ -82,8 +85,8 @@ class ModuleSubject:
         steps: dict[str, Operation] = {}
         with torch.no_grad():
             run.compute(recorder.note, lambda *call: steps.update(steps_of(*call)))
-        for i, x in enumerate(run.inputs):
-            recorder.reference[f"input.{i}"] = x.double() if x.is_floating_point() else x
+        for key, x in run.inputs:
+            recorder.reference[f"input.{key}"] = x.double() if x.is_floating_point() else x
         own, reference = (_with_first_layers(found) for found in (recorder.subject, recorder.reference))
         key = self._own_name(comparison)
         return Scene(steps, reference, {**reference, **own}, {key: comparison.own.tolerance}), key
