@@ -113,7 +113,10 @@ def _measured(
             unit=UNIT[recording.format], time_axis=truth.time_axis,
             least=max(_moved(truth, rounded), SMALLEST.get(recording.format, 0.0)),
         )  # fmt: skip
-        measure = limited(measure, truth.parts, isolated, recording.format, largest)
+        if truth.tolerance is None:
+            measure = limited(measure, truth.parts, isolated, recording.format, largest)
+        else:
+            measure = measure.held_to(truth.tolerance)
     if differs := unlike(truth.tensor, again.tensor):
         measure = replace(measure, agrees=False, problem=differs, unsound=True)
     if problem := truth.problem or single.problem:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -35,20 +36,23 @@ class ModuleSubject:
 
     def stream(self, recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
         """See `Subject.stream`. What the recording does not hold is left out."""
-        module = self._copy(mode)
+        module = self.copied(mode)
         for name, tensor in module.state_dict().items():
-            recorded = f"param/{self.run.names.get(name, name)}"
-            if recorded in recording.tensors:
-                yield TracedTensor(recorded, tensor.detach().clone(), "parameters", exact=True)
+            theirs, layout = self.run.entry(name)
+            if f"param/{theirs}" in recording.tensors:
+                found = layout.to_recorded(tensor.detach().clone())
+                yield from self.run.terms.applied([TracedTensor(f"param/{theirs}", found, "parameters", exact=True)])
         if mode.nudged:
             with torch.no_grad():
                 for name, parameter in module.named_parameters():
                     parameter.copy_(nudge(parameter, mode.nudged, name, UNIT[torch.float32]))
-        yield from stream(
+        items = stream(
             segments(recording), lambda number, state: Segment(self.run, module, recording, mode, number, state)
         )
+        yield from self.run.terms.applied(items)
 
-    def _copy(self, mode: RunMode) -> nn.Module:
+    def copied(self, mode: RunMode) -> nn.Module:
+        """A copy of the module that computes as a run does."""
         module = copy.deepcopy(self.module).eval()
         if mode.dtype in HALF and any(parameter.dtype == mode.dtype for parameter in module.parameters()):
             return module  # it says itself which part of it is in half precision
@@ -56,7 +60,7 @@ class ModuleSubject:
 
     def _forced_segment(self, recording: Recording, segment: int) -> Segment:
         """A segment in float64, with the state that forced runs of those before it carry on."""
-        module, state = self._copy(TRUTH), None
+        module, state = self.copied(TRUTH), None
         for number in range(1, segment):
             before = Segment(self.run, module, recording, TRUTH, number, state)
             before.produce(lambda item: None)
@@ -83,7 +87,7 @@ class ModuleSubject:
         run = self._forced_segment(recording, comparison.segment)
         recorder = SceneRecorder(run, {f"parameter {name}": p for name, p in run.model.named_parameters()}, {})
         steps: dict[str, Operation] = {}
-        with torch.no_grad():
+        with torch.no_grad(), suppress(Exception):  # what stops it, such as a shape that was recorded, has been said
             run.compute(recorder.note, lambda *call: steps.update(steps_of(*call)))
         for key, x in run.inputs:
             recorder.reference[f"input.{key}"] = x.double() if x.is_floating_point() else x

@@ -67,6 +67,8 @@ class TracedTensor:
     wrong only if nothing before it is."""
     problem: str = ""
     """What is wrong with it whatever its numbers are; with one, it need not have been recorded."""
+    tolerance: float | None = None
+    """What its error may be, whatever rounding explains."""
     norm_of: Tensor | None = None
     """Of a norm: the tensor it is taken of. What rounding does to that, at worst, is done to the norm."""
 
