@@ -70,3 +70,83 @@ def test_a_graph_given_the_wrong_inputs_or_none_says_so(graph, tmp_path):
     (tmp_path / "no.onnx").write_text("no")
     with pytest.raises(UsageError, match="cannot be read as an ONNX model"):
         parity.from_onnx(tmp_path / "no.onnx", {})
+
+
+def held_against(arrays, x, **options):
+    """The result for `Net` of arrays that another program computed of its input."""
+    return parity.check(Net(), parity.recorded({"input/1/0": x, **arrays}), **options)
+
+
+def test_numpys_files(tmp_path):
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    weight, bias = (Net().state_dict()[f"up.{name}"].numpy() for name in ("weight", "bias"))
+    np.savez(tmp_path / "reference.npz", **{"input/1/0": x, "eval/1/up": x @ weight.T + bias, "param/up.bias": bias})
+    with np.load(tmp_path / "reference.npz") as file:
+        result = parity.check(Net(), parity.recorded(file))
+    assert result, parity.text(result)
+    assert result.compared == 2
+
+
+def weights_of(net):
+    return {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_flax_model():
+    linen = pytest.importorskip("flax.linen", reason="flax, whose model this is, is not installed")
+    jax = pytest.importorskip("jax", reason="jax, which flax runs on, is not installed")
+
+    class Model(linen.Module):
+        @linen.compact
+        def __call__(self, x):
+            x = linen.LayerNorm(epsilon=1e-5, name="norm")(jax.numpy.tanh(linen.Dense(8, name="up")(x)))
+            return linen.Dense(3, name="down")(x)
+
+    model, x = Model(), np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    parameters = model.init(jax.random.PRNGKey(0), x)["params"]
+    flat = {"/".join(p.key for p in path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(parameters)}
+    net = Net()
+    proposed = parity.map_weights(flat, net)
+    assert not proposed.missing, proposed
+    net.load_state_dict(proposed.state_dict())
+    _, seen = model.apply({"params": parameters}, x, capture_intermediates=True)
+    paths = jax.tree_util.tree_leaves_with_path(seen["intermediates"])
+    arrays = {f"eval/1/{'.'.join(p.key for p in path[:-2])}": leaf for path, leaf in paths if len(path) > 2}
+    assert sorted(arrays) == ["eval/1/down", "eval/1/norm", "eval/1/up"]
+    reference = parity.recorded({"input/1/0": x, **arrays})
+    result = parity.check(net, reference)
+    assert result, parity.text(result)
+    assert result.compared == 3
+    assert parity.check(Net(), reference).first.name == "eval/1/up"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_keras_model(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras", reason="keras, whose model this is, is not installed")
+    layers = [keras.layers.Dense(8, "tanh", name="up"), keras.layers.LayerNormalization(epsilon=1e-5, name="norm")]
+    model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(3, name="down")])
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    net = Net()
+    proposed = parity.map_weights({v.path: keras.ops.convert_to_numpy(v) for v in model.variables}, net)
+    net.load_state_dict(proposed.state_dict())
+    seen = keras.Model(model.inputs, {layer.name: layer.output for layer in model.layers})(x)
+    names = {"norm.in": "up", "norm": "norm", "down": "down", "up": "before"}
+    reference = parity.recorded(
+        {"input/1/0": x, **{f"eval/1/{name}": keras.ops.convert_to_numpy(value) for name, value in seen.items()}}
+    )
+    result = parity.check(net, reference, names=names)
+    assert result, parity.text(result)
+    assert result.compared == 3
+
+
+def test_a_julia_function_with_keyword_arguments(worker, tmp_path):
+    (tmp_path / "net.jl").write_text(
+        'module Little\nforward(w, x; bias) = Dict("up" => w\' * x .+ bias, "mask" => x .> 0)\nend\n'
+    )
+    worker.include(tmp_path / "net.jl")
+    x, weights = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32), weights_of(Net())
+    seen = worker.call("Little.forward", weights["up.weight"], x, bias=weights["up.bias"])
+    assert seen["mask"].dtype == bool
+    result = held_against({"eval/1/up": seen["up"]}, x)
+    assert result, parity.text(result)
