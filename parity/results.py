@@ -27,6 +27,8 @@ class Hint:
     """What the hint was confirmed by, where that was not recomputing: a sentence's end."""
     also_at: tuple[str, ...] = ()
     """Other wrong tensors that it explains as well, of those that were looked at."""
+    not_at: tuple[str, ...] = ()
+    """Other wrong tensors of the layer that were looked at, and that nothing explains."""
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ class Segment(SegmentRun):
         """Emit every tensor of the segment that was recorded."""
         with torch.set_grad_enabled(self.with_gradients):
             loss, state = self.compute(self.note)
-            if loss is not None and self.with_gradients:
+            if self.with_gradients:
                 self.emit(TracedTensor(f"eval/{self.number}/loss", loss.detach(), self.place))
                 for name, gradient in gradients(self.model, loss)[0].items():
                     theirs, layout = self.entry(name)

@@ -104,4 +104,5 @@ def _worst(worst: Worst) -> dict[str, Any]:
 
 def _hint(hint: Hint) -> dict[str, Any]:
     found = {"says": hint.description, "at": hint.at, "before": hint.before, "after": hint.after}
-    return {**found, "evidence": hint.evidence} if hint.evidence else found
+    more = {"evidence": hint.evidence, "also_at": hint.also_at, "not_at": hint.not_at}
+    return found | {key: value for key, value in more.items() if value}

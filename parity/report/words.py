@@ -79,6 +79,7 @@ def hint(given: Hint) -> str:
     if given.evidence:
         return f"{given.description} ({given.evidence})"
     also = f"; so it does at {' and '.join(given.also_at)}" if given.also_at else ""
+    also = f"; not so at {', '.join(given.not_at)}" if given.not_at else also
     return (
         f"{given.description} (recomputing {given.at} this way reduces the error from {short(given.before)} to "
         f"{short(given.after)} units of rounding{also})"

@@ -19,6 +19,7 @@ from parity.sharnn.scenes import AFTER, parameter_scene, segment_scene, update_s
 from parity.sharnn.updates import replay_training
 from parity.subject.gradient_probe import GradientProbe
 from parity.subject.scene import Scene
+from parity.subject.segment_run import fingerprints
 from parity.subject.subject import RunMode, TracedTensor
 from sharnn_py.config import PRESETS, Semantics
 from sharnn_py.weights import julia, smerity
@@ -31,7 +32,9 @@ class PortOf:
     semantics: Semantics
     label: str
     ports: dict[tuple[torch.dtype, int, bool], Port] = field(default_factory=dict, repr=False, compare=False)
-    """Those of the recording at hand: both runs in a precision share a model."""
+    """Those of the recording at hand: end to end and isolated, a run has one model."""
+    loaded: dict[tuple[torch.dtype, int, bool], dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
+    """What their parameters were loaded as."""
 
     def stream(self, recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
         """See `Subject.stream`."""
@@ -41,8 +44,9 @@ class PortOf:
         key = mode.dtype, mode.nudged, mode.again
         if key not in self.ports or self.ports[key].recording is not recording:
             self.ports[key] = build(recording, self.semantics, mode)
-        else:
-            self.ports[key].load(recording.group("param/"))  # which the other run may have changed
+            self.loaded[key] = fingerprints(self.ports[key].model)
+        elif fingerprints(self.ports[key].model) != self.loaded[key]:
+            self.ports[key].load(recording.group("param/"))  # the other run has changed them
         yield from replay_port(replace(self.ports[key], mode=mode))
         yield from replay_training(recording, self.semantics, mode)
         yield from replay_loops(recording, self.semantics, mode)

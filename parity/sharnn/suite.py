@@ -1,10 +1,12 @@
 """Running recordings against the port."""
 
+import reprlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -119,13 +121,24 @@ def _data_case(recording: Recording, label: str) -> CaseResult:
     )
 
 
+def first_difference(recorded: Any, port: Any, at: str = "") -> str:
+    """Where two unequal values first part, and what each has there."""
+    if isinstance(recorded, (list, tuple)) and isinstance(port, (list, tuple)):
+        if len(recorded) != len(port):
+            return f"{at or 'it'} has {len(recorded):,} entries recorded, {len(port):,} in the port"
+        for i, (theirs, ours) in enumerate(zip(recorded, port, strict=True)):
+            if theirs != ours:
+                return first_difference(theirs, ours, f"{at}[{i}]")
+    return f"{f'at {at}: ' if at else ''}recorded {reprlib.repr(recorded)}, the port has {reprlib.repr(port)}"
+
+
 def _compare_entry(entry: Entry) -> Comparison:
     if isinstance(entry.port, np.ndarray):
         port, recorded = torch.from_numpy(entry.port), torch.from_numpy(entry.recorded)
         measure, exact, shape = measure_rounded(recorded, port, [port], unit=UNIT[torch.float64]), False, port.shape
     else:
         agrees = entry.recorded == entry.port
-        measure = Measure(agrees, "" if agrees else f"recorded {entry.recorded!r}, the port has {entry.port!r}")
+        measure = Measure(agrees, "" if agrees else first_difference(entry.recorded, entry.port))
         exact, shape = True, torch.Size()
     verdict: Verdict = "agrees" if measure.agrees else "wrong"
     return Comparison(entry.name, entry.name, "data", entry.name, None, exact, tuple(shape), measure, measure, verdict)

@@ -62,7 +62,7 @@ def test_a_wrong_way_back_is_named_and_all_gradients_behind_it_inherit(name, pat
         result = case(name)
     assert [c.name for c in result.wrong] == expected[name]
     assert description in result.first.hints[0].description
-    assert all(c.name.startswith(("grad", "train/")) for c in result.inherited)
+    assert all(c.name.startswith(("grad", "train/", "loop/")) for c in result.inherited)
     assert any(c.name.startswith("grad/1/") for c in result.inherited)
     position = result.comparisons.index(result.first)
     assert all(c.agrees for c in result.comparisons[:position])
