@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 import parity
-from parity import UsageError
+from parity import UsageError, measure_rounded
+from parity.arithmetic.widened import Widened
 from parity.module.nested import mapped, passed_on
 from parity.tolerance import UNIT
 
@@ -241,3 +242,18 @@ def test_what_is_no_array_is_refused():
         parity.recorded({"eval/1/a": "b"})
     with pytest.raises(UsageError, match="eval/1/a"):
         parity.recorded({"eval/1/a": np.array(["b"])})
+
+
+def test_what_is_asked_for_in_float32_is_computed_in_float64():
+    x = torch.randn(3, 4, dtype=torch.float64)
+    with Widened():
+        found = [x.float(), x.to(torch.float32), torch.softmax(x, -1, dtype=torch.float32), x.half()]
+    assert [y.dtype for y in found] == [torch.float64] * 3 + [torch.float16]
+    assert torch.equal(found[0], x)
+
+
+def test_a_mask_of_the_lowest_numbers_is_one_of_infinities():
+    low = {dtype: torch.finfo(dtype).min for dtype in (torch.float32, torch.float64)}
+    recorded, truth = (torch.tensor([0.5, low[dtype]], dtype=dtype) for dtype in low)
+    assert measure_rounded(recorded, truth, [truth], recorded).agrees
+    assert not measure_rounded(recorded.flip(0), truth, [truth], recorded).agrees
