@@ -50,7 +50,7 @@ class Worker:
     `KeyboardInterrupt`. The next call starts a new one and includes the same files and loads the same packages
     again; what Julia's globals held besides is gone. The start itself is not counted in `timeout`.
 
-    `isolation="none"` runs Julia in this process instead. Then `timeout` is not kept, a crash takes this process with
+    `isolation="none"` runs Julia in this process instead. Then `timeout` is ignored, a crash takes this process with
     it, Julia's globals are those of every such worker, and construction raises `JuliaUnavailable` where that is known
     to be unsafe, with the reason.
     """

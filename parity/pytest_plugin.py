@@ -1,7 +1,7 @@
 """For other projects' suites: the fixture `assert_parity`, and reports of what it found.
 
     def test_port(assert_parity):
-        assert_parity(MyModule(), parity.Recording("reference", path))
+        assert_parity(MyModule(), parity.open(path))
 
 With `--parity-report FOLDER` pytest writes one report of every comparison of the session there.
 """

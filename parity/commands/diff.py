@@ -16,7 +16,7 @@ def diff(first: str, second: str, json_path: Path | None, junit_path: Path | Non
 
     A and B are files of any two recordings (*.safetensors), or the names of packaged ones. Tensors of the same name
     are compared. Recordings of SHA-RNN, of whichever program, are compared under the port's names, and each layer of A
-    is run as B's program would.
+    is also computed as B's program would compute it.
 
     Exits with 0 if all agree, 1 if any differs, 3 if they cannot be compared.
     """

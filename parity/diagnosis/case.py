@@ -16,10 +16,10 @@ from parity.recording.recording import Recording
 from parity.results import Comparison, Hint
 from parity.subject.subject import Subject
 
-MOST = 40
-"""Layers that are looked at in all."""
-VAIN = 2
-"""Layers of one kind, such as every block's, that are looked at without success before no more are."""
+MOST_LAYERS = 40
+"""The search covers at most this many layers."""
+MOST_UNEXPLAINED = 2
+"""Layers whose names differ only in a number are given up after this many searches without a hint."""
 PLACES = 3
 """Other segments, and other parameters, in which a hint is looked for until it is found."""
 FITTED = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
@@ -29,9 +29,9 @@ NEAR = 1e-3
 
 
 def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparison]) -> list[Comparison]:
-    """The comparisons, with hints at the first wrong tensor of each layer, as far as there are any confirmed."""
+    """The comparisons, with the hints that were confirmed for the first wrong tensor of each layer."""
     seen: set[str] = set()
-    vain: Counter[str] = Counter()
+    unexplained: Counter[str] = Counter()
 
     def hints_of(c: Comparison) -> tuple[Hint, ...]:
         scene = subject.scene(recording, c)
@@ -39,11 +39,12 @@ def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparis
 
     def with_hints(c: Comparison) -> Comparison:
         sort = re.sub(r"\d+", "*", c.layer)
-        if c.verdict != "wrong" or c.hints or c.layer in seen or len(seen) == MOST or vain[sort] == VAIN:
+        given_up = len(seen) == MOST_LAYERS or unexplained[sort] == MOST_UNEXPLAINED
+        if c.verdict != "wrong" or c.hints or c.layer in seen or given_up:
             return c
         seen.add(c.layer)
         hints = _confirmed(hints_of(c), ((other.name, hints_of(other)) for other in _elsewhere(c, comparisons)))
-        vain[sort] += not hints
+        unexplained[sort] += not hints
         return replace(c, hints=hints)
 
     return [with_hints(c) for c in comparisons]

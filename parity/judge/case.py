@@ -21,7 +21,7 @@ def why_skipped(name: str) -> str:
     return INPUT if parse(name).group == "input" else NOT_COMPUTED
 
 
-def _with_arrangement(c: Comparison) -> Comparison:
+def with_arrangement(c: Comparison) -> Comparison:
     """A wrong tensor that nothing else explains, with how its recorded numbers stand, if they are the right ones."""
     if c.verdict != "wrong" or c.hints or not c.own.fits:
         return c
@@ -39,7 +39,7 @@ def compare_case(
     """
     why = why or why_skipped
     start = time.perf_counter()
-    comparisons = [_with_arrangement(c) for c in diagnosed(recording, subject, judge(recording, subject))]
+    comparisons = [with_arrangement(c) for c in diagnosed(recording, subject, judge(recording, subject))]
     stopped = next((c for c in comparisons if c.name.startswith(STOPPED)), None)
     if stopped is not None:
         reached, why = why, lambda name: INPUT if reached(name) == INPUT else f"not reached: {subject.label} stopped"

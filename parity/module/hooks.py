@@ -8,7 +8,7 @@ A submodule that is called again has `#2` and so on behind its path. The module'
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from torch import Tensor, nn
@@ -25,17 +25,30 @@ def name_of(tensor: Tensor) -> str | None:
     return getattr(tensor, NAME, None)
 
 
-Called = Callable[[nn.Module, str, str, list[str]], None]
-"""Told of every call: the submodule, its path, the name of this call, and the names of the tensors it is given."""
+class Listener:
+    """Told of every call of a submodule; this one does nothing."""
 
+    def following(self) -> AbstractContextManager[object]:
+        """What the module is run within."""
+        return nullcontext()
 
-def unheard(module: nn.Module, path: str, called: str, taken: list[str]) -> None:
-    """Tell nobody."""
+    def began(self, module: nn.Module, taken: list[Tensor]) -> None:
+        """The whole module begins, with the tensors it is given."""
+
+    def ended(self, module: nn.Module, output: Any) -> None:
+        """The whole module has ended."""
+
+    def entered(self, module: nn.Module, path: str, called: str, taken: list[Tensor]) -> None:
+        """A submodule begins: its path, the name of this call, and the tensors it is given, as it computes on them."""
+
+    def left(self, module: nn.Module) -> None:
+        """It has ended, and its outputs are about to be handed out."""
 
 
 @contextmanager
-def watched(module: nn.Module, note: Note, called: Called = unheard) -> Iterator[None]:
+def watched(module: nn.Module, note: Note, listener: Listener | None = None) -> Iterator[None]:
     """Call `note` with every tensor of every pass through `module`, and go on with what it returns."""
+    listener = listener or Listener()
     calls: Counter[str] = Counter()
     under_way: dict[str, str] = {}
 
@@ -52,15 +65,26 @@ def watched(module: nn.Module, note: Note, called: Called = unheard) -> Iterator
             under_way[path] = path if calls[path] == 1 else f"{path}#{calls[path]}"
             inside = f"{under_way[path]}.in"
             args, kwargs = passed_on(args, inside, handed_out), passed_on(kwargs, inside, handed_out)
-            called(inner, path, under_way[path], [name_of(tensor) or "" for tensor in tensors_in((args, kwargs))])
+            listener.entered(inner, path, under_way[path], [*tensors_in((args, kwargs))])
             return args, kwargs
 
         return hook
 
     def after(path: str) -> Callable[..., Any]:
-        return lambda module, args, kwargs, output: passed_on(output, under_way[path], handed_out)
+        def hook(inner: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+            listener.left(inner)
+            return passed_on(output, under_way[path], handed_out)
 
-    handles = []
+        return hook
+
+    def begun(whole: nn.Module, args: Any, kwargs: Any) -> None:
+        listener.began(whole, [*tensors_in((args, kwargs))])
+
+    def over(whole: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        listener.ended(whole, output)
+
+    handles: list[Any] = [module.register_forward_pre_hook(begun, with_kwargs=True)]
+    handles.append(module.register_forward_hook(over, with_kwargs=True))
     for path, inner in module.named_modules():
         if path:
             handles.append(inner.register_forward_pre_hook(before(path), with_kwargs=True))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from parity.errors import UsageError
-from parity.module.capture import recorded
+from parity.module.capture import recording_of
 from parity.recording.recording import Recording
 
 
@@ -48,4 +48,4 @@ def from_onnx(model: str | Path | Any, inputs: Mapping[str, Any], *more: Mapping
         for name in names:
             if isinstance(found[name], np.ndarray) and found[name].dtype.kind in "fiub":
                 tensors[f"eval/{number}/{name}"] = found[name]
-    return recorded(tensors, implementation=f"ONNX graph {proto.graph.name}", onnxruntime=onnxruntime.__version__)
+    return recording_of(tensors, implementation=f"ONNX graph {proto.graph.name}", onnxruntime=onnxruntime.__version__)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from parity.arithmetic.widened import Widened
 from parity.errors import RecordingError, UsageError
-from parity.module.hooks import NAME, Called, unheard, watched
+from parity.module.hooks import NAME, Listener, watched
 from parity.module.nested import mapped
 from parity.module.terms import Terms
 from parity.recording.recording import Recording
@@ -90,7 +90,7 @@ class Segment(SegmentRun):
     def entry(self, name: str) -> tuple[str, Layout]:
         return self.how.entry(name)
 
-    def compute(self, note: Note, called: Called = unheard) -> tuple[Any, Any]:
+    def compute(self, note: Note, listener: Listener | None = None) -> tuple[Any, Any]:
         """One pass; a fresh object for every input, so that no name of an earlier pass sticks to it.
 
         The state is copied, as the module may write to it.
@@ -102,8 +102,9 @@ class Segment(SegmentRun):
             setattr(x, NAME, f"input.{key}")
         given = tuple(fresh.values()) if all(key.isdigit() for key in fresh) else fresh
         state = mapped(self.state, "state", lambda _, tensor: tensor.clone())
+        listener = listener or Listener()
         with Widened() if self.mode.dtype == torch.float64 else nullcontext():
-            with watched(self.model, note, called):
+            with watched(self.model, note, listener), listener.following():
                 output, state = self.how.call(self.model, given, state)
             output = mapped(output, "output", note)
             return (None if self.how.loss is None else self.how.loss(output)), state

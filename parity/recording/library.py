@@ -43,7 +43,7 @@ def is_packaged(recording: Recording) -> bool:
 
 
 def named(recordings: Sequence[Recording], name: str) -> list[Recording]:
-    """Those of this name, or with names that end in it after a slash."""
+    """The recordings of this name, or with names that end in it after a slash."""
     return [r for r in recordings if r.name == name or r.name.endswith(f"/{name}")]
 
 

@@ -9,7 +9,7 @@ from parity.tolerance import ROUNDED_RUNS
 
 
 def environment() -> dict[str, str]:
-    """All of it, in words, by what it is."""
+    """Each of these, in words, by its name."""
     return {
         "sharnn": version("sharnn"),
         "torch": torch.__version__,

@@ -19,7 +19,7 @@ STEP_DIGITS = 4
 
 
 def to_json(result: SuiteResult) -> dict[str, Any]:
-    """Everything, as `encode` has it."""
+    """The whole result, encoded by `encode`."""
     content: dict[str, Any] = encode({**_suite(result), "cases": [to_json_case(case) for case in result.cases]})
     return content
 

@@ -70,7 +70,7 @@ def first_bad_step(measure: Measure) -> str:
 
 
 def bad_step(measure: Measure) -> str:
-    """The first step above the tolerance, of all; there must be one."""
+    """The first step above the tolerance, and how many steps there are; there must be a bad one."""
     return f"{measure.first_bad_step:,} (of {len(measure.steps):,})"
 
 
@@ -138,7 +138,7 @@ def ranges(numbers: list[int]) -> str:
 
 
 def outcomes(off: list[Comparison]) -> list[Comparison]:
-    """Of comparisons that are off: the first of each of `OUTCOMES`, or the last of all."""
+    """The comparisons that show the outcome, of those that are off: the first for each of `OUTCOMES`, or the last."""
     measured = [c for c in off if c.own.worst is not None]
     named = [next((c for c in measured if c.name.split("/")[-1] == what), None) for what in OUTCOMES]
     return [c for c in named if c is not None] or measured[-1:]

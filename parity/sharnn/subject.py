@@ -12,7 +12,7 @@ from parity.sharnn.baseline import baseline_scene, replay_baseline
 from parity.sharnn.header import is_baseline, model_config, program_of
 from parity.sharnn.loops import replay_loops
 from parity.sharnn.names import first_block, intermediates
-from parity.sharnn.operations import parameters_of, segment_steps
+from parity.sharnn.operations import parameters_of, segment_operations
 from parity.sharnn.port import Port, build
 from parity.sharnn.replay import isolated_segment, replay_port
 from parity.sharnn.scenes import AFTER, parameter_scene, segment_scene, update_scene
@@ -32,7 +32,7 @@ class PortOf:
     semantics: Semantics
     label: str
     ports: dict[tuple[torch.dtype, int, bool], Port] = field(default_factory=dict, repr=False, compare=False)
-    """Those of the recording at hand: end to end and isolated, a run has one model."""
+    """The ports of the recording that is being compared: end to end and isolated, a run has one model."""
     loaded: dict[tuple[torch.dtype, int, bool], dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
     """What their parameters were loaded as."""
 
@@ -56,8 +56,8 @@ class PortOf:
         if is_baseline(recording):
             return frozenset()
         config = model_config(recording, self.semantics)
-        step = segment_steps(config).get(_key(recording, comparison.tensor_name))
-        taken = set() if step is None else set(parameters_of(step))
+        operation = segment_operations(config).get(_key(recording, comparison.tensor_name))
+        taken = set() if operation is None else set(parameters_of(operation))
         rows = (julia if program_of(recording) == "julia" else smerity).rows(config)
         return frozenset(f"param/{theirs}" for theirs, ours, _ in rows if taken & set(ours))
 
@@ -86,7 +86,7 @@ class PortOf:
 
 
 MADE = {group: key for key, group in AFTER.items()}
-"""The groups of what an update makes, to the keys of its steps."""
+"""The groups of what an update computes, each to the key of the operation."""
 
 
 def _key(recording: Recording, name: TensorName) -> str:
@@ -100,12 +100,12 @@ def _key(recording: Recording, name: TensorName) -> str:
     if name.path in CUT and config.attention_layers:
         return f"blocks.{config.attention_layers[0]}.memory_in"
     inner = name.path.removesuffix(".size")
-    steps = segment_steps(config)
+    operations = segment_operations(config)
     table = {
-        theirs: ours for ours, (theirs, _) in intermediates(program_of(recording), config).items() if ours in steps
+        theirs: ours for ours, (theirs, _) in intermediates(program_of(recording), config).items() if ours in operations
     }
     return table.get(inner, inner if inner == "loss" else "")
 
 
 CUT = ("maxmem", "mem_start_idx")
-"""What SHA-RNN.jl computes for the cut of its memories: where it is wrong, the memory tells how."""
+"""What SHA-RNN.jl computes to cut its memories: where that is wrong, the memory shows how."""

@@ -35,8 +35,8 @@ def select(recordings: Sequence[Recording], semantics: str, names: Sequence[str]
     """The recordings asked for.
 
     `names` are recordings' names or last parts of them; none means all. `semantics` 'julia' or 'paper' keeps the
-    recordings of that program, unless only the other program's bear a given name: then those are taken, to be run
-    under semantics that are not theirs. Raises `UsageError` naming what does not exist.
+    recordings of that program. Where only recordings of the other program have a given name, those are taken, to be
+    run under semantics that are not theirs. Raises `UsageError` naming what does not exist.
     """
     chosen = []
     for name in names:
@@ -66,10 +66,10 @@ def run(
     processes: int = 1,
     live: Iterable[Recording] = (),
 ) -> SuiteResult:
-    """Hold the port against every recording in folder `references`, by default the packaged ones, and those of `live`.
+    """Compare the port with every recording in folder `references`, by default the packaged ones, and with `live`.
 
     `semantics` is 'all', every recording under its own program's, or 'julia' or 'paper' (see `select`). `flip`
-    names switches of `Semantics` to turn the other way. With `processes` above 1 the cases are shared out among as
+    names switches of `Semantics` to flip. With `processes` above 1 the cases are shared out among as
     many fresh interpreters, so the caller's main module must be safe to import. Raises `UsageError`; a recording
     that cannot be run becomes a result with a `problem`.
     """
@@ -89,7 +89,7 @@ def run(
 
 
 def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] = ()) -> CaseResult:
-    """Hold the port against one recording."""
+    """Compare the port with one recording."""
     start = time.perf_counter()
     reference, label = "unknown", semantics
     try:

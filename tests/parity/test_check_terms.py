@@ -1,6 +1,7 @@
 """What a check is told besides the recording: names, layouts, tolerances, what to skip and what differs as expected."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 import parity
 from parity import UsageError
 from parity.arrangement import rearranged
+from parity.judge.case import with_arrangement
 
 
 class Net(nn.Module):
@@ -39,7 +41,7 @@ def other_eps(net, eps=1e-2):
 
 def renamed(reference, names):
     """The recording of another program, in its own names: all but the last tensor of each map only moved."""
-    return parity.recorded({names.get(name, name): tensor for name, tensor in reference.tensors.items()})
+    return parity.recording_of({names.get(name, name): tensor for name, tensor in reference.tensors.items()})
 
 
 def test_a_recording_with_other_axes_agrees_in_the_layout_that_is_given(net, reference):
@@ -47,7 +49,7 @@ def test_a_recording_with_other_axes_agrees_in_the_layout_that_is_given(net, ref
     for name in ("input/1/0", "eval/1/conv", "eval/1/norm.in", "eval/1/norm"):
         tensors[name] = tensors[name].permute(0, 2, 1)
     tensors["param/conv.weight"] = tensors["param/conv.weight"].permute(2, 1, 0)
-    recording = parity.recorded(tensors)
+    recording = parity.recording_of(tensors)
     layout = {"input.0": (0, 2, 1), "conv": (0, 2, 1), "norm*": (0, 2, 1), "conv.weight": (2, 1, 0), "head*": (1, 0)}
     with pytest.raises(UsageError, match=r"the layout of norm.weight is \(0, 2, 1\), but its shape is \(5,\)"):
         parity.check(net, recording, layout=layout)
@@ -67,7 +69,7 @@ def test_another_shape_that_fits_after_a_permutation_says_so(net, reference):
     tensors = {name: t for name, t in reference.tensors.items() if not name.startswith("param/")}
     tensors["eval/1/norm"] = tensors["eval/1/norm"].permute(2, 0, 1)
     tensors["eval/1/output"] = tensors["eval/1/output"][:, None]
-    found = {c.name: c for c in parity.check(net, parity.recorded(tensors)).comparisons}
+    found = {c.name: c for c in parity.check(net, parity.recording_of(tensors)).comparisons}
     problem = found["eval/1/norm"].end_to_end.problem
     assert problem == "recorded with shape (5, 3, 6), the port has (3, 6, 5); equal after permuting axes (1, 2, 0)"
     assert found["eval/1/output"].end_to_end.problem.endswith("equal after dropping axes (1,) of size one")
@@ -78,11 +80,12 @@ def test_a_square_tensor_that_fits_after_a_permutation_says_so(net, reference):
     tensors = dict(parity.capture(module, torch.randn(4, 4)).tensors)
     tensors["param/0.weight"] = tensors["param/0.weight"].T
     tensors["eval/1/0"] = tensors["eval/1/0"].T
-    for c in parity.check(module, parity.recorded(tensors)).comparisons:
-        if c.name in ("param/0.weight", "eval/1/0"):
-            assert c.own.fits == "equal after permuting axes (1, 0)"
-    first = parity.check(module, parity.recorded(tensors)).first
-    assert "equal after permuting axes (1, 0)" in first.hints[0].description
+    wrong = {c.name: c for c in parity.check(module, parity.recording_of(tensors)).comparisons}
+    for name in ("param/0.weight", "eval/1/0"):
+        assert wrong[name].own.fits == "equal after permuting axes (1, 0)"
+    assert "transposed" in wrong["param/0.weight"].hints[0].description  # diagnosis says so already
+    unexplained = with_arrangement(replace(wrong["param/0.weight"], hints=()))
+    assert "equal after permuting axes (1, 0)" in unexplained.hints[0].description
 
 
 def test_the_ways_in_which_numbers_can_stand():
@@ -121,7 +124,7 @@ def trained(net):
 def test_names_that_differ_are_proposed_as_a_mapping_to_paste(trained):
     tensors = {THEIRS.get(n, n): t for n, t in parity.capture(trained, torch.randn(3, 4, 7)).tensors.items()}
     del tensors["eval/1/output"]
-    recording = parity.recorded(tensors)
+    recording = parity.recording_of(tensors)
     result = parity.check(trained, recording)
     notes = "\n".join(result.notes)
     assert "in the recording alone: layer0.scale, layer0.shift, layer0.filtered, layer0.normed, scores" in notes
@@ -138,7 +141,7 @@ def test_names_that_differ_are_proposed_as_a_mapping_to_paste(trained):
 def test_what_follows_an_error_is_still_recognised(trained):
     """And what is wrong itself, by its shape and place."""
     reference = parity.capture(trained, torch.randn(3, 4, 7))
-    recording = parity.recorded({THEIRS.get(n, n): t for n, t in reference.tensors.items() if n != "eval/1/output"})
+    recording = parity.recording_of({THEIRS.get(n, n): t for n, t in reference.tensors.items() if n != "eval/1/output"})
     result = parity.check(other_eps(trained), recording)
     notes = "\n".join(result.notes)
     assert "the module's conv looks like the recording's layer0.filtered: equal values" in notes
@@ -152,7 +155,7 @@ def test_a_name_that_nothing_has_is_an_error(net, reference):
 
 def test_many_names_are_counted_after_the_first(net, reference):
     tensors = {**reference.tensors, **{f"eval/1/extra.{i}": torch.randn(9) for i in range(8)}}
-    result = parity.check(net, parity.recorded(tensors))
+    result = parity.check(net, parity.recording_of(tensors))
     assert result.notes == ["in the recording alone: extra.0, extra.1, extra.2, extra.3, extra.4 and 3 more"]
 
 

@@ -74,7 +74,7 @@ def test_a_graph_given_the_wrong_inputs_or_none_says_so(graph, tmp_path):
 
 def held_against(arrays, x, **options):
     """The result for `Net` of arrays that another program computed of its input."""
-    return parity.check(Net(), parity.recorded({"input/1/0": x, **arrays}), **options)
+    return parity.check(Net(), parity.recording_of({"input/1/0": x, **arrays}), **options)
 
 
 def test_numpys_files(tmp_path):
@@ -82,7 +82,7 @@ def test_numpys_files(tmp_path):
     weight, bias = (Net().state_dict()[f"up.{name}"].numpy() for name in ("weight", "bias"))
     np.savez(tmp_path / "reference.npz", **{"input/1/0": x, "eval/1/up": x @ weight.T + bias, "param/up.bias": bias})
     with np.load(tmp_path / "reference.npz") as file:
-        result = parity.check(Net(), parity.recorded(file))
+        result = parity.check(Net(), parity.recording_of(file))
     assert result, parity.text(result)
     assert result.compared == 2
 
@@ -113,7 +113,7 @@ def test_a_flax_model():
     paths = jax.tree_util.tree_leaves_with_path(seen["intermediates"])
     arrays = {f"eval/1/{'.'.join(p.key for p in path[:-2])}": leaf for path, leaf in paths if len(path) > 2}
     assert sorted(arrays) == ["eval/1/down", "eval/1/norm", "eval/1/up"]
-    reference = parity.recorded({"input/1/0": x, **arrays})
+    reference = parity.recording_of({"input/1/0": x, **arrays})
     result = parity.check(net, reference)
     assert result, parity.text(result)
     assert result.compared == 3
@@ -132,7 +132,7 @@ def test_a_keras_model(monkeypatch):
     net.load_state_dict(proposed.state_dict())
     seen = keras.Model(model.inputs, {layer.name: layer.output for layer in model.layers})(x)
     names = {"norm.in": "up", "norm": "norm", "down": "down", "up": "before"}
-    reference = parity.recorded(
+    reference = parity.recording_of(
         {"input/1/0": x, **{f"eval/1/{name}": keras.ops.convert_to_numpy(value) for name, value in seen.items()}}
     )
     result = parity.check(net, reference, names=names)

@@ -222,7 +222,7 @@ def test_arrays_of_numpys_are_copied_without_a_word():
     }
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = parity.recorded(arrays).tensors
+        found = parity.recording_of(arrays).tensors
     for name, array in arrays.items():
         assert np.array_equal(found[name].numpy(), array)
     found["input/1/0"].zero_()
@@ -232,16 +232,16 @@ def test_arrays_of_numpys_are_copied_without_a_word():
 def test_bfloat16_of_numpys_is_torchs():
     ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes, which gives NumPy its bfloat16, is not installed")
     array = np.array([1.0, -2.5, 3e38], dtype=ml_dtypes.bfloat16)
-    found = parity.recorded({"eval/1/a": array}).tensors["eval/1/a"]
+    found = parity.recording_of({"eval/1/a": array}).tensors["eval/1/a"]
     assert found.dtype == torch.bfloat16
     assert found.tolist() == array.astype(np.float32).tolist()
 
 
 def test_what_is_no_array_is_refused():
     with pytest.raises(UsageError, match=r"eval/1/a is a builtins\.str: give a tensor, or an array of numbers"):
-        parity.recorded({"eval/1/a": "b"})
+        parity.recording_of({"eval/1/a": "b"})
     with pytest.raises(UsageError, match="eval/1/a"):
-        parity.recorded({"eval/1/a": np.array(["b"])})
+        parity.recording_of({"eval/1/a": np.array(["b"])})
 
 
 def test_what_is_asked_for_in_float32_is_computed_in_float64():

@@ -96,4 +96,4 @@ def test_what_is_not_found_and_not_used_is_named():
     assert "not found: weight" in str(found)
     assert "not used: b" in str(found)
     with pytest.raises(UsageError, match="no parameters"):
-        parity.map_weights(parity.recorded({"input/1/0": torch.ones(1)}), nn.Linear(4, 3))
+        parity.map_weights(parity.recording_of({"input/1/0": torch.ones(1)}), nn.Linear(4, 3))

@@ -24,6 +24,16 @@ def reshaped(weight: Tensor) -> Tensor:
     return weight.mT.reshape(weight.shape)
 
 
+def reshaped_back(weight: Tensor) -> Tensor:
+    """A weight read as if it were its transposed: what undoes `reshaped`."""
+    return weight.reshape(weight.shape[::-1]).mT
+
+
+def reshaped_last(x: Tensor) -> Tensor:
+    """The last two axes read transposed as if they were not."""
+    return x.mT.reshape(x.shape)
+
+
 def gates_transposed(weight: Tensor) -> Tensor:
     """Every square block of rows transposed, (nH, H) -> (nH, H)."""
     width = weight.shape[1]
@@ -31,7 +41,7 @@ def gates_transposed(weight: Tensor) -> Tensor:
 
 
 def block_orders() -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every order of 2, 3 or 4 blocks but their own, in words; of those that are alike, the one of fewest blocks."""
+    """Every order of 2, 3 or 4 blocks but their own, with a description; of equal ones, that of fewest blocks."""
     for count in BLOCKS:
         for order in permutations(range(count)):
             if order not in (tuple(range(count)), (2, 3, 0, 1)):
@@ -46,5 +56,5 @@ def block_order(size: int, order: tuple[int, ...]) -> Tensor | None:
 
 
 def interleaved(size: int, count: int) -> Tensor:
-    """Indices that take one row of each of `count` equal blocks in turn, without rows that are left over."""
+    """Indices that take one row of each of `count` equal blocks in turn; rows that do not fill a block are dropped."""
     return torch.arange(size - size % count).reshape(count, -1).mT.flatten()
