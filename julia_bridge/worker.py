@@ -27,10 +27,10 @@ class Worker:
     worker starts a Julia of its own.
 
     **Values.** Arguments and results are None, bool, int (64 bits), float, str, list, tuple, dict with str keys and
-    numpy arrays of float32, float64, int32 or int64 with any number of axes, of length 0 too, nested at will. In Julia
-    they are nothing, Bool, Int64, Float64, String, Vector{Any}, Tuple, Dict{String,Any} and Array. In a result any
-    AbstractDict or NamedTuple becomes a dict, any AbstractArray of the four element types an array, any other
-    AbstractVector a list, Float32 a float, Symbol a str.
+    numpy arrays of float16, float32, float64, int32, int64 or bool with any number of axes, of length 0 too, nested
+    at will. In Julia they are nothing, Bool, Int64, Float64, String, Vector{Any}, Tuple, Dict{String,Any} and
+    Array. On the way back any AbstractDict or NamedTuple is a dict, any AbstractArray of the six element types an
+    array, any other AbstractVector a list, Float32 a float, Symbol a str.
 
     **Layout.** A numpy array (T, B, H), row by row, is a Julia Array (H, B, T), column by column: the axes' order is
     reversed and no element moves.
@@ -40,31 +40,49 @@ class Worker:
     array is collected first), and out of it into a numpy array of the caller's own. Nothing aliases: either side may
     keep and change what it has. The shared memory is kept for the next call, as large as the largest so far.
 
-    **When it goes wrong.** An exception in Julia is a `JuliaError` with Julia's message, and the worker is as it
-    was. A call that takes longer than `timeout` seconds, a process that is killed or crashes, and Ctrl-C here end the
-    process: `WorkerTimeout`, `WorkerDied`, `KeyboardInterrupt`. The next call starts a new one and includes the same
-    files again; what Julia's globals held besides is gone. The start itself is not counted in `timeout`.
+    **Packages.** With `project`, a folder with a Project.toml, Julia finds that project's packages and the package that
+    the project itself is, before any other; `load` imports one. The project's packages must be installed already,
+    which `julia --project=FOLDER -e 'using Pkg; Pkg.instantiate()'` does where Julia can reach them.
+
+    **When it goes wrong.** An exception in Julia is a `JuliaError` with Julia's message and the lines of code that it
+    passed through, innermost first, and the worker goes on as it was. A call that takes longer than `timeout`
+    seconds, a process that is killed or crashes, and Ctrl-C here end the process: `WorkerTimeout`, `WorkerDied`,
+    `KeyboardInterrupt`. The next call starts a new one and includes the same files and loads the same packages
+    again; what Julia's globals held besides is gone. The start itself is not counted in `timeout`.
 
     `isolation="none"` runs Julia in this process instead. Then `timeout` is ignored, a crash takes this process with
     it, Julia's globals are those of every such worker, and construction raises `JuliaUnavailable` where that is known
     to be unsafe, with the reason.
     """
 
-    def __init__(self, timeout: float = 60, isolation: Literal["process", "none"] = "process") -> None:
+    def __init__(
+        self,
+        timeout: float = 60,
+        isolation: Literal["process", "none"] = "process",
+        project: str | Path | None = None,
+    ) -> None:
         """`timeout` is in seconds, for each call.
 
-        Raises `ConfigError` for a value other than those above, and `JuliaUnavailable` if Julia is not installed.
+        Raises `ConfigError` for a value other than those above, `InputError` for a project that is none, and
+        `JuliaUnavailable` if Julia is not installed.
         """
+        folder = None if project is None else Path(project).absolute()
+        if folder is not None and not (folder / "Project.toml").is_file():
+            raise InputError(f"{folder} is no Julia project: there is no Project.toml in it.")
         if not 0 < timeout <= threading.TIMEOUT_MAX:
             raise ConfigError(f"timeout is {timeout!r}: give the seconds a call may take, more than 0 and finite.")
         if isolation not in ("process", "none"):
             raise ConfigError(f'isolation is {isolation!r}: give "process" or "none".')
         self._timeout = timeout
         self._installation = find()
-        self._included: list[str] = []
+        self._prepared: list[tuple[str, str]] = [] if folder is None else [("project", str(folder))]
+        """What every Julia that is started is asked first."""
         self._lock = threading.Lock()
         self._process: JuliaProcess | None = None
         self._in_process = InProcess(self._installation) if isolation == "none" else None
+        if self._in_process is not None:
+            for request in self._prepared:
+                self._ask(request, "start")
 
     def __enter__(self) -> Worker:
         return self
@@ -81,19 +99,27 @@ class Worker:
         if not file.is_file():
             raise InputError(f"there is no Julia file {file}.")
         with self._lock:
-            self._ask(("include", str(file)), f"include of {file.name}")
-            if str(file) not in self._included:
-                self._included.append(str(file))
+            self._prepare("include", str(file))
 
-    def call(self, function: str, *args: object) -> Any:
+    def load(self, package: str) -> None:
+        """Import a Julia package into `Main`, now and whenever Julia has to be started again.
+
+        Raises `JuliaError` with Julia's message if there is no such package, and what `call` raises.
+        """
+        with self._lock:
+            self._prepare("import", package)
+
+    def call(self, function: str, /, *args: object, **keywords: object) -> Any:
         """The result of a Julia function, named from `Main` ("sum", "Model.forward"), for these arguments.
+
+        Keyword arguments are Julia's.
 
         Raises `InputError` for an argument that has no counterpart in Julia, `JuliaError` with Julia's message if
         the function throws or returns what has none in Python, `WorkerTimeout`, `WorkerDied`, and `JuliaUnavailable` if
         Julia cannot be started.
         """
         with self._lock:
-            return self._ask(("call", function, list(args)), f"call of {function}")
+            return self._ask(("call", function, list(args), keywords), f"call of {function}")
 
     @property
     def versions(self) -> dict[str, str]:
@@ -112,6 +138,11 @@ class Worker:
             if self._process is not None:
                 self._process.end()
 
+    def _prepare(self, operation: str, what: str) -> None:
+        self._ask((operation, what), f"{operation} of {Path(what).name}")
+        if (operation, what) not in self._prepared:
+            self._prepared.append((operation, what))
+
     def _ask(self, request: object, doing: str) -> Any:
         good, result = self._running().ask(request, self._timeout, doing)
         if not good:
@@ -126,6 +157,6 @@ class Worker:
                 self._process.end()
             self._process = JuliaProcess(self._installation)
             weakref.finalize(self, self._process.end)
-            for path in self._included:
-                self._ask(("include", path), f"include of {Path(path).name}")
+            for operation, what in self._prepared:
+                self._ask((operation, what), f"{operation} of {Path(what).name}")
         return self._process

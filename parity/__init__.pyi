@@ -4,6 +4,8 @@ from .judge.difference import diff
 from .measure import Measure, Worst, measure_exact, measure_rounded
 from .module.capture import capture, recording_of, save
 from .module.check import assert_parity, check
+from .module.onnx_graph import from_onnx
+from .module.weights import Conversion, WeightMap, map_weights
 from .recording.library import PACKAGED, discover, find, open
 from .recording.names import TensorName
 from .recording.recording import Recording
@@ -17,6 +19,7 @@ __all__ = [
     "PACKAGED",
     "CaseResult",
     "Comparison",
+    "Conversion",
     "Hint",
     "Measure",
     "Operation",
@@ -29,6 +32,7 @@ __all__ = [
     "TensorName",
     "TracedTensor",
     "UsageError",
+    "WeightMap",
     "Worst",
     "assert_parity",
     "capture",
@@ -37,6 +41,8 @@ __all__ = [
     "diff",
     "discover",
     "find",
+    "from_onnx",
+    "map_weights",
     "measure_exact",
     "measure_rounded",
     "open",

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from parity.arrangement import rearranged
 from parity.tolerance import FEW, MULTIPLE, UNIT, allowed, units
 
 
@@ -43,6 +44,8 @@ class Measure:
     """Of a tensor with a time axis: the largest error at each step, in units of rounding."""
     imprecision: float = 0.0
     """max |the subject in float32 - truth|, held against the same tolerance as `error`."""
+    fits: str = ""
+    """How the recorded tensor is to be rearranged to agree, if there is a way: "equal after permuting axes (1, 0)"."""
     unsound: bool = False
     """Whether the problem is the subject's alone: its runs differ, or its tolerance is too large to tell anything."""
 
@@ -78,14 +81,15 @@ class Measure:
 def measure_exact(recorded: Tensor, port: Tensor) -> Measure:
     """Equality of every element, and of the shape."""
     if tuple(recorded.shape) != tuple(port.shape):
-        return Measure(False, _shapes(recorded, port))
+        return _of_shapes(recorded, port, 0.0)
     unequal = recorded.to(torch.float64) != port.to(torch.float64)
     count = int(unequal.sum())
     worst = None
     if count:
         index = tuple(int(i) for i in unequal.nonzero()[0])
         worst = Worst(index, recorded[index].item(), port[index].item(), port[index].item())
-    return Measure(not count, error=float(count), worst=worst)
+    fits = rearranged(recorded, port, 0.0) if count else ""
+    return Measure(not count, error=float(count), worst=worst, fits=fits)
 
 
 def measure_rounded(
@@ -102,13 +106,20 @@ def measure_rounded(
 
     `truth` is the subject in float64, `runs` are those that show what rounding does to it, and `single` is the subject
     in float32, which must agree with the truth as well as the recording does. `least` is what rounding is known to be
-    at least. Infinities must stand at the same places; a NaN on either side never agrees.
+    at least. Infinities must stand at the same places, and the lowest number of a format is one; a NaN on either side
+    never agrees.
     """
     if tuple(recorded.shape) != tuple(truth.shape):
-        return Measure(False, _shapes(recorded, truth))
+        moved = (
+            max((float((r.to(truth.dtype) - truth).abs().max()) for r in runs), default=0.0) if truth.numel() else 0.0
+        )
+        scale = float(truth.abs().max()) if truth.numel() else 0.0
+        return _of_shapes(recorded, truth, allowed(moved, scale, unit))
     if not recorded.numel():
         return Measure(True)
     single = runs[0] if single is None else single
+    recorded, truth, single = (_without_masks(x) for x in (recorded, truth, single))
+    runs = [_without_masks(run) for run in runs]
     recorded, truth = recorded.to(torch.float64), truth.to(torch.float64)
     finite = recorded.isfinite() & truth.isfinite()
     strange = ~finite & (recorded != truth)
@@ -129,7 +140,16 @@ def measure_rounded(
     imprecision = float(torch.where(finite, single.to(torch.float64) - truth, 0.0).abs().max())
     agrees = error <= tolerance and imprecision <= tolerance  # false for a NaN
     steps = () if time_axis is None else _by_step(distance, time_axis, tolerance)
-    return Measure(agrees, "", error, rounding, scale, tolerance, worst, steps, imprecision)
+    fits = "" if error <= tolerance else rearranged(recorded, truth, tolerance)
+    return Measure(agrees, "", error, rounding, scale, tolerance, worst, steps, imprecision, fits)
+
+
+def _without_masks(tensor: Tensor) -> Tensor:
+    """With minus infinity for the lowest number of a tensor's own format, which masks have in its place."""
+    if not tensor.is_floating_point():
+        return tensor
+    lowest = torch.finfo(tensor.dtype).min
+    return torch.where(tensor == lowest, -math.inf, tensor) if float(tensor.min()) == lowest else tensor
 
 
 def _by_step(distance: Tensor, time_axis: int, tolerance: float) -> tuple[float, ...]:
@@ -137,5 +157,8 @@ def _by_step(distance: Tensor, time_axis: int, tolerance: float) -> tuple[float,
     return tuple(units(error, tolerance) for error in largest.tolist())
 
 
-def _shapes(recorded: Tensor, port: Tensor) -> str:
-    return f"recorded with shape {tuple(recorded.shape)}, the port has {tuple(port.shape)}"
+def _of_shapes(recorded: Tensor, port: Tensor, tolerance: float) -> Measure:
+    """The measure of tensors of different shapes."""
+    problem = f"recorded with shape {tuple(recorded.shape)}, the port has {tuple(port.shape)}"
+    fits = rearranged(recorded, port, tolerance)
+    return Measure(False, f"{problem}; {fits}" if fits else problem, fits=fits)

@@ -95,6 +95,8 @@ class CaseResult:
     """Why the case could not be run, if it could not: a fault of the file, not of the subject."""
     compared_names: frozenset[str] = frozenset()
     """Recorded tensors that were compared at least once."""
+    notes: list[str] = field(default_factory=list)
+    """What a reader should know besides, a line each."""
 
     def __bool__(self) -> bool:
         return not self.problem and bool(self.comparisons) and all(c.agrees for c in self.comparisons)
@@ -206,4 +208,5 @@ class SuiteResult:
 def of_cases(cases: Iterable[CaseResult], environment: Mapping[str, str] | None = None) -> SuiteResult:
     """The result of cases that were run one by one."""
     cases = list(cases)
-    return SuiteResult(cases, dict(environment or {}), sum(case.seconds for case in cases))
+    notes = [note for case in cases for note in case.notes]
+    return SuiteResult(cases, dict(environment or {}), sum(case.seconds for case in cases), notes)

@@ -31,6 +31,12 @@ FLOOR = 4.0
 LARGEST_SHARE = {"isolated": 1e-3, "end to end": 5e-2, "backward": 1.0}
 """The largest tolerance there may be, as a share of the tensor's size: of a layer on the reference's inputs, of a
 forward pass end to end, and of gradients and updates. docs/tolerance.md has what sound ports show."""
+LARGEST_SHARE_OF_HALF = {torch.float16: 2.0**-4, torch.bfloat16: 2.0**-1}
+"""The same against recordings in half precision, anywhere in a model: 64 units of it."""
+SMALLEST = {torch.float16: 2.0**-24}
+"""The smallest number above zero of a format whose range gradients leave; smaller ones are rounded to it or zero."""
+LOWEST = frozenset(torch.finfo(dtype).min for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64))
+"""The lowest numbers of all formats, which masks have for minus infinity."""
 UNIT = {torch.float16: 2.0**-10, torch.bfloat16: 2.0**-7, torch.float32: 2.0**-23, torch.float64: 2.0**-52}
 
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ["sharnn_py", "julia_bridge", "export", "parity"]
 """Each may import those before it."""
 ROOMS = [
-    {"errors", "tolerance", "threads", "processes"},
+    {"errors", "tolerance", "arrangement", "threads", "processes"},
     {"recording", "measure", "arithmetic"},
     {"results"},
     {"subject", "report"},

@@ -5,7 +5,7 @@ the answer into memory once that is large enough. wire.py says how a message is 
 module SharnnBridge
 
 const ALIGNMENT = 64
-const ELEMENTS = Dict('f' => Float32, 'd' => Float64, 'i' => Int32, 'q' => Int64)
+const ELEMENTS = Dict('f' => Float32, 'd' => Float64, 'i' => Int32, 'q' => Int64, 'h' => Float16, 'b' => Bool)
 const CODES = Dict(T => code for (code, T) in ELEMENTS)
 
 aligned(size) = cld(size, ALIGNMENT) * ALIGNMENT
@@ -82,7 +82,7 @@ add(w, x::Tuple) = (put(w, 't', UInt64(length(x))); foreach(item -> add(w, item)
 add(w, x::NamedTuple) = add_pairs(w, pairs(x))
 add(w, x::AbstractDict) = add_pairs(w, x)
 add(w, x) = error("a $(typeof(x)) does not go to Python. What does: nothing, Bool, integers, floats, strings, ",
-    "tuples, named tuples, Dicts, vectors of these, and arrays of Float32, Float64, Int32 and Int64.")
+    "tuples, named tuples, Dicts, vectors of these, and arrays of Float16, Float32, Float64, Int32, Int64 and Bool.")
 
 function add_pairs(w, entries)
     put(w, 'm', UInt64(length(entries)))
@@ -101,7 +101,8 @@ function add(w, x::AbstractArray{T}) where {T}
         put(w, 'l', UInt64(length(x)))
         foreach(item -> add(w, item), x)
     else
-        error("an array of $T with $(ndims(x)) axes does not go to Python; those of Float32, Float64, Int32 and Int64 do.")
+        error("an array of $T with $(ndims(x)) axes does not go to Python; those of Float16, Float32, Float64, Int32, ",
+            "Int64 and Bool do.")
     end
 end
 
@@ -122,8 +123,28 @@ end
 
 lookup(name) = foldl(getfield, Symbol.(split(name, '.')); init = Main)
 
-perform(operation, path) = operation == "include" ? (Base.include(Main, path); nothing) : error("unknown: $operation")
-perform(operation, name, arguments) = Base.invokelatest(lookup(name), arguments...)
+function perform(operation, what)
+    operation == "include" ? Base.include(Main, what) :
+    operation == "project" ? what in LOAD_PATH || pushfirst!(LOAD_PATH, what) :
+    operation == "import" ? Core.eval(Main, :(import $(Symbol(what)))) : error("unknown: $operation")
+    return nothing
+end
+
+function perform(operation, name, arguments, keywords = Dict{String,Any}())
+    return Base.invokelatest(lookup(name), arguments...; (Symbol(key) => value for (key, value) in keywords)...)
+end
+
+"The lines of Julia code that an exception passed through, innermost first, down to what Python asked for."
+function passed_through(backtrace)
+    lines = String[]
+    for frame in stacktrace(backtrace)
+        frame.func === :perform && break
+        base = string(frame.file)
+        hidden = frame.from_c || startswith(base, "./") || basename(base) == "boot.jl"
+        hidden || push!(lines, "\n  at $(frame.func) ($base:$(frame.line))")
+    end
+    return join(lines)
+end
 
 function answered(value)
     w = Writer()
@@ -138,8 +159,7 @@ function run(address::Integer)
     answer[] = try
         answered((true, Base.invokelatest(perform, read_message(Ptr{UInt8}(UInt(address)))...)))
     catch problem
-        # Without a backtrace: to look one up is slow, and Debian's LLVM complains on stderr as it does.
-        answered((false, Base.invokelatest(sprint, showerror, problem)))
+        answered((false, Base.invokelatest(sprint, showerror, problem) * passed_through(catch_backtrace())))
     end
     return message_size(answer[])
 end

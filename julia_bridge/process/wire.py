@@ -27,6 +27,8 @@ ELEMENTS: dict[np.dtype[Any], bytes] = {
     np.dtype(np.float64): b"d",
     np.dtype(np.int32): b"i",
     np.dtype(np.int64): b"q",
+    np.dtype(np.float16): b"h",
+    np.dtype(np.bool_): b"b",
 }
 DTYPES: dict[bytes, np.dtype[Any]] = {code: dtype for dtype, code in ELEMENTS.items()}
 NUMBERS = {b"b": "=?", b"i": "=q", b"r": "=d"}
@@ -100,7 +102,8 @@ class Message:
         element = ELEMENTS.get(array.dtype)
         if element is None:
             raise InputError(
-                f"{where} is a numpy array of {array.dtype}; those of float32, float64, int32 and int64 go to Julia."
+                f"{where} is a numpy array of {array.dtype}; those of float16, float32, float64, int32, int64 "
+                "and bool go to Julia."
             )
         sizes_and_offset = (*reversed(array.shape), self._data_size)
         self._structure += struct.pack(f"=ccB{array.ndim + 1}Q", b"a", element, array.ndim, *sizes_and_offset)

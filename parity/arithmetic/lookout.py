@@ -52,11 +52,18 @@ class Lookout(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run one operation as it is."""
         result = func(*args, **(kwargs or {}))
         operation = func.overloadpacket.__name__
-        if torch.Tag.nondeterministic_seeded in func.tags:
+        if torch.Tag.nondeterministic_seeded in func.tags and _draws(func, args, kwargs or {}):
             self.random[f"{operation} {_asked_from(sys._getframe(1))}"] = None
         if isinstance(result, Tensor) and result.dtype in HALF:
             self.half[f"{str(result.dtype).removeprefix('torch.')} {_asked_from(sys._getframe(1))}"] = None
         return result
+
+
+def _draws(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether an operation that may draw random numbers does: attention without dropout draws none."""
+    named = {a.name: value for a, value in zip(func._schema.arguments, args, strict=False)} | dict(kwargs)
+    defaults = {a.name: a.default_value for a in func._schema.arguments if a.has_default_value()}
+    return {**defaults, **named}.get("dropout_p") != 0
 
 
 def _places(found: dict[str, None]) -> str:

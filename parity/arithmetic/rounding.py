@@ -1,4 +1,4 @@
-"""What float32 rounding does to a computation, found without any float32 kernel.
+"""What float32 rounding does to a computation, found without any float32 kernel; and what float16 and bfloat16 do.
 
 Monte Carlo arithmetic (Parker 1997, as in Verificarlo and CADNA): the computation runs in float64, and the result of
 every operation is rounded at random to one of the two float32 numbers beside it, so that each run shows one way in
@@ -11,6 +11,9 @@ error of the sum has a standard deviation of
 
 for products p_k added one after the other: the k-th partial sum is about sqrt(k) in size where the products have
 random signs, and about k where they have one sign, and both are covered. Kernels that add in blocks are more exact.
+
+In float16 and bfloat16 kernels compute in float32 within an operation, a softmax or a sum of products included, and
+round its result once. So there an operation is rounded as a whole, and the errors of its sums are still float32's.
 """
 
 import functools
@@ -28,15 +31,23 @@ from parity.tolerance import UNIT
 aten = torch.ops.aten
 
 
-class RandomRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While it is entered, every floating result of torch on this thread is rounded at random to float32.
+BITS = {torch.float32: 29, torch.float16: 42, torch.bfloat16: 45}
+"""How many bits fewer each format has than float64."""
 
-    `seed` makes a run repeatable. Tensors keep their dtype; infinities, NaN and numbers beyond float32's range stay.
+
+class RandomRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While it is entered, every floating result of torch on this thread is rounded at random to `format`.
+
+    That is torch.float32, torch.float16 or torch.bfloat16. `seed` makes a run repeatable. Tensors keep their dtype;
+    infinities, NaN and numbers beyond the format's range stay.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, format: torch.dtype = torch.float32) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.generator = torch.Generator().manual_seed(seed)
+        self.bits = BITS[format]
+        self.whole = format != torch.float32
+        """Whether an operation of torch's is one rounding, whatever it is made of."""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -44,9 +55,10 @@ class RandomRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run one operation and round what it computes."""
         kwargs = kwargs or {}
         operation = _operation(func)
-        if operation.parts is not None:
+        parts = operation.composite if self.whole else operation.parts
+        if parts is not None:
             with self:
-                return operation.parts(*args, **kwargs)
+                return parts(*args, **kwargs)
         result = func(*args, **kwargs)
         if operation.is_view:
             return result
@@ -62,9 +74,10 @@ class RandomRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """In place, so that an operation in place stays one."""
         if isinstance(result, Tensor):
             if result.dtype == torch.float64:
-                # float32 has 29 bits fewer: carried up from them at random, they are then cut off.
+                # The bits that the format has not: carried up from them at random, they are then cut off.
                 bits = result.view(torch.int64)
-                bits.add_(torch.randint(0, 1 << 29, bits.shape, generator=self.generator)).bitwise_and_(-1 << 29)
+                carried = torch.randint(0, 1 << self.bits, bits.shape, generator=self.generator)
+                bits.add_(carried).bitwise_and_(-1 << self.bits)
         elif isinstance(result, (tuple, list)):
             for part in result:
                 self._round(part)
@@ -79,6 +92,8 @@ class _Operation:
     """Positions of the arguments that it changes in place and does not return."""
     parts: Callable[..., Any] | None
     """The same as operations of one rounding each."""
+    composite: Callable[..., Any] | None
+    """The same as torch itself composes it of other operations; None of what has a kernel."""
     spread: Callable[..., Tensor] | None
     """Of a sum: the standard deviation of its rounding error."""
 
@@ -88,13 +103,13 @@ def _operation(func: Any) -> _Operation:
     schema = func._schema
     aliases = [r.alias_info for r in schema.returns if r.alias_info is not None]
     changed = [i for i, a in enumerate(schema.arguments) if a.alias_info is not None and a.alias_info.is_write]
-    parts = _decompositions().get(func)
-    if parts is None and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
-        parts = func.decompose
+    composed = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    composite = func.decompose if composed else None
     return _Operation(
         is_view=any(not alias.is_write for alias in aliases),
         written=() if aliases else tuple(changed),
-        parts=parts,
+        parts=_decompositions().get(func, composite),
+        composite=composite,
         spread=SUMS.get(func.overloadpacket),
     )
 
@@ -117,10 +132,15 @@ def _decompositions() -> dict[Any, Callable[..., Any]]:
         "std",
         "std_mean",
         "nll_loss_forward",
-        "_scaled_dot_product_flash_attention_for_cpu",
     ]
     table = get_decompositions([getattr(aten, name) for name in names])
-    return {**table, aten.var_mean.correction: _var_mean, aten.var.correction: lambda *a, **k: _var_mean(*a, **k)[0]}
+    return {
+        **table,
+        aten.var_mean.correction: _var_mean,
+        aten.var.correction: lambda *a, **k: _var_mean(*a, **k)[0],
+        aten._scaled_dot_product_flash_attention_for_cpu.default: _attention,
+        aten._scaled_dot_product_flash_attention_for_cpu_backward.default: _attention_backward,
+    }
 
 
 def _var_mean(
@@ -131,6 +151,49 @@ def _var_mean(
     terms = x.numel() // max(mean.numel(), 1)
     var = torch.sum(square, dim, keepdim=keepdim) / max(terms - (1 if correction is None else correction), 0)
     return var, mean if keepdim else mean.reshape(var.shape)
+
+
+def _scores(
+    query: Tensor, key: Tensor, is_causal: bool, attn_mask: Tensor | None, scale: float | None
+) -> tuple[Tensor, float]:
+    """What attention takes the softmax of, (B, heads, T, S), and the scale that is in it."""
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = query @ key.transpose(-2, -1) * scale
+    if is_causal:
+        scores = scores.masked_fill(torch.ones(scores.shape[-2:], dtype=torch.bool).tril().logical_not(), -math.inf)
+    return scores if attn_mask is None else scores + attn_mask, scale
+
+
+def _attention(
+    query: Tensor, key: Tensor, value: Tensor, dropout_p: float = 0.0, is_causal: bool = False, *,
+    attn_mask: Tensor | None = None, scale: float | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The output and the logarithm of each row's sum, which torch's own decomposition does not give.
+
+    Where there are fewer heads of keys than of queries, several of these in a row share one of those.
+    """
+    shared = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
+    scores, _ = _scores(query, key, is_causal, attn_mask, scale)
+    output = torch.softmax(scores, -1) @ value
+    # In memory the kernel's output is (B, T, heads, H), which views of it rely on.
+    return output.transpose(1, 2).contiguous().transpose(1, 2), torch.logsumexp(scores, -1)
+
+
+def _attention_backward(
+    gradient: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, logsumexp: Tensor,
+    dropout_p: float, is_causal: bool, *, attn_mask: Tensor | None = None, scale: float | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    shared = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
+    scores, scale = _scores(query, key, is_causal, attn_mask, scale)
+    weights = torch.exp(scores - logsumexp[..., None])
+    way = gradient @ value.transpose(-2, -1) - (gradient * output).sum(-1, keepdim=True)
+    by_scores = weights * way * scale
+    by_value = weights.transpose(-2, -1) @ gradient
+    of_one = (query.shape[0], -1, shared, *key.shape[2:])
+    by_key = (by_scores.transpose(-2, -1) @ query).reshape(of_one).sum(2)
+    return by_scores @ key, by_key, by_value.reshape(of_one).sum(2)
 
 
 def _spread(total: Tensor, squares: Tensor, terms: int) -> Tensor:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from parity.subject.gradient_probe import GradientProbe
+from parity.tolerance import LOWEST
 
 STEP = 1e-6
 Numbers = tuple[float, float, float]
@@ -101,9 +102,10 @@ class _Search:
 
     def _cut(self, name: str, tensor: Tensor) -> Tensor:
         self.pieces[name] = tensor
-        if not tensor.is_floating_point() or not tensor.detach().isfinite().all():
+        value = self.substitute(name, tensor).detach()
+        if not tensor.is_floating_point() or not tensor.detach().isfinite().all() or _is_mask(value):
             return tensor  # a mask, or what was masked: no place to cut at
-        leaf = self.substitute(name, tensor).detach().clone().requires_grad_()
+        leaf = value.clone().requires_grad_()
         self.leaves[name] = leaf
         return leaf
 
@@ -157,6 +159,10 @@ class _Search:
             if abs(found - expected) > TOLERANCE * size:
                 off[name] = (found, expected, TOLERANCE * size)
         return off
+
+
+def _is_mask(tensor: Tensor) -> bool:
+    return tensor.numel() > 0 and float(tensor.min()) in LOWEST
 
 
 def _random(name: str, like: Tensor) -> Tensor:

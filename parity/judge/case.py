@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from parity.diagnosis.case import diagnosed
 from parity.judge.verdicts import STOPPED, judge
 from parity.recording.names import parse
 from parity.recording.recording import Recording
-from parity.results import CaseResult
+from parity.results import CaseResult, Comparison, Hint
 from parity.subject.subject import Subject
 from parity.threads import one_thread
 
@@ -20,6 +21,14 @@ def why_skipped(name: str) -> str:
     return INPUT if parse(name).group == "input" else NOT_COMPUTED
 
 
+def with_arrangement(c: Comparison) -> Comparison:
+    """A wrong tensor that nothing else explains, with how its recorded numbers stand, if they are the right ones."""
+    if c.verdict != "wrong" or c.hints or not c.own.fits:
+        return c
+    description = f"the recorded tensor is the subject's with its axes in another order: {c.own.fits}"
+    return replace(c, hints=(Hint(description, c.name, c.own.units, 0.0, "compared element by element"),))
+
+
 @one_thread()
 def compare_case(
     recording: Recording, subject: Subject, reference: str, why: Callable[[str], str] | None = None
@@ -30,7 +39,7 @@ def compare_case(
     """
     why = why or why_skipped
     start = time.perf_counter()
-    comparisons = diagnosed(recording, subject, judge(recording, subject))
+    comparisons = [with_arrangement(c) for c in diagnosed(recording, subject, judge(recording, subject))]
     stopped = next((c for c in comparisons if c.name.startswith(STOPPED)), None)
     if stopped is not None:
         reached, why = why, lambda name: INPUT if reached(name) == INPUT else f"not reached: {subject.label} stopped"

@@ -17,7 +17,7 @@ from parity.recording.names import TensorName
 from parity.recording.recording import Recording
 from parity.results import Comparison, Hint
 from parity.subject.subject import RunMode, Subject
-from parity.tolerance import LARGEST_SHARE
+from parity.tolerance import LARGEST_SHARE, LARGEST_SHARE_OF_HALF, UNIT
 
 
 def unlike(once: Tensor, again: Tensor) -> str:
@@ -29,10 +29,21 @@ def unlike(once: Tensor, again: Tensor) -> str:
     return f"computed twice from the same numbers, it differs by up to {float((once - again).abs().max()):.3g}"
 
 
-def limited(measure: Measure, name: TensorName, isolated: bool) -> Measure:
-    """The measure, failed if its tolerance is a larger share of the tensor's size than sound layers show."""
-    limit = LARGEST_SHARE["backward" if name.group not in FORWARD else "isolated" if isolated else "end to end"]
+NOTHING = 256.0
+"""Units of rounding at the scale of the largest gradient: where all of a gradient is less, it is rounding."""
+
+
+def limited(measure: Measure, name: TensorName, isolated: bool, format: torch.dtype, largest: float) -> Measure:
+    """The measure, failed if its tolerance is a larger share of the tensor's size than sound layers show.
+
+    Some gradients are zero, but for rounding: that of a bias that a softmax or a normalisation takes out again. What is
+    small beside the `largest` gradient so far is let pass.
+    """
+    place = "backward" if name.group not in FORWARD else "isolated" if isolated else "end to end"
+    limit = max(LARGEST_SHARE[place], LARGEST_SHARE_OF_HALF.get(format, 0.0))
     if measure.problem or not measure.scale or measure.tolerance <= limit * measure.scale:
+        return measure
+    if name.is_gradient and measure.tolerance <= NOTHING * UNIT[format] * largest:
         return measure
     share = measure.tolerance / measure.scale
     problem = f"rounding may move it by {share:.2g} of its size, and no more than {limit:.2g} is ever allowed"
@@ -49,10 +60,10 @@ def with_reasons(recording: Recording, subject: Subject, comparisons: list[Compa
     by_a_little = [c for c in wrong if not c.own.problem and c.own.error <= HALF_A_DIGIT * c.own.scale][:1]
     if not unsound and not by_a_little:
         return comparisons
-    seen = {dtype: _looked_at(recording, subject, dtype) for dtype in (torch.float64, torch.float32)}
+    seen = {dtype: _looked_at(recording, subject, dtype) for dtype in (torch.float64, recording.format)}
 
     def explained(c: Comparison) -> Comparison:
-        looked = seen[torch.float64 if c.own.unsound or c not in unsound else torch.float32]
+        looked = seen[torch.float64 if c.own.unsound or c not in unsound else recording.format]
         if c in unsound:
             what = " and ".join(looked.findings)
             if not what and not c.own.unsound:

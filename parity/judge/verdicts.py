@@ -20,7 +20,7 @@ from parity.recording.names import parse
 from parity.recording.recording import Recording
 from parity.results import Comparison, Hint
 from parity.subject.subject import NOT_DETACHED, RunMode, Subject, TracedTensor
-from parity.tolerance import MULTIPLE, ROUNDED_RUNS
+from parity.tolerance import MULTIPLE, ROUNDED_RUNS, SMALLEST, UNIT
 from sharnn_py.errors import InputError, SharnnError
 from sharnn_py.freed import return_freed_memory
 
@@ -63,12 +63,12 @@ def _by_segment(measured: Iterator[Measured]) -> Iterator[list[Measured]]:
 
 
 def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator[Measured]:
-    """One run in float64, the same again, in float32, and those that show what rounding does, in step."""
-    exact = RunMode(torch.float64, isolated=isolated)
-    modes = [exact, replace(exact, again=True), RunMode(torch.float32, isolated=isolated)]
-    modes += [RunMode(torch.float64, run, isolated) for run in range(1, ROUNDED_RUNS + 1)]
+    """One run in float64, the same again, one in the recording's format, and those that show what rounding does."""
+    exact = RunMode(torch.float64, isolated=isolated, format=recording.format)
+    modes = [exact, replace(exact, again=True), replace(exact, dtype=recording.format)]
+    modes += [replace(exact, nudged=run) for run in range(1, ROUNDED_RUNS + 1)]
     groups = {parse(name).group for name in recording.tensors} | REQUIRED_GROUPS
-    last = "nothing"
+    last, largest = "nothing", 0.0
     try:
         for truth, again, single, *rounded in zip(*(subject.stream(recording, p) for p in modes), strict=True):
             for run in (again, single, *rounded):
@@ -76,7 +76,9 @@ def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator
                     raise InputError(f"one run computes {run.name} where another computes {truth.name}")
             if parse(truth.reference).group not in groups:
                 continue
-            yield _measured(recording, isolated, truth, again, single, rounded)
+            measured = _measured(recording, isolated, truth, again, single, rounded, largest)
+            largest = max(largest, measured.measure.scale if truth.parts.is_gradient else 0.0)
+            yield measured
             last = truth.name
     except Exception as error:
         # A port that refuses its own state or ids is at fault; every other error of ours is about the recording.
@@ -94,7 +96,9 @@ def _measured(
     again: TracedTensor,
     single: TracedTensor,
     rounded: list[TracedTensor],
+    largest: float,
 ) -> Measured:
+    """One tensor measured; `largest` is the scale of the largest gradient before it."""
     recorded = recording.tensors.get(truth.reference)
     if recorded is None:
         if not truth.problem:
@@ -105,9 +109,14 @@ def _measured(
     else:
         runs = [run.tensor for run in rounded]
         measure = measure_rounded(
-            recorded, truth.tensor, runs, single.tensor, time_axis=truth.time_axis, least=_moved(truth, rounded)
-        )
-        measure = limited(measure, truth.parts, isolated)
+            recorded, truth.tensor, runs, single.tensor,
+            unit=UNIT[recording.format], time_axis=truth.time_axis,
+            least=max(_moved(truth, rounded), SMALLEST.get(recording.format, 0.0)),
+        )  # fmt: skip
+        if truth.tolerance is None:
+            measure = limited(measure, truth.parts, isolated, recording.format, largest)
+        else:
+            measure = measure.held_to(truth.tolerance)
     if differs := unlike(truth.tensor, again.tensor):
         measure = replace(measure, agrees=False, problem=differs, unsound=True)
     if problem := truth.problem or single.problem:

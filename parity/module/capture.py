@@ -8,15 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from parity.errors import UsageError
-from parity.module.hooks import NAME, mapped, watched
-from parity.module.segment import Call, Loss, plainly
+from parity.module.compiled import uncompiled
+from parity.module.hooks import NAME, watched
+from parity.module.nested import mapped
+from parity.module.segment import Call, Inputs, Loss, named, plainly
+from parity.recording.arrays import as_tensor
 from parity.recording.library import open
 from parity.recording.recording import Recording
 from parity.recording.writer import RecordingWriter
 from parity.subject.gradient_probe import Note
 
-Segment = Tensor | tuple[Tensor, ...]
-"""The inputs of one segment: a tensor, or several in order."""
+Segment = Tensor | tuple[Tensor, ...] | Mapping[str, Tensor]
+"""The inputs of one segment: a tensor, several in order, or several by the names of the module's arguments."""
 
 
 def capture(
@@ -30,14 +33,15 @@ def capture(
     """Run `module` on the inputs of each segment and record every tensor, in the format of docs/recordings.md.
 
     The module runs as it is, in its own dtype and mode: put it in `eval()` mode first if it has dropout. With `loss`,
-    a function from the output to a scalar, the gradients by every parameter and by every intermediate are recorded
-    too. `call(module, inputs, state)` returns (output, state) for a module that carries a state from segment
-    to segment; its tensors are recorded as `carry/<segment>/state...`, and detached.
+    a function from the output to a scalar, the gradients of every parameter and of every tensor on the way are
+    recorded too. `call(module, inputs, state)` returns (output, state) for a module that carries a state from segment
+    to segment; `inputs` is a tuple, or a dict where they were given by name. The state's tensors are recorded as
+    `carry/<segment>/state...`, and detached. Of a compiled module the original runs.
     With `path` (.safetensors) the recording is written there. Raises `UsageError` if there is nothing to run on.
     """
     if not segments:
         raise UsageError("there are no inputs; give the tensors of at least one segment")
-    call = call or plainly
+    module, call = uncompiled(module), call or plainly
     tensors: dict[str, Tensor] = {}
 
     def keep(name: str, tensor: Tensor) -> Tensor:
@@ -48,10 +52,14 @@ def capture(
         keep(f"param/{name}", tensor)
     state: Any = None
     for number, given in enumerate(segments, start=1):
-        inputs = tuple(x.detach().clone() for x in (given if isinstance(given, tuple) else (given,)))
-        for i, x in enumerate(inputs):
-            keep(f"input/{number}/{i}", x)
-            setattr(x, NAME, f"input.{i}")
+        inputs: Inputs
+        if isinstance(given, Mapping):
+            inputs = {name: x.detach().clone() for name, x in given.items()}
+        else:
+            inputs = tuple(x.detach().clone() for x in (given if isinstance(given, tuple) else (given,)))
+        for key, x in named(inputs):
+            keep(f"input/{number}/{key}", x)
+            setattr(x, NAME, f"input.{key}")
         watching: dict[str, Tensor] = {}
 
         def note(name: str, tensor: Tensor, number: int = number, watching: dict[str, Tensor] = watching) -> Tensor:
@@ -91,11 +99,13 @@ def _keep_gradients(module: nn.Module, loss: Tensor, watching: dict[str, Tensor]
 
 
 def recording_of(tensors: Mapping[str, Any], **metadata: str) -> Recording:
-    """A recording of tensors or NumPy arrays that some program computed, under the names of docs/recordings.md.
+    """A recording of arrays that some program computed, under the names of docs/recordings.md.
 
-    `param/<name>`, `input/<segment>/<i>`, `eval/<segment>/<tensor>`, `grad/<segment>/<parameter>`, ...
+    `param/<name>`, `input/<segment>/<i>`, `eval/<segment>/<tensor>`, `grad/<segment>/<parameter>`, ... They are
+    torch's, NumPy's, or what `numpy.asarray` takes, as JAX's and TensorFlow's are, bfloat16 too. All are copied. Raises
+    `UsageError` for what is no array of numbers.
     """
-    contents = {name: torch.as_tensor(value) for name, value in tensors.items()}
+    contents = {name: as_tensor(name, value) for name, value in tensors.items()}
     return Recording(metadata.get("implementation", "memory"), contents=(contents, metadata))
 
 

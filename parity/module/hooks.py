@@ -2,9 +2,8 @@
 
 What is handed out, in order of computation: every submodule's outputs under the submodule's path, and those of its
 inputs that no submodule put out, under the path and `.in`: so what happens between submodules is seen too. Of several
-outputs (a tuple, a list, a dict, nested at will) each has its place after the path: an LSTM's are `rnn.0`, `rnn.1.0`
-and `rnn.1.1`. A submodule that is called again has `#2` and so on behind its path. The module's own outputs are
-`output`.
+outputs (see `parity.module.nested`) each has its place after the path: an LSTM's are `rnn.0`, `rnn.1.0` and `rnn.1.1`.
+A submodule that is called again has `#2` and so on behind its path. The module's own outputs are `output`.
 """
 
 from collections import Counter
@@ -14,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from parity.module.nested import passed_on, tensors_in
 from parity.subject.gradient_probe import Note
 
 NAME = "_parity_name"
@@ -64,7 +64,7 @@ def watched(module: nn.Module, note: Note, listener: Listener | None = None) -> 
             calls[path] += 1
             under_way[path] = path if calls[path] == 1 else f"{path}#{calls[path]}"
             inside = f"{under_way[path]}.in"
-            args, kwargs = mapped(args, inside, handed_out), mapped(kwargs, inside, handed_out)
+            args, kwargs = passed_on(args, inside, handed_out), passed_on(kwargs, inside, handed_out)
             listener.entered(inner, path, under_way[path], [*tensors_in((args, kwargs))])
             return args, kwargs
 
@@ -73,7 +73,7 @@ def watched(module: nn.Module, note: Note, listener: Listener | None = None) -> 
     def after(path: str) -> Callable[..., Any]:
         def hook(inner: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
             listener.left(inner)
-            return mapped(output, under_way[path], handed_out)
+            return passed_on(output, under_way[path], handed_out)
 
         return hook
 
@@ -94,25 +94,3 @@ def watched(module: nn.Module, note: Note, listener: Listener | None = None) -> 
     finally:
         for handle in handles:
             handle.remove()
-
-
-def mapped(value: Any, name: str, change: Note) -> Any:
-    """A nested value with every floating-point tensor in it changed; `name` grows by the places on the way to it."""
-    if isinstance(value, Tensor):
-        return change(name, value) if value.is_floating_point() else value
-    if isinstance(value, dict):
-        return {key: mapped(entry, f"{name}.{key}", change) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        places = [name] if len(value) == 1 else [f"{name}.{i}" for i in range(len(value))]
-        entries = [mapped(entry, place, change) for entry, place in zip(value, places, strict=True)]
-        return type(value)(*entries) if hasattr(value, "_fields") else type(value)(entries)
-    return value
-
-
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Every tensor in a nested value, in order."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (dict, list, tuple)):
-        for entry in value.values() if isinstance(value, dict) else value:
-            yield from tensors_in(entry)

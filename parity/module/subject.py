@@ -13,7 +13,7 @@ from parity.module.attributes import other_settings
 from parity.module.parameters import parameter_scene, parameters_of
 from parity.module.segment import Run, Segment, segments
 from parity.module.trace import Tracer
-from parity.recording.recording import Recording
+from parity.recording.recording import HALF, Recording
 from parity.results import Comparison
 from parity.subject.gradient_probe import GradientProbe
 from parity.subject.scene import Scene
@@ -39,25 +39,31 @@ class ModuleSubject:
 
     def stream(self, recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
         """See `Subject.stream`. What the recording does not hold is left out."""
-        module = self._copy(mode)
+        module = self.copied(mode)
         for name, tensor in module.state_dict().items():
-            recorded = f"param/{self.run.names.get(name, name)}"
-            if recorded in recording.tensors:
-                yield TracedTensor(recorded, tensor.detach().clone(), "parameters", exact=True)
+            theirs, layout = self.run.entry(name)
+            if f"param/{theirs}" in recording.tensors:
+                found = layout.to_recorded(tensor.detach().clone())
+                yield from self.run.terms.applied([TracedTensor(f"param/{theirs}", found, "parameters", exact=True)])
         if mode.nudged:
             with torch.no_grad():
                 for name, parameter in module.named_parameters():
                     parameter.copy_(nudge(parameter, mode.nudged, name, UNIT[torch.float32]))
-        yield from stream(
+        items = stream(
             segments(recording), lambda number, state: Segment(self.run, module, recording, mode, number, state)
         )
+        yield from self.run.terms.applied(items)
 
-    def _copy(self, mode: RunMode) -> nn.Module:
-        return copy.deepcopy(self.module).to(mode.dtype).eval()
+    def copied(self, mode: RunMode) -> nn.Module:
+        """A copy of the module that computes as a run does."""
+        module = copy.deepcopy(self.module).eval()
+        if mode.dtype in HALF and any(parameter.dtype == mode.dtype for parameter in module.parameters()):
+            return module  # it says itself which part of it is in half precision
+        return module.to(mode.dtype)
 
     def _forced_segment(self, recording: Recording, segment: int) -> Segment:
         """A segment in float64, with the state that forced runs of those before it carry on."""
-        module, state = self._copy(TRUTH), None
+        module, state = self.copied(TRUTH), None
         for number in range(1, segment):
             before = Segment(self.run, module, recording, TRUTH, number, state)
             before.produce(lambda item: None)
@@ -90,8 +96,8 @@ class ModuleSubject:
         # A faulty port may stop with an error; what it computed before that is here all the same.
         with torch.no_grad(), suppress(Exception):
             run.compute(tracer.note, tracer)
-        for i, x in enumerate(run.inputs):
-            recorder.reference[f"input.{i}"] = x.double() if x.is_floating_point() else x
+        for key, x in run.inputs:
+            recorder.reference[f"input.{key}"] = x.double() if x.is_floating_point() else x
         key = self._own_name(comparison)
         subject = {**recorder.reference, **recorder.subject}
         rounding = {key: comparison.own.tolerance}
@@ -139,7 +145,9 @@ class ModuleSubject:
         found = {}
         for key, tensor in own.items():
             name = key.removeprefix("parameter ")
-            recorded = recording.tensors.get(f"param/{self.run.names.get(name, name)}")
+            theirs, layout = self.run.entry(name)
+            recorded = recording.tensors.get(f"param/{theirs}")
+            recorded = None if recorded is None else layout.to_ours(recorded)
             if recorded is not None and recorded.shape == tensor.shape:
                 found[key] = recorded.double() if recorded.is_floating_point() else recorded
         return found

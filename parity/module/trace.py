@@ -20,7 +20,8 @@ from parity.diagnosis.definition import Operands
 from parity.diagnosis.matching import equals
 from parity.diagnosis.operations import OPERATIONS
 from parity.module.functions import Step, expansion_of, other_calls, step_of, steps_before
-from parity.module.hooks import Listener, mapped, name_of, tensors_in
+from parity.module.hooks import Listener, name_of
+from parity.module.nested import mapped, tensors_in
 from parity.module.operations import operations_of, parameter_key
 from parity.subject.scene import Operation
 from parity.subject.scene_recorder import SceneRecorder

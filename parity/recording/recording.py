@@ -26,6 +26,9 @@ DATA_PIPELINE = "data_pipeline.json"
 LARGE = 2**22
 """The size in bytes from which a tensor is read by safetensors itself."""
 
+HALF = {torch.bfloat16: "BF16", torch.float16: "F16"}
+"""Formats of half precision, coarsest first, and how a file's header writes them."""
+
 
 class ReadOnDemand(Mapping[str, Tensor]):
     """Tensors by name, each read when it is asked for and not kept."""
@@ -185,6 +188,16 @@ class Recording:
             for name, tensor in tensors.items():
                 _check_no_nan(self.label, name, tensor)
         return tensors
+
+    @cached_property
+    def format(self) -> torch.dtype:
+        """What was computed in: torch.bfloat16 or torch.float16 if any intermediate is recorded in it, else float32."""
+        if self.contents is None and self._file.suffix != ".xz":
+            entries = json.loads(self._header())
+            found = {entry.get("dtype") for name, entry in entries.items() if name.startswith("eval/")}
+        else:
+            found = {HALF.get(tensor.dtype) for name, tensor in self.tensors.items() if name.startswith("eval/")}
+        return next((dtype for dtype, written in HALF.items() if written in found), torch.float32)
 
     @cached_property
     def data(self) -> dict[str, Any]:

@@ -36,13 +36,15 @@ class RunMode:
     """Whether it is the same run a second time, which must give the same numbers."""
     lookout: Lookout | None = field(default=None, compare=False)
     """What looks on, if anything does."""
+    format: torch.dtype = torch.float32
+    """The format whose rounding nudged runs show: that of the recording."""
 
     def arithmetic(self, name: str) -> AbstractContextManager[object]:
         """What to compute within: torch's own arithmetic, or the random rounding of a nudged run, drawn from `name`."""
         if self.lookout is not None:
             return self.lookout
         rounds = self.nudged and self.dtype == torch.float64
-        return RandomRounding(seed(self.nudged, name)) if rounds else nullcontext()
+        return RandomRounding(seed(self.nudged, name), self.format) if rounds else nullcontext()
 
 
 NOT_DETACHED = "carries its graph along, so gradients cross the border"
@@ -65,6 +67,8 @@ class TracedTensor:
     wrong only if nothing before it is."""
     problem: str = ""
     """What is wrong with it whatever its numbers are; with one, it need not have been recorded."""
+    tolerance: float | None = None
+    """What its error may be, whatever rounding explains."""
     norm_of: Tensor | None = None
     """Of a norm: the tensor it is taken of. What rounding does to that, at worst, is done to the norm."""
 

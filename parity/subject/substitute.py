@@ -5,6 +5,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from parity.recording.recording import HALF
 from parity.subject.subject import RunMode
 from parity.tolerance import nudge
 
@@ -24,10 +25,14 @@ class _Replaced(torch.autograd.Function):
 def substitute(tensor: Tensor, recorded: Tensor | None, mode: RunMode, name: str) -> Tensor:
     """In a forced run the recorded numbers, with the gradient going through as if they were the tensor's own.
 
-    In a nudged run they are nudged, too, for the recording has no more digits than float32. A recorded tensor of
-    another shape takes the place as well, so that only the layer that gives the wrong shape is wrong in isolation.
+    In a nudged run they are nudged, too, for the recording has no more digits than float32; those of half precision by
+    no more than that, since random rounding shows what half precision does. A recorded tensor of another shape takes
+    the place as well, so that only the layer that gives the wrong shape is wrong in isolation.
     """
     if not mode.isolated or recorded is None:
         return tensor
-    value = nudge(recorded, mode.nudged, f"forced {name}").to(mode.dtype)
+    recorded = recorded.float() if recorded.dtype in HALF else recorded
+    # In half precision many models compute a part in float32.
+    dtype = tensor.dtype if mode.dtype in HALF and tensor.is_floating_point() else mode.dtype
+    value = nudge(recorded, mode.nudged, f"forced {name}").to(dtype)
     return cast(Tensor, _Replaced.apply(tensor, value)) if tensor.requires_grad else value  # type: ignore[no-untyped-call]

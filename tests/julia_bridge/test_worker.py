@@ -100,7 +100,7 @@ def test_axes_are_reversed_and_no_element_moves(julia: Worker, dtype: str):
 
 
 scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text()
-tensors = st.sampled_from(["float32", "float64", "int32", "int64"]).flatmap(
+tensors = st.sampled_from(["float16", "float32", "float64", "int32", "int64", "bool"]).flatmap(
     lambda dtype: arrays(dtype, array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
 )
 values = st.recursive(
@@ -147,7 +147,7 @@ def test_lazy_julia_values_come_back_collected(julia: Worker):
     assert_same(results["range"], np.array([1, 2, 3]))
     assert_same(results["transposed"], np.array([[1, 2, 3], [4, 5, 6]]))
     assert (results["symbol"], results["single"], results["words"]) == ("name", 1.5, ["a", "b"])
-    assert results["flags"] == [True, False]
+    assert_same(results["flags"], np.array([True, False]))
 
 
 def test_what_julia_keeps_is_not_changed_by_later_calls(julia: Worker):
@@ -168,7 +168,7 @@ def test_results_are_the_callers_own(julia: Worker):
     ("value", "complaint"),
     [
         ({"a": [1, {2, 3}]}, r"the value\[2\]\[0\]\['a'\]\[1\] is a builtins.set"),
-        (np.zeros(2, np.float16), "numpy array of float16"),
+        (np.zeros(2, np.complex64), "numpy array of complex64"),
         (np.zeros(2, ">f4"), "numpy array of >f4"),
         (2**63, "no Int64 holds"),
         ({1: 2}, "has the key 1"),
@@ -193,13 +193,48 @@ def test_settings_that_make_no_sense(timeout: float, isolation: str):
 def test_an_exception_carries_julias_message_and_the_worker_continues(julia: Worker):
     pid = julia.pid
     for _ in range(3):
-        with pytest.raises(JuliaError, match=r"^ArgumentError: the probe was told to fail$"):
+        with pytest.raises(JuliaError, match=r"^ArgumentError: the probe was told to fail\n  at fail \(.*:\d+\)$"):
             julia.call("Probe.fail")
     with pytest.raises(JuliaError, match=r"UndefVarError.*nowhere"):
         julia.call("Probe.nowhere")
     with pytest.raises(JuliaError, match="does not go to Python"):
         julia.call("Ref", 1)
     assert julia.pid == pid
+
+
+PACKAGE = """
+module Scaled
+
+export forward
+
+inner(x, factor) = factor > 0 ? x .* factor : throw(DomainError(factor, "scale by more than 0"))
+forward(x; factor = 1, mask = trues(size(x))) = inner(x, factor) .* mask
+
+end
+"""
+
+
+def test_a_package_with_a_project_of_its_own(installation: JuliaInstallation, tmp_path: Path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "Scaled.jl").write_text(PACKAGE)
+    (tmp_path / "Project.toml").write_text('name = "Scaled"\nuuid = "7b9f9c3a-64a5-4e0e-8d3e-0a5d6b1f2c11"\n')
+    x, mask = np.arange(6, dtype=np.float16).reshape(2, 3), np.array([[True, False, True]] * 2)
+    with Worker(timeout=120, project=tmp_path) as julia:
+        julia.load("Scaled")
+        for _ in range(2):
+            found = julia.call("Scaled.forward", x, factor=2, mask=mask)
+            assert_same(found, x * np.float16(2) * mask)
+            with pytest.raises(
+                JuliaError, match=r"DomainError(.|\n)*\n  at inner \(.*Scaled\.jl:6\)\n  at .*Scaled\.jl:7\)"
+            ):
+                julia.call("Scaled.forward", x, factor=-1)
+            os.kill(julia.pid, signal.SIGKILL)
+            with pytest.raises(WorkerDied):
+                julia.call("Scaled.forward", x)
+        with pytest.raises(JuliaError, match="Nowhere"):
+            julia.load("Nowhere")
+    with pytest.raises(InputError, match="no Julia project"):
+        Worker(project=tmp_path / "src")
 
 
 def test_a_file_that_does_not_load_is_named(julia: Worker, tmp_path: Path):

@@ -34,6 +34,34 @@ def test_a_number_goes_to_one_of_its_neighbours_and_is_right_on_average():
     assert float(found.mean()) == pytest.approx(1 / 3, abs=0.01 * (high - low))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_has_its_own_neighbours(dtype):
+    x = torch.full((10_000,), 1 / 3, dtype=torch.float64)
+    with RandomRounding(0, dtype):
+        found = x * 1.0
+    low, high = found.unique().tolist()
+    assert torch.equal(found.to(dtype).double(), found)
+    assert high - low == pytest.approx(UNIT[dtype] / 4)
+    assert float(found.mean()) == pytest.approx(1 / 3, abs=0.05 * (high - low))
+
+
+@pytest.mark.parametrize("heads", [4, 2])
+def test_attention_and_its_gradients_are_rounded_and_right(heads):
+    """torch's own decomposition of its kernel gives no logarithms, from which the backward pass computes."""
+    q, k, v = drawn(2, 4, 5, 8), drawn(2, heads, 5, 8, seed=1), drawn(2, heads, 5, 8, seed=2)
+
+    def gradients(*inputs):
+        inputs = [x.clone().requires_grad_() for x in inputs]
+        found = F.scaled_dot_product_attention(*inputs, is_causal=True, enable_gqa=heads < 4)
+        return [found.detach(), *torch.autograd.grad(found.sin().sum(), inputs)]
+
+    truth = gradients(*(x.double() for x in (q, k, v)))
+    for run in rounded(gradients, q, k, v):
+        for exact, found in zip(truth, run, strict=True):
+            error = float((found - exact).abs().max()) / float(exact.abs().max())
+            assert ULP / 16 < error < 16 * ULP
+
+
 def test_what_moves_numbers_leaves_them_as_they_are():
     x = drawn(6, 4).double()
     index = torch.tensor([2, 0, 5])

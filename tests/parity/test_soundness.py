@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import parity
+from parity.arithmetic.lookout import Lookout
 
 
 class Model(nn.Module):
@@ -55,3 +56,33 @@ def test_a_model_that_is_imprecise_fails_and_is_told_why(sound, name):
     assert not result
     assert result.first.layer == "second.in"
     assert any(words in hint.description for hint in result.first.hints), result.first
+
+
+class Attention(nn.Module):
+    """Its key's bias adds the same to all scores of a row, so that the bias' gradient is zero, but for rounding."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.key, self.value = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x):
+        q, k, v = (layer(x)[:, None] for layer in (self.query, self.key, self.value))
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v)
+
+
+def test_a_gradient_that_is_zero_but_for_rounding_agrees():
+    torch.manual_seed(0)
+    module = Attention()
+    reference = parity.capture(module, torch.randn(2, 5, 8), loss=lambda out: out.square().sum())
+    result = parity.check(module, reference, loss=lambda out: out.square().sum())
+    assert result, parity.text(result)
+    bias = next(c for c in result.comparisons if c.name == "grad/1/key.bias").end_to_end
+    assert bias.tolerance > bias.scale
+
+
+def test_attention_without_dropout_draws_nothing():
+    x = torch.randn(1, 2, 3, 4)
+    for dropout, found in ((0.0, False), (0.5, True)):
+        with Lookout() as lookout:
+            torch.nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=dropout)
+        assert bool(lookout.random) == found
