@@ -48,6 +48,7 @@ def render(result: SuiteResult, ledger: Sequence[Mapping[str, Any]] = ()) -> str
         opened={number for number, _ in off[:OPENED]},
         data=lambda case: Markup(as_script(page_data(case, PROFILE_NUMBERS // max(1, len(result.cases))))),
         ledger=ledger,
+        anchors={row["id"]: f"known-{number}" for number, row in enumerate(ledger) if "id" in row},
         columns=[key for key in keys if all(_is_scalar(row.get(key)) for row in ledger)],
         details=[key for key in keys if not all(_is_scalar(row.get(key)) for row in ledger)],
         allowed=MULTIPLE,
