@@ -1,7 +1,7 @@
 """Sharing work out among fresh interpreters."""
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ Given = TypeVar("Given")
 Found = TypeVar("Found")
 
 
-def spread(do: Callable[[Given], Found], given: Sequence[Given], processes: int) -> Iterator[Found]:
+def spread(do: Callable[[Given], Found], given: Sequence[Given], processes: int) -> Generator[Found, None, None]:
     """`do` of each, in order; with `processes` above 1 in as many fresh interpreters.
 
     The interpreters import the caller's main module, which must be safe to import. Closed before its end, or where

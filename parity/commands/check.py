@@ -49,7 +49,9 @@ def check(
     from parity.sharnn.environment import environment
 
     module = module_of(factory)
-    how = {what: None if given is None else named_function(given) for what, given in (("call", call), ("loss", loss))}
+    run, scalar = (None if name is None else named_function(name) for name in (call, loss))
     with errors_of(factory):
-        result = check_module(module, open(reference), names=names_in(names), time_axis=time_axis, **how)
+        result = check_module(
+            module, open(reference), names=names_in(names), call=run, loss=scalar, time_axis=time_axis
+        )
     return show_and_write(of_cases([result], environment()), json_path, junit_path, report, quiet)

@@ -60,7 +60,7 @@ def list_recordings(references: Path | None) -> None:
         out.print(f"\n({number_made}) " + safe(said or "the header does not say"))
     if others:
         out.print(f"\n{counted(others, 'recording is', 'recordings are')} not of SHA-RNN: " + safe(HOW_TO_CHECK))
-    for name, error in unreadable.items():
-        out.print(f"\n[yellow]{safe(name)} cannot be read:[/] {safe(str(error))}")
+    for name, why in unreadable.items():
+        out.print(f"\n[yellow]{safe(name)} cannot be read:[/] {safe(str(why))}")
     if unreadable:
         raise RecordingError(f"{counted(len(unreadable), 'file')} could not be read")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -73,10 +74,9 @@ def live_options(command: Command) -> Command:
 
 def report_options(command: Command) -> Command:
     """The options that say where to write the reports."""
-    folder = click.Path(file_okay=False, path_type=Path)
     for option in (
         click.option("--quiet", "-q", is_flag=True, help="Print what is wrong first, and the verdict; nothing else."),
-        click.option("--report", type=folder, help="Write the report to this folder: a page, JSON and JUnit XML."),
+        click.option("--report", type=FOLDER, help="Write the report to this folder: a page, JSON and JUnit XML."),
         click.option("--junit", "junit_path", type=FILE, help="Write a JUnit XML file for CI."),
         click.option("--json", "json_path", type=FILE, help="Write every comparison to this file."),
     ):

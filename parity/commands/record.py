@@ -88,7 +88,7 @@ def _record_module(factory: str, inputs: Path, output: Path, call: str | None, l
 
     given = segments_in(open(inputs))
     module = module_of(factory)
-    how = {what: None if name is None else named_function(name) for what, name in (("call", call), ("loss", loss))}
+    run, scalar = (None if name is None else named_function(name) for name in (call, loss))
     with errors_of(factory):
-        recording = capture(module.eval(), *given, path=output, **how)
+        recording = capture(module.eval(), *given, path=output, call=run, loss=scalar)
     click.echo(f"{output}: {len(recording.tensors):,} tensors of {recording.metadata['implementation']}")

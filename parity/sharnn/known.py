@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from parity.results import Comparison
-from parity.sharnn.ledger.ledger import Whose, load
+from parity.sharnn.ledger.entry import Whose
+from parity.sharnn.ledger.ledger import load
 from sharnn_py.config import Semantics
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from parity import PACKAGED, Recording, RecordingError, UsageError
 from parity.commands.explain import explain as command
 from parity.recording.library import discover
-from parity.sharnn.attribution import endpoints, forward, training
+from parity.sharnn.attribution import endpoints, forward, page, training, words
 from parity.sharnn.attribution.recorded import RecordedRun, why_not
 from parity.sharnn.attribution.run import CASES, explain
 from parity.sharnn.ledger.entry import FORWARD_SWITCHES, SWITCHES, Where
@@ -53,6 +53,19 @@ def explained():
 
 def recorded(name):
     return RecordedRun(Recording(name, PACKAGED / f"{name}.safetensors.xz"))
+
+
+def test_the_page_begins_with_the_row_that_changes_most(explanation, tmp_path):
+    html = page.write_page(explanation, tmp_path / "new").read_text()
+    first = words.headline(explanation)
+    assert first.startswith("the row that changes most is Boom's way back: SHA-RNN.jl has output k is the sum")
+    assert html.index("EXPLAINED: in all ") < html.index(first.partition(": ")[2][:20]) < html.index("<table>")
+    for case in explanation.cases:
+        assert f"<h2>{case.name}</h2>" in html
+    for contribution in explanation.cases[0].contributions:
+        assert f'<a href="#{contribution.entry}">{contribution.switch}</a>' in html
+        assert f'id="{contribution.entry}"' in html
+    assert "<script" not in html
 
 
 def without(switch):
