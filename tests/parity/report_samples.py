@@ -28,6 +28,7 @@ PROVENANCE = {
 }
 LEDGER = [
     {
+        "id": "layer-norm",
         "row": 1,
         "title": "LayerNorm",
         "julia": "std over n-1, eps outside the root",
@@ -38,6 +39,7 @@ LEDGER = [
         "evidence": ["sha_rnn_jl/L1_h1_tied_b2", "docs/semantics.md"],
     },
     {
+        "id": "boom",
         "row": 2,
         "title": "Boom's shortcut",
         "julia": "the sum of chunk k, for k below F/H",
