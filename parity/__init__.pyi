@@ -4,7 +4,8 @@ from .judge.difference import diff
 from .measure import Measure, Worst, measure_exact, measure_rounded
 from .module.capture import capture, recorded, save
 from .module.check import assert_parity, check
-from .recording.library import PACKAGED, discover, find, open
+from .recording.files import PACKAGED
+from .recording.library import discover, find, open
 from .recording.names import TensorName
 from .recording.recording import Recording
 from .report.terminal import text

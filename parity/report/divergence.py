@@ -38,7 +38,7 @@ def lines(case: CaseResult) -> Iterator[str]:
     if same is not None:
         yield f"the same cause: {safe(words.at(same))}"
     if case.known:
-        yield f"known: {safe('; '.join(sorted(set(case.known.values()))))}"
+        yield f"known: {safe(', '.join(sorted(set(case.known.values()))))}, in the ledger of known differences"
     yield f"consequences: {safe(words.consequences(case))}"
 
 
