@@ -19,11 +19,11 @@ class UsageError(SharnnError):
     exit_code = 2
 
 
-def suggestion(given: str, known: Sequence[str]) -> str:
-    """What a misspelt name may have meant, as the end of a sentence; of names like none of them, what there is.
+def suggestion(given: str, known: Sequence[str], what: str) -> str:
+    """Which of `known` a misspelt name may have meant, as the end of a sentence; all of them if none is like it.
 
-    A name is also known by its last part: `case` is near `folder/case_1`.
+    `what` they are, as "cases". A name is also known by its last part: `case` is near `folder/case_1`.
     """
     parts = {part: name for name in known for part in (name.rpartition("/")[2], name)}
     near = list(dict.fromkeys(parts[part] for part in get_close_matches(given, parts, cutoff=0.75)))
-    return f"did you mean {' or '.join(near)}?" if near else f"those that there are: {', '.join(known)}"
+    return f"did you mean {' or '.join(near)}?" if near else f"the {what} are {', '.join(known)}"

@@ -106,7 +106,7 @@ def _named(given: str) -> Any:
         if not hasattr(found, part):
             public = [each for each in vars(found) if not each.startswith("_")]
             there = getattr(module, "__file__", None) or "which has no file"
-            raise UsageError(f"{where} ({there}) has no {name!r}; {suggestion(part, public)}")
+            raise UsageError(f"{where} ({there}) has no {name!r}; {suggestion(part, public, 'names there')}")
         found = getattr(found, part)
     return found
 

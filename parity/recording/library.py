@@ -53,7 +53,7 @@ def find(given: str) -> Recording:
     found = named(recordings, given)
     if len(found) != 1:
         which = "are " + ", ".join(r.name for r in found) if found else "is none"
-        near = "" if found else f"; {suggestion(given, [r.name for r in recordings])}"
+        near = "" if found else f"; {suggestion(given, [r.name for r in recordings], 'names')}"
         raise UsageError(
             f"{given!r} is neither a recording's file (*.safetensors) nor the name of one packaged recording: of that "
             f"name there {which}{near}"

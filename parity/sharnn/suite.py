@@ -44,7 +44,7 @@ def select(recordings: Sequence[Recording], semantics: str, names: Sequence[str]
     for name in names:
         found = named(recordings, name)
         if not found:
-            raise UsageError(f"there is no case {name!r}; {suggestion(name, [r.name for r in recordings])}")
+            raise UsageError(f"there is no case {name!r}; {suggestion(name, [r.name for r in recordings], 'cases')}")
         own = [r for r in found if semantics == "all" or program_of(r) == semantics]
         chosen += [r for r in own or found if r not in chosen]
     if names:

@@ -23,7 +23,7 @@ def select(faults: Sequence[Fault], names: Sequence[str]) -> list[Fault]:
     known = {fault.name: fault for fault in faults}
     for name in names:
         if name not in known:
-            raise UsageError(f"there is no fault {name!r}; {suggestion(name, list(known))}")
+            raise UsageError(f"there is no fault {name!r}; {suggestion(name, list(known), 'faults')}")
     chosen = [known[name] for name in dict.fromkeys(names)] if names else list(faults)
     if not chosen:
         raise UsageError("there are no faults to plant")
