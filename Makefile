@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: parity test quick bench lint docs clean
 
-parity: $(INSTALLED)  ## hold the port against every packaged recording and against live Julia; writes report/
+parity: $(INSTALLED)  ## compare the port with every packaged recording and with live Julia; writes report/
 	$(BIN)/sharnn parity run --live-if-possible --report report
 
 test: $(INSTALLED)  ## all tests, in parallel

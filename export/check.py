@@ -7,8 +7,8 @@ of the root mean square distance and, so that no single wrong number hides in a 
 runs, one plain and the others with every parameter nudged by at most its last bit, as the distance of a single run of
 a small model is a matter of chance (docs/tolerance.md; docs/onnx.md tells how far exports were found to be).
 
-The int8 step has no PyTorch twin. It passes if its distance is below `INT8_SHARE` of what it computes, both as root
-mean squares: random models were seen at 0.008 in the median and at 0.04 at most, and a wrong graph is at 1.
+The int8 step has no counterpart in PyTorch. It passes if its distance is below `INT8_SHARE` of what it computes, both
+as root mean squares: random models were seen at 0.008 in the median and at 0.04 at most, and a wrong graph is at 1.
 """
 
 import copy
@@ -36,9 +36,9 @@ from sharnn_py.state import LayerState, State
 MULTIPLE = 1.5
 """How many times PyTorch's own distance from the truth an export is allowed."""
 INT8_SHARE = 0.1
-"""Which share of what an int8 step computes it may be off by."""
+"""The error that an int8 step is allowed, as a share of what it computes."""
 SEED = 0
-"""Of the tokens and states that are replayed."""
+"""What the replayed tokens and states are drawn from."""
 QUANTITIES = ("logits", "h", "c", "memory")
 """What is compared after every segment and step."""
 Array = NDArray[np.floating[Any]]
@@ -99,7 +99,7 @@ class QuantityCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether both distances are allowed; not so if nothing was compared, or one of them is NaN."""
+        """Whether both distances are allowed; False if nothing was compared, or one of them is NaN."""
         return self.compared > 0 and self.rms <= self.allowed_rms and self.largest <= self.allowed_largest
 
 
@@ -162,7 +162,7 @@ def check_export(folder: str | Path, provider: Provider = "cpu") -> CheckResult:
     """Replay the export in `folder` on `provider` beside the PyTorch model that it was exported from.
 
     Raises `ExportError` for a folder that is not an export or was changed since, `ProviderError` naming what the
-    provider lacks. An export that computes something else is a result that has not `passed`.
+    provider lacks. For an export that computes something else the result's `passed` is False.
     """
     folder = Path(folder)
     manifest = Manifest.load(folder)
@@ -174,17 +174,17 @@ def check_export(folder: str | Path, provider: Provider = "cpu") -> CheckResult:
     if "step.int8" in manifest.graphs and provider == "cpu":
         sessions[".int8"] = Session.load(folder, provider, "int8")
     dtype = torch.float32 if manifest.precision == "float32" else torch.float16
-    models = truth_and_twins(model, dtype)
+    models = truth_and_replicas(model, dtype)
     return compare(sessions, dtype, {stepwise: by_pytorch(models, stepwise) for stepwise in GRAPHS})
 
 
 GRAPHS = {False: "segment", True: "step"}
-"""What a replay is of, by whether it is stepwise."""
+"""The graph that a replay runs, by whether it is stepwise."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment of a replay, and what PyTorch makes of it."""
+    """A segment of a replay, and what PyTorch computes on it."""
 
     begin: Layers | None
     """The state that the replay begins with, before its first segment; None before the others."""
@@ -192,26 +192,26 @@ class Segment:
     """Ids (T, B)."""
     truth: dict[str, list[Array]]
     """By quantity, in float64: logits, and every block's h, c and memory afterwards."""
-    twins: list[dict[str, list[Array]]]
-    """The same of each model in the export's precision."""
+    replicas: list[dict[str, list[Array]]]
+    """The same for each replica of the model in the export's precision."""
 
 
-def truth_and_twins(model: SHARNN, dtype: torch.dtype) -> list[SHARNN]:
-    """The model in float64; in `dtype`, an export's precision; and in that again, with nudged parameters."""
+def truth_and_replicas(model: SHARNN, dtype: torch.dtype) -> list[SHARNN]:
+    """The model in float64, then its replicas in `dtype`, an export's precision: one plain, the others nudged."""
     models = [copy.deepcopy(model).double()]
     for run in range(ROUNDING_RUNS):
-        twin = copy.deepcopy(model).to(dtype)
+        replica = copy.deepcopy(model).to(dtype)
         with torch.no_grad():
-            for name, parameter in twin.named_parameters():
+            for name, parameter in replica.named_parameters():
                 parameter.copy_(nudge(parameter, run, name))
-        models.append(twin)
+        models.append(replica)
     return models
 
 
 def by_pytorch(models: Sequence[SHARNN], stepwise: bool) -> Iterator[Segment]:
     """Every segment of the replays of the segment graph or, if `stepwise`, of the step graph, in order.
 
-    `models` are those of `truth_and_twins`.
+    `models` are those of `truth_and_replicas`.
     """
     config = models[0].config
     chosen = [replay for replay in replays(config.max_memory) if replay.stepwise == stepwise]
@@ -235,23 +235,24 @@ def compare(
 ) -> CheckResult:
     """Feed an export what PyTorch was fed, and compare what it computes.
 
-    `sessions` are by the suffix of their step graph's name, `dtype` is the precision of the first, and `replayed` holds
-    what `by_pytorch` gives of both kinds of replays, by whether they are stepwise.
+    `sessions` are by the suffix of their step graph's name, and `dtype` is the precision of the first. `replayed` holds
+    what `by_pytorch` gives for stepwise replays and for the others, by whether they are stepwise.
     """
     result = CheckResult()
     for stepwise, graph in GRAPHS.items():
         fed = {suffix: session for suffix, session in sessions.items() if stepwise or not suffix}
-        errors, scale, twins = {suffix: _none() for suffix in fed}, _none(), [_none() for _ in range(ROUNDING_RUNS)]
+        errors, scale = {suffix: _none() for suffix in fed}, _none()
+        replicas = [_none() for _ in range(ROUNDING_RUNS)]
         for segment in replayed[stepwise]:
             _add(scale, {what: [np.zeros_like(a) for a in arrays] for what, arrays in segment.truth.items()}, segment)
             for suffix, session in fed.items():
                 if segment.begin is not None:
                     session.set_state(segment.begin)
                 _add(errors[suffix], _fed(session, segment.tokens, stepwise), segment)
-            for twin, found in zip(twins, segment.twins, strict=True):
-                _add(twin, found, segment)
+            for replica, found in zip(replicas, segment.replicas, strict=True):
+                _add(replica, found, segment)
         for suffix in fed:
-            result.rows += _rows(graph + suffix, errors[suffix], twins, scale, None if suffix else UNIT[dtype])
+            result.rows += _rows(graph + suffix, errors[suffix], replicas, scale, None if suffix else UNIT[dtype])
     return result
 
 
@@ -288,19 +289,19 @@ def _add(errors: dict[str, Errors], found: dict[str, list[Array]], segment: Segm
 def _rows(
     graph: str,
     found: dict[str, Errors],
-    twins: Sequence[dict[str, Errors]],
+    replicas: Sequence[dict[str, Errors]],
     scale: dict[str, Errors],
     unit: float | None,
 ) -> list[QuantityCheck]:
-    """The verdict on each quantity, by the distance of `twins` or, without a `unit`, by a share of `scale`."""
+    """The verdict on each quantity, by the distance of `replicas` or, without a `unit`, by a share of `scale`."""
     rows = []
     for what in QUANTITIES:
         error = found[what]
         if not error.compared:
             continue  # the memory of a model without attention
         if unit is not None:
-            rms = MULTIPLE * max(twin[what].rms for twin in twins)
-            largest = MULTIPLE * max(twin[what].largest for twin in twins)
+            rms = MULTIPLE * max(replica[what].rms for replica in replicas)
+            largest = MULTIPLE * max(replica[what].largest for replica in replicas)
             largest = max(largest, FLOOR * unit * scale[what].largest)
         else:
             rms, largest = INT8_SHARE * scale[what].rms, scale[what].largest

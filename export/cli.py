@@ -30,7 +30,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
               help="Precision of weights and state. float16 is for CUDA.")  # fmt: skip
 @click.option("--int8", is_flag=True, help="Also write an int8 step, for the CPU.")
 @click.option("--capacity", type=click.IntRange(min=1), metavar="C",
-              help="Most slots of the ring memory. Default: as many as the model attends to.")  # fmt: skip
+              help="The most slots the ring memory may have. Default: as many as the model attends to.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Compare with PyTorch. An export that differs is not written.")
 def export(
     checkpoint: Path, output: Path, precision: Literal["float32", "float16"], int8: bool, capacity: int | None,
@@ -80,7 +80,7 @@ def check(folder: Path, provider: Provider, json_path: Path | None, nodes: bool)
     _print_placements(placements, nodes)
     _print_result(result)
     if misplaced:
-        click.echo(f"MISPLACED: {len(misplaced)} nodes are not on {provider} or could not be on CUDA; they are listed")
+        click.echo(f"MISPLACED: {len(misplaced)} nodes are not on {provider}, or have no CUDA kernel; they are listed")
     if json_path is not None:
         report = {**result.to_json(), "placements": [dataclasses.asdict(node) for node in placements]}
         write_text(json_path, json.dumps(report, indent=2) + "\n")

@@ -32,4 +32,4 @@ class _Table(msgspec.Struct):
 
 _TABLE = msgspec.toml.decode(PATH.read_bytes(), type=_Table)
 KERNELS = _TABLE.kernels
-"""By the operator's name."""
+"""The table's kernels, by the operator's name."""

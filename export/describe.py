@@ -10,7 +10,7 @@ from sharnn_py.config import Config
 from sharnn_py.memory import most_keys_of_a_step
 
 MEANINGS = msgspec.toml.decode(Path(__file__).with_name("meanings.toml").read_bytes())
-"""By graph, and of both graphs' `state`: what each input and output means."""
+"""What each input and output means: by graph, and under `state` those of both graphs."""
 
 
 def describe_graph(file: str, model: ModelProto) -> dict[str, Any]:

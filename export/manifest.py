@@ -33,9 +33,9 @@ class Manifest:
     rules: dict[str, Any]
     """How a host makes masks and slots, and turns a memory into a ring and back."""
     graphs: dict[str, dict[str, Any]]
-    """Of every graph its file, inputs, outputs and weights."""
+    """The file, inputs, outputs and weights of every graph."""
     files: dict[str, dict[str, Any]]
-    """Of every file its sha256, its size in bytes, and whether it is for serving or only for checking."""
+    """The sha256 and the size in bytes of every file, and whether it is for serving or only for checking."""
     check: dict[str, Any] | None
     """The figures of `--check`, or None if the export was written without a check."""
     format: str = FORMAT

@@ -27,7 +27,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class NodePlacement:
-    """A node, the provider that runs it, and, if the table says so, why CUDA could not run it."""
+    """A node, the provider that runs it, and, if the table of kernels says so, why CUDA could not run it."""
 
     graph: str
     node: str

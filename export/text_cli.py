@@ -43,7 +43,13 @@ def back_end_options(command: Command) -> Command:
 @click.option("--prompt", help="The text to continue.")
 @click.option("--prompt-file", type=READABLE, help="The text to continue, from a file; - is standard input.")
 @click.option("-n", type=click.IntRange(min=0), default=256, show_default=True, help="Tokens to draw.")
-@click.option("--temperature", type=float, default=1.0, show_default=True, help="0 takes the most likely token.")
+@click.option(
+    "--temperature",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Divides the logits; 0 takes the most likely token.",
+)
 @click.option("--top-k", type=int, help="Draw from the K most likely tokens.")
 @click.option("--top-p", type=float, help="Draw from the most likely tokens that add up to probability P.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same text.")
@@ -56,7 +62,7 @@ def generate(
 ) -> None:  # fmt: skip
     """Generate text with MODEL, a checkpoint folder or an export folder.
 
-    The text is written as it comes, without the prompt.
+    The text is written as it is generated, without the prompt.
     """
     if (prompt is None) == (prompt_file is None):
         raise click.UsageError("give the text to continue: either --prompt or --prompt-file")

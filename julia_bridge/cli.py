@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 ENVIRONMENT = 3
-"""The exit status that says: the machine lacks something."""
+"""The exit status for something that the machine lacks."""
 
 
 @click.group()
 def julia() -> None:
-    """Julia, for comparisons with the model as it runs there."""
+    """Get Julia, see whether it works, exchange weights with SHA-RNN.jl."""
 
 
 @julia.command("install")
@@ -18,7 +18,7 @@ def install_command() -> None:
     """Get Julia and juliacall into a folder of their own, without root. Does nothing if they are there."""
     from julia_bridge.install.install import ensure
 
-    installation = ensure(lambda step: click.echo(step, err=True))
+    installation = ensure(lambda line: click.echo(line, err=True))
     click.echo(f"Julia is installed: {installation.name}, in {installation.place}")
 
 
@@ -47,8 +47,8 @@ def export_command(checkpoint: Path, output: Path) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--output", "-o", type=click.Path(file_okay=False, path_type=Path), required=True)
 def import_command(file: Path, output: Path) -> None:
-    """Make a checkpoint folder of SHA-RNN.jl's weights: what `export` writes, or a .jld2 that SHA-RNN.jl saved."""
+    """Make a checkpoint folder from SHA-RNN.jl's weights: what `export` wrote, or a .jld2 that SHA-RNN.jl saved."""
     from julia_bridge.sharnn.weights import import_parameters
 
     import_parameters(file, output)
-    click.echo(f"{output}: a checkpoint of {file}")
+    click.echo(f"{output}: a checkpoint made from {file}")

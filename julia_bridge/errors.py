@@ -12,8 +12,8 @@ class JuliaError(SharnnError):
 
 
 class WorkerDied(SharnnError):
-    """The Julia process ended while it was wanted. The next call starts a new one."""
+    """The Julia process ended during a call. The next call starts a new one."""
 
 
 class WorkerTimeout(SharnnError, TimeoutError):
-    """A call outlived its time limit and its Julia process was ended. The next call starts a new one."""
+    """A call exceeded its time limit, and its Julia process was ended. The next call starts a new one."""

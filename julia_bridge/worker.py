@@ -28,8 +28,8 @@ class Worker:
 
     **Values.** Arguments and results are None, bool, int (64 bits), float, str, list, tuple, dict with str keys and
     numpy arrays of float32, float64, int32 or int64 with any number of axes, of length 0 too, nested at will. In Julia
-    they are nothing, Bool, Int64, Float64, String, Vector{Any}, Tuple, Dict{String,Any} and Array. On the way back any
-    AbstractDict or NamedTuple is a dict, any AbstractArray of the four element types an array, any other
+    they are nothing, Bool, Int64, Float64, String, Vector{Any}, Tuple, Dict{String,Any} and Array. In a result any
+    AbstractDict or NamedTuple becomes a dict, any AbstractArray of the four element types an array, any other
     AbstractVector a list, Float32 a float, Symbol a str.
 
     **Layout.** A numpy array (T, B, H), row by row, is a Julia Array (H, B, T), column by column: the axes' order is
@@ -40,12 +40,12 @@ class Worker:
     array is collected first), and out of it into a numpy array of the caller's own. Nothing aliases: either side may
     keep and change what it has. The shared memory is kept for the next call, as large as the largest so far.
 
-    **When it goes wrong.** An exception in Julia is a `JuliaError` with Julia's message, and the worker goes on as it
+    **When it goes wrong.** An exception in Julia is a `JuliaError` with Julia's message, and the worker is as it
     was. A call that takes longer than `timeout` seconds, a process that is killed or crashes, and Ctrl-C here end the
     process: `WorkerTimeout`, `WorkerDied`, `KeyboardInterrupt`. The next call starts a new one and includes the same
     files again; what Julia's globals held besides is gone. The start itself is not counted in `timeout`.
 
-    `isolation="none"` runs Julia in this process instead. Then `timeout` is not kept, a crash takes this process with
+    `isolation="none"` runs Julia in this process instead. Then `timeout` is ignored, a crash takes this process with
     it, Julia's globals are those of every such worker, and construction raises `JuliaUnavailable` where that is known
     to be unsafe, with the reason.
     """

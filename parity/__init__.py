@@ -5,7 +5,13 @@ from typing import Any
 from sharnn_py.lazy_package import attach
 
 _attached, __dir__, __all__ = attach(__name__)
-_RENAMED = {"Item": "TracedTensor", "Precision": "RunMode", "Step": "Operation", "hold": "compare_case"}
+_RENAMED = {
+    "Item": "TracedTensor",
+    "Precision": "RunMode",
+    "Step": "Operation",
+    "hold": "compare_case",
+    "recorded": "recording_of",
+}
 
 
 def __getattr__(name: str) -> Any:

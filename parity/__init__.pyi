@@ -2,7 +2,7 @@ from .errors import RecordingError, UsageError
 from .judge.case import compare_case
 from .judge.difference import diff
 from .measure import Measure, Worst, measure_exact, measure_rounded
-from .module.capture import capture, recorded, save
+from .module.capture import capture, recording_of, save
 from .module.check import assert_parity, check
 from .recording.files import PACKAGED
 from .recording.library import discover, find, open
@@ -41,7 +41,7 @@ __all__ = [
     "measure_exact",
     "measure_rounded",
     "open",
-    "recorded",
+    "recording_of",
     "run",
     "run_case",
     "save",

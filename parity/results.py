@@ -20,13 +20,15 @@ class Hint:
     at: str
     """The tensor whose computation differs: the one compared, or one before it that was not recorded."""
     before: float
-    """The layer's local error, in units of rounding."""
+    """The layer's isolated error, in units of rounding."""
     after: float
-    """The same once the subject's layer is recomputed as the hint says."""
+    """The error that is left when the subject's layer is recomputed as the hint says."""
     evidence: str = ""
     """What the hint was confirmed by, where that was not recomputing: a sentence's end."""
     also_at: tuple[str, ...] = ()
     """Other wrong tensors that it explains as well, of those that were looked at."""
+    not_at: tuple[str, ...] = ()
+    """Other wrong tensors of the layer that were looked at, and that nothing explains."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class CaseResult:
     recorded: int
     """Tensors (or entries) in the recording."""
     comparisons: list[Comparison]
-    """In order of computation."""
+    """All comparisons, in order of computation."""
     skipped: dict[str, str]
     """Recorded tensors that were not compared, each with the reason."""
     seconds: float
@@ -136,7 +138,7 @@ class CaseResult:
 
     @property
     def growth(self) -> dict[int, tuple[float, float]]:
-        """Over segments: the largest error of the forward pass, end to end and isolated, in units of rounding."""
+        """By segment, the largest error of the forward pass, end to end and isolated, in units of rounding."""
         grown: dict[int, tuple[float, float]] = {}
         for c in self.comparisons:
             if c.segment is not None and not c.exact and c.tensor_name.is_forward:
@@ -162,7 +164,7 @@ class SuiteResult:
     """Versions, settings, providers, the Julia installation."""
     seconds: float
     notes: list[str] = field(default_factory=list)
-    """What a reader should know besides."""
+    """What else a reader should know."""
     live_missing: str = ""
     """Why live Julia, which was asked for, did not run; empty where it ran or was not asked for."""
     live_required: bool = False

@@ -8,7 +8,10 @@ import torch
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Small tensors gain nothing from threads, and on a busy machine lose tenfold by waiting for one another."""
+    """A block in which torch uses one thread.
+
+    Small tensors gain nothing from threads, and on a busy machine lose tenfold by waiting for one another.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,13 +1,14 @@
 """How far a float32 recording may be from the truth: as far as float32 rounding explains, and no further.
 
-The truth is the port in float64. What rounding does to one tensor is measured on that tensor: the port runs in
-float32, several times, once as it is and then with every parameter nudged by at most its last bit, and the largest
-distance of any of these runs from the truth is the tensor's *rounding*. A recording agrees if
+The truth is the subject in float64. What rounding does to one tensor is measured on that tensor, without any float32
+kernel: the subject runs in float64 again with every operation rounded at random to float32 (`parity.arithmetic`) and
+with every recorded number nudged by at most its last bit, and the largest distance of these runs from the truth is the
+tensor's *rounding*. A recording agrees if
 
     max |recorded - truth|  <=  max(MULTIPLE * rounding, FLOOR * unit * max |truth|)
 
-with unit = 2^-23, float32's. docs/tolerance.md tells how the numbers were found, why this cannot hide a difference
-of semantics, and why it does not fail on noise.
+with unit = 2^-23, float32's, and the subject's own float32 run has to be as near. docs/tolerance.md tells how the
+numbers were found, why this cannot hide a difference of semantics, and why it does not fail on noise.
 """
 
 import hashlib
@@ -16,8 +17,10 @@ import math
 import torch
 from torch import Tensor
 
+ROUNDED_RUNS = 2
+"""Runs a case with random rounding."""
 ROUNDING_RUNS = 4
-"""Float32 runs per case: one plain, the others nudged."""
+"""Float32 runs where an export or a back end is compared with PyTorch: one plain, the others nudged."""
 MULTIPLE = 16.0
 """Of the measured rounding."""
 FLOOR = 4.0

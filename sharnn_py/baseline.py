@@ -50,7 +50,10 @@ class BaselineConfig:
 
 
 class Baseline(nn.Module):
-    """The LSTM language model of SHA-RNN.jl's baseline, initialised as there, from `generator` or torch's own."""
+    """The LSTM language model of SHA-RNN.jl's baseline, initialised as SHA-RNN.jl does it.
+
+    Weights are drawn from `generator`, or else from torch's global generator.
+    """
 
     def __init__(self, config: BaselineConfig, generator: torch.Generator | None = None) -> None:
         super().__init__()

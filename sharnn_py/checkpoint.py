@@ -24,9 +24,9 @@ class Checkpoint:
     """What a checkpoint folder holds: a model, and the vocabulary of its ids."""
 
     model: SHARNN | Baseline
-    """On the CPU, in evaluation mode."""
+    """The model, on the CPU, in evaluation mode."""
     vocabulary: Vocabulary | None
-    """None if it was saved without one."""
+    """The vocabulary; None if the model was saved without one."""
 
 
 def save_checkpoint(model: SHARNN | Baseline, folder: str | Path, vocabulary: Vocabulary | None = None) -> None:

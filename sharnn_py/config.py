@@ -86,11 +86,11 @@ class Config:
     attention_layers: tuple[int, ...] | None = None
     """0-based blocks that attend. None stands for the second to last, as in both programs (no block if L = 1)."""
     dropout_embedding: float = 0.0
-    """On the embeddings (`dropouti` in both programs)."""
+    """Dropout rate on the embeddings (`dropouti` in both programs)."""
     dropout_hidden: float = 0.0
-    """Inside every block (`dropouth`)."""
+    """Dropout rate inside every block (`dropouth`)."""
     dropout_output: float = 0.0
-    """On the last block's output (`dropout`)."""
+    """Dropout rate on the last block's output (`dropout`)."""
     collapsed_values: bool = False
     """Whether `attn.vs` is the value gain itself, as after Smerity's `vq_collapse`."""
     semantics: Semantics = JULIA
@@ -114,7 +114,7 @@ class Config:
     def _check_boom(self) -> None:
         if self.hidden < self.emb:
             raise ConfigError(
-                f"hidden is {self.hidden} and emb {self.emb}; hidden must be at least emb, for the Boom layer "
+                f"hidden is {self.hidden} and emb {self.emb}; hidden must be at least emb, as the Boom layer "
                 "folds hidden features back into chunks of emb"
             )
         if self.semantics.boom == "paper":

@@ -29,7 +29,7 @@ def initialise(model: nn.Module, program: Program, emb: int, generator: torch.Ge
 
 
 def _lstm_julia(lstm: nn.LSTM, generator: torch.Generator | None) -> None:
-    """As Knet's RNN: every gate's matrix Xavier uniform on its own, both forget biases 1, all other biases 0."""
+    """Draw as Knet's RNN does: each gate's matrix Xavier uniform, both forget biases 1, all other biases 0."""
     for name, parameter in lstm.named_parameters():
         gates = parameter.chunk(4)  # i f g o, each (H, X), (H, H) or (H,)
         if name.startswith("weight"):
@@ -42,7 +42,7 @@ def _lstm_julia(lstm: nn.LSTM, generator: torch.Generator | None) -> None:
 
 
 def _lstm_torch(lstm: nn.LSTM, generator: torch.Generator | None) -> None:
-    """As torch by default: everything uniform within 1 / sqrt(hidden)."""
+    """Draw as torch does by default: everything uniform within 1 / sqrt(hidden)."""
     bound = 1 / math.sqrt(lstm.hidden_size)
     for parameter in lstm.parameters():
         parameter.uniform_(-bound, bound, generator=generator)

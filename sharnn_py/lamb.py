@@ -36,7 +36,7 @@ MAX_WEIGHT_NORM = 10.0
 
 
 def schedule(name: str, x: float, warmup: float) -> float:
-    """The learning rate's factor after a fraction `x` of all updates: x / warmup, then from `warmup` on the schedule.
+    """The learning rate's factor after a fraction `x` of all updates: x / warmup before `warmup`, then the schedule.
 
     The factor may jump at `warmup`, as in SHA-RNN.jl: that of `warmup_linear` falls from 1 to 1 - warmup. Raises
     `ConfigError` for a name that is not in `SCHEDULES`.

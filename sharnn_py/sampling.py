@@ -15,11 +15,11 @@ class Sampling:
     """How to draw a token from logits. Raises `ConfigError` for settings out of range."""
 
     temperature: float = 1.0
-    """Logits are divided by it. 0 takes the most likely token, among equals the one with the lowest id."""
+    """Logits are divided by it. 0 takes the most likely token; of equally likely ones, the one with the lowest id."""
     top_k: int | None = None
-    """Draw from the k most likely tokens; among equals the lower ids stay."""
+    """Draw from the k most likely tokens; of equally likely ones, the lower ids come first."""
     top_p: float | None = None
-    """Draw from the fewest most likely tokens whose probabilities, at this temperature, add up to at least p."""
+    """Draw from the smallest set of most likely tokens whose probabilities, at this temperature, reach p together."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
@@ -34,7 +34,7 @@ class Sampling:
         scores = logits.astype(np.float64)
         if np.isnan(scores).any() or not np.isfinite(scores.max()):
             raise InputError("the model gives logits that are not numbers; nothing can be drawn from them")
-        order = np.argsort(-scores, kind="stable")  # most likely first, among equals the lowest id
+        order = np.argsort(-scores, kind="stable")  # most likely first, ties by the lowest id
         if self.temperature == 0:
             return int(order[0])
         order = order[: self.top_k]

@@ -131,7 +131,7 @@ class SequenceSession(ABC):
         seed: int = 0,
         segment: int = SEGMENT,
     ) -> Iterator[str]:
-        """Feed `prompt`, then draw and feed `n` tokens one by one; an iterator of their text, in pieces as it comes.
+        """Feed `prompt`, then draw and feed `n` tokens one by one; return an iterator over their text, in pieces.
 
         Continues from the session's state, which must be of one sequence. The prompt is fed, in segments of at most
         `segment` steps, when the first piece is asked for; after any piece the state includes the prompt and every
@@ -179,7 +179,7 @@ class SequenceSession(ABC):
 
     def _encode(self, text: str | bytes, what: str) -> NDArray[np.int64]:
         if self.vocabulary is None:
-            raise InputError("the model has no vocabulary.json; without it there is no way from text to ids")
+            raise InputError("the model has no vocabulary.json; without it text cannot be turned into ids")
         ids = encode(self.vocabulary, text)
         if not len(ids):
             raise InputError(f"the {what} is empty; it needs at least one token")

@@ -41,7 +41,7 @@ class State:
     def zeros(
         cls, config: Config, batch: int, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> State:
-        """The state in which `batch` sequences begin, as without a state: h and c zero, memories of no rows."""
+        """The state of `batch` new sequences, the same as no state: h and c zero, memories of no rows."""
         h = torch.zeros(batch, config.emb, dtype=dtype, device=device)
         empty = torch.zeros(0, batch, config.emb, dtype=dtype, device=device)
         return cls(tuple(LayerState(h, h, empty) for _ in range(config.layers)))

@@ -1,4 +1,4 @@
-"""The shapes of a state that a model can continue from, whatever library its tensors are of."""
+"""The shapes of a state that a model can continue from, in whatever library its tensors are."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -52,22 +52,22 @@ def _encode_bytes(vocabulary: Vocabulary, data: bytes) -> NDArray[np.int64]:
         at = int(unknown[0])
         raise InputError(
             f"byte {data[at]} ({bytes([data[at]])!r}) at offset {at} of the text is not in the vocabulary, which has "
-            f"{len(vocabulary) - 2} bytes; the model has never seen it: take it out, or replace it"
+            f"{len(vocabulary) - 2} bytes; the model has never seen it: remove it, or replace it"
         )
     return encoded
 
 
 class Decoder:
-    """Text from ids that come one by one. The pieces, joined, are the text of all ids, wherever the stream is cut."""
+    """Turns ids into text, one at a time. The pieces, joined, are the text of all ids, wherever the stream is cut."""
 
     def __init__(self, vocabulary: Vocabulary, after: int = _NEWLINE) -> None:
-        """Begin with what follows the id `after`: after a word, the next word needs a space."""
+        """Decode what follows the id `after`: after a word, the next word needs a space."""
         self._tokens = vocabulary.tokens
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace") if of_bytes(vocabulary) else None
         self._in_line = after != _NEWLINE
 
     def feed(self, token: int) -> str:
-        """The text that is complete once `token` is known, possibly none; `<unk>` among bytes is U+FFFD."""
+        """The text that is complete once `token` is known, possibly none; in a byte vocabulary `<unk>` is U+FFFD."""
         if self._utf8 is not None:
             if token == _UNKNOWN:
                 return self._utf8.decode(b"", final=True) + "\N{REPLACEMENT CHARACTER}"
@@ -77,5 +77,5 @@ class Decoder:
         return "\n" if token == _NEWLINE else space + self._tokens[token]
 
     def finish(self) -> str:
-        """The rest of the text: U+FFFD for a character of which only some bytes came."""
+        """The rest of the text: U+FFFD for a character whose last bytes are missing."""
         return self._utf8.decode(b"", final=True) if self._utf8 is not None else ""

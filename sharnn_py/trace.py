@@ -1,4 +1,4 @@
-"""Handing out intermediates by name, and taking others in their place.
+"""Telling a caller of every intermediate by name, and letting the caller replace it.
 
 A forward pass takes a `Note`, a function of (name, tensor) that it calls with every intermediate in order of
 computation; docs/tensors.md lists the names. A tensor that a note returns replaces the intermediate in the computation;
@@ -22,7 +22,7 @@ def silent(name: str, tensor: Tensor) -> Tensor:
 
 
 def passing(note: Note | None) -> Pass:
-    """`note`, returning the tensor itself where `note` returns None; `silent` where there is no note."""
+    """`note` as a `Pass`: where it returns None, the tensor itself is returned. Without a note, `silent`."""
     if note is None:
         return silent
 

@@ -17,7 +17,7 @@ Segments = Iterable[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Progress:
-    """A report of `train`: the loss since the report before it."""
+    """A report of `train`: the loss since the previous report."""
 
     updates: int
     """Optimiser updates done so far."""
@@ -39,9 +39,10 @@ class Trained:
 def evaluate(model: SHARNN, segments: Segments, state: State | None = None) -> tuple[float, State]:
     """Mean loss, nats a token, over all segments, sum(T * nll) / sum(T), and the state after the last.
 
-    Evaluation begins with `state`, or afresh without one. The two programs differ here (row 9 of docs/semantics.md):
-    Smerity begins afresh; SHA-RNN.jl continues from the state that training ended with (`Trained.state`). Dropout is
-    off, and the model's mode is restored afterwards. Raises `InputError` if there are no segments.
+    Evaluation begins with `state`, or with zeros without one. The two programs differ here (row 9 of
+    docs/semantics.md): Smerity begins with zeros; SHA-RNN.jl continues from the state that training ended with
+    (`Trained.state`). Dropout is off, and the model's mode is restored afterwards. Raises `InputError` if there are no
+    segments.
     """
     was_training = model.training
     model.eval()

@@ -35,7 +35,7 @@ class Vocabulary:
 
     @classmethod
     def from_lines(cls, lines: Iterable[str], *, min_count: int = 1, max_size: int | None = None) -> Vocabulary:
-        """The vocabulary of a text: tokens by falling count, among equals in order of first appearance.
+        """The vocabulary of a text: tokens by decreasing count, and of equal count in order of first appearance.
 
         Keeps tokens seen at least `min_count` times, and at most `max_size` tokens, `<s>` and `<unk>` included. Raises
         `ConfigError` for a `max_size` below 2.

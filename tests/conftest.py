@@ -1,6 +1,6 @@
-"""For all tests: one thread, as small tensors want it; which share a process; Julia and Chromium, had on demand.
+"""For all tests: one thread, best for small tensors; which tests share a process; Julia and Chromium on demand.
 
-Where one cannot be had the tests that need it fail in CI, and elsewhere are skipped with the reason.
+Where one of these cannot be had, the tests that need it fail in CI, and elsewhere are skipped with the reason.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def unavailable(what: str, reason: SharnnError) -> NoReturn:
 NEEDED = {"installation": "julia", "browser": "browser"}
 """Fixtures, each with the marker of the tests that ask for it, if only by another."""
 SHARED = ("worker", "browser")
-"""Fixtures that are a process for all tests that ask for them."""
+"""Fixtures of one process that all tests share which ask for it."""
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name

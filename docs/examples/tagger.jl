@@ -1,9 +1,9 @@
-"A small model of nobody's: a recurrence, a normalisation and scores. It returns what it computes on the way."
+"A small example model: a recurrence, a normalisation and scores. It returns all three."
 module Tagger
 
 using Statistics
 
-"x is (features, batch, time), as torch's (time, batch, features) arrives here; weights arrive as (in, out)."
+"x is (features, batch, time), which is torch's (time, batch, features) with its axes reversed; weights are (in, out)."
 function forward(p, x)
     hidden = Array{Float32}(undef, size(p["rnn.weight_hh_l0"], 1), size(x, 2), size(x, 3))
     h = zeros(Float32, size(hidden, 1), size(x, 2))

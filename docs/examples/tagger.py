@@ -32,7 +32,7 @@ with Worker() as julia:
     julia.include(Path(__file__).with_name("tagger.jl"))
     seen = julia.call("Tagger.forward", weights, x.numpy())
 
-reference = parity.recorded(
+reference = parity.recording_of(
     {"input/1/0": x, **{f"eval/1/{name}": array for name, array in seen.items()}}, implementation="tagger.jl"
 )
 names = {"rnn.0": "hidden", "norm": "normed", "out": "scores"}

@@ -13,7 +13,7 @@ OPSET = 17  # the first with LayerNormalization, and old enough for every runtim
 IR_VERSION = 8  # the version that introduced opset 17
 
 Precision = Literal["float32", "float16"]
-"""Of an export: of the weights, the state and, with a few exceptions, the activations of its graphs."""
+"""An export's precision: that of its weights, its state and, with a few exceptions, its graphs' activations."""
 ELEMENT = {
     "float32": TensorProto.FLOAT,
     "float16": TensorProto.FLOAT16,
@@ -85,7 +85,7 @@ class Graph:
         return list(outputs)
 
     def cast(self, value: str, to: str, output: str) -> str:
-        """Convert `value` between float32 and this graph's precision, to `to`; nothing to do in a float32 graph."""
+        """Convert `value` between float32 and this graph's precision, to `to`; in a float32 graph nothing is added."""
         return value if self.precision == "float32" else self.add("Cast", [value], output, to=ELEMENT[to])
 
     def constant(self, name: str, value: NDArray[Any]) -> str:

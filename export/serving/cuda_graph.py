@@ -1,4 +1,4 @@
-"""Recording a step as a CUDA graph, which is used only once its replay was seen to compute the same."""
+"""Recording a step as a CUDA graph, which is used only after its replay has given the same numbers."""
 
 from collections.abc import Callable, Sequence
 

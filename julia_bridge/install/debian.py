@@ -32,7 +32,7 @@ from sharnn_py.files import write_text
 
 PINS = Path(__file__).parent / "debian.json"
 STANDINS = Path(__file__).parents[1] / "standins"
-# Raise it when `_build` comes to make something else of the same files.
+# Increase it when `_build` makes something else of the same files.
 LAYOUT = 1
 LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/julia", "lib/x86_64-linux-gnu")
 
@@ -43,11 +43,11 @@ def find() -> JuliaInstallation | None:
     return _installation(place) if (place / "ready").is_file() else None
 
 
-def install(say: Callable[[str], None]) -> JuliaInstallation:
-    """The installation; unless it is there, everything is fetched, checked, unpacked and tried out (see docs/julia.md)
+def install(progress: Callable[[str], None]) -> JuliaInstallation:
+    """The installation; if there is none, everything is fetched, checked, unpacked and tried out (docs/julia.md).
 
-    Raises `JuliaUnavailable` if the machine is no amd64 Linux, a download cannot be had or has the wrong hash, or the
-    Julia that was put together does not run.
+    `progress` is called with a line on what is being done. Raises `JuliaUnavailable` if the machine is not an amd64
+    Linux, a download cannot be had or has the wrong hash, or the Julia that was put together does not run.
     """
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise JuliaUnavailable(
@@ -58,11 +58,11 @@ def install(say: Callable[[str], None]) -> JuliaInstallation:
             return installation
         downloads = root / "downloads"
         downloads.mkdir(exist_ok=True)
-        _fetch(downloads, say)
+        _fetch(downloads, progress)
         place = root / _name()
-        say("unpacking")
+        progress("unpacking")
         _build(downloads, place)
-        say("compiling PythonCall (a minute at most)")
+        progress("compiling PythonCall (a minute at most)")
         with JuliaProcess(_installation(place)) as process:
             versions = process.versions
         write_text(place / "ready", f"Julia {versions['julia']}, juliacall {versions['juliacall']}\n")
@@ -95,13 +95,13 @@ def _installation(place: Path) -> JuliaInstallation:
     )
 
 
-def _fetch(downloads: Path, say: Callable[[str], None]) -> None:
+def _fetch(downloads: Path, progress: Callable[[str], None]) -> None:
     packages, juliacall = pinned.read_pins(PINS)
     if absent := pinned.missing(packages, downloads):
-        say(f"fetching {len(absent)} packages of Debian bullseye")
+        progress(f"fetching {len(absent)} packages of Debian bullseye")
         debian_archive.fetch(packages, downloads)
     if pinned.missing([juliacall], downloads):
-        say(f"fetching juliacall {juliacall.version}")
+        progress(f"fetching juliacall {juliacall.version}")
         _pip_download(juliacall, downloads)
     pinned.require([juliacall], downloads)
 
@@ -138,7 +138,7 @@ def _build(downloads: Path, place: Path) -> None:
 
 
 def _unpack_juliacall(archive: Path, into: Path) -> None:
-    """Both its halves: `src/` and `Project.toml` are the Julia package, `pysrc/` is the Python one."""
+    """Unpack both halves of juliacall: `src/` and `Project.toml` are the Julia package, `pysrc/` the Python one."""
     with tarfile.open(archive) as tar:
         for member in tar:
             inside = PurePosixPath(*PurePosixPath(member.name).parts[1:])

@@ -1,4 +1,4 @@
-"""Packages of any Debian suite, fetched and unpacked into a private folder, without root and beside the system.
+"""Packages of any Debian suite, fetched and unpacked into a private folder, without root; the system is not changed.
 
 A package is fetched by its path in the archive and known by its sha256, so neither lists nor keys of its suite are
 needed. The archive's address comes from the machine's own apt sources, and apt fetches, with the proxies and
@@ -73,10 +73,10 @@ def _deb822(text: str) -> Iterator[tuple[list[str], list[str], list[str]]]:
 
 
 def fetch(packages: Sequence[Pin], into: Path) -> None:
-    """Fetch `packages` into the folder `into`, but for those that are there, and check their hashes.
+    """Fetch `packages` into the folder `into`, except those that are there, and check their hashes.
 
-    Raises `JuliaUnavailable` with what was answered if no archive that this machine knows of has them, or if one sends
-    files with other hashes, which are removed.
+    Raises `JuliaUnavailable`, with the archives' answers, if no archive that this machine knows of has them all, or if
+    one sends files with other hashes; such files are removed.
     """
     complaints = []
     for address in archives():
@@ -119,7 +119,7 @@ def _over_http(address: str, packages: Sequence[Pin], into: Path) -> str | None:
 
 
 def unpack(package: Path, into: Path) -> None:
-    """The files of a .deb, below the folder `into`, as `dpkg -x` would leave them but without set-id bits."""
+    """Unpack the files of a .deb below the folder `into`, as `dpkg -x` does, but without set-id bits."""
     with tarfile.open(fileobj=io.BytesIO(_data(package.read_bytes()))) as tar:
         # The packages are known by their hashes, and Debian's links may lead anywhere.
         tar.extraction_filter = lambda member, path: member

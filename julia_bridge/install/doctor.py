@@ -17,7 +17,7 @@ ANSWER_LIMIT = 60.0
 class Report:
     """What the doctor found. True if Julia works.
 
-    `installation` is "juliapkg" or "debian", and None where there is no Julia, as is `place`, its folder. `versions`
+    `installation` is "juliapkg" or "debian" and `place` its folder; both are None where there is no Julia. `versions`
     maps "julia", "juliacall", "PythonCall" and, with "debian", "libunwind" to what runs. Each of `problems` says what
     to do.
     """
@@ -40,7 +40,7 @@ class Report:
 
 
 def doctor() -> Report:
-    """Find the installation, start its Julia, and have it calculate and fail. Takes some 4 s and fetches nothing."""
+    """Find the installation, start its Julia, have it add two numbers and throw. Takes some 4 s, fetches nothing."""
     report = Report()
     try:
         installation = find()

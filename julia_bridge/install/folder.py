@@ -10,7 +10,7 @@ from pathlib import Path
 def folder(program: str = "julia") -> Path:
     """`$SHARNN_JULIA_DIR`, or `sharnn/julia` in the user's cache folder. It need not exist yet.
 
-    Another `program` has a folder and a variable of its own, named likewise.
+    Another `program` has a folder and a variable of its own, named in the same way.
     """
     if given := os.environ.get(f"SHARNN_{program.upper()}_DIR"):
         return Path(given).expanduser().absolute()
@@ -20,7 +20,7 @@ def folder(program: str = "julia") -> Path:
 
 @contextmanager
 def locked(program: str = "julia") -> Iterator[Path]:
-    """The folder, made if need be, with every other installer kept out until the block ends or its process does."""
+    """The folder, created if need be; other installers wait until the block, or the process it is in, ends."""
     root = folder(program)
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as lock:

@@ -1,7 +1,7 @@
 """Which Julia to use, and getting one.
 
-`SHARNN_JULIA_LANE` (juliapkg or debian) decides if it is set. Otherwise what is installed is used, juliapkg's first;
-and where nothing is, juliapkg is tried if this environment has juliacall, and Debian's packages after that.
+`SHARNN_JULIA_LANE` (juliapkg or debian) decides if it is set. Otherwise an installation that is there is used,
+juliapkg's first. Where there is none, juliapkg is tried if this environment has juliacall, then Debian's packages.
 """
 
 import os
@@ -19,14 +19,14 @@ WAYS: dict[str, ModuleType] = {"juliapkg": juliapkg, "debian": debian}
 def candidates() -> list[str]:
     """The ways to Julia that may be used, in the order in which they are tried.
 
-    Raises `ConfigError` if SHARNN_JULIA_LANE names another.
+    Raises `ConfigError` if SHARNN_JULIA_LANE names neither.
     """
-    forced = os.environ.get("SHARNN_JULIA_LANE")
-    if forced is None:
+    chosen = os.environ.get("SHARNN_JULIA_LANE")
+    if chosen is None:
         return list(WAYS)
-    if forced not in WAYS:
-        raise ConfigError(f"SHARNN_JULIA_LANE is {forced!r}: give juliapkg or debian, or leave it unset.")
-    return [forced]
+    if chosen not in WAYS:
+        raise ConfigError(f"SHARNN_JULIA_LANE is {chosen!r}: give juliapkg or debian, or leave it unset.")
+    return [chosen]
 
 
 def find() -> JuliaInstallation:
@@ -41,12 +41,12 @@ def find() -> JuliaInstallation:
     raise JuliaUnavailable("Julia is not installed for sharnn. `sharnn julia install` does it, without root.")
 
 
-def ensure(say: Callable[[str], None] | None = None) -> JuliaInstallation:
-    """The installation to use, made first if need be. `say` is told of each step that takes a while.
+def ensure(progress: Callable[[str], None] | None = None) -> JuliaInstallation:
+    """The installation to use, made first if need be. `progress` is called with a line on whatever takes a while.
 
-    Raises `JuliaUnavailable`, with what stood in the way of each, if none can be had.
+    Raises `JuliaUnavailable` if Julia cannot be had, saying why in each of the ways that were tried.
     """
-    tell = say or (lambda step: None)
+    tell = progress or (lambda line: None)
     names = candidates()
     try:
         return find()
@@ -63,4 +63,4 @@ def ensure(say: Callable[[str], None] | None = None) -> JuliaInstallation:
             problems.append(f"{name}: {problem}")
             if name != names[-1]:
                 tell(f"{problems[-1]}\ntrying another way")
-    raise JuliaUnavailable("no way to Julia works on this machine.\n" + "\n".join(problems))
+    raise JuliaUnavailable("no way of getting Julia works on this machine.\n" + "\n".join(problems))

@@ -39,17 +39,18 @@ def find() -> JuliaInstallation | None:
     return _installation(content) if Path(content["executable"]).exists() else None
 
 
-def install(say: Callable[[str], None]) -> JuliaInstallation:
+def install(progress: Callable[[str], None]) -> JuliaInstallation:
     """Have juliapkg resolve and install, unless that was done. Julia is some 250 MB to download where there is none.
 
-    Raises `JuliaUnavailable` if juliacall is not installed, juliapkg finds no way, or the Julia found does not run.
+    `progress` is called with a line on what is being done. Raises `JuliaUnavailable` if juliacall is not installed,
+    juliapkg cannot provide a Julia, or the one it provides does not run.
     """
     if not has_juliacall():
         raise JuliaUnavailable("juliacall is not installed in this Python environment: `pip install juliacall`.")
     with locked():
         if installation := find():
             return installation
-        say("letting juliapkg find or install Julia 1.10 or newer")
+        progress("letting juliapkg find or install Julia 1.10 or newer")
         done = subprocess.run(
             [sys.executable, "-c", RESOLVE], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
         )
@@ -57,7 +58,7 @@ def install(say: Callable[[str], None]) -> JuliaInstallation:
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise JuliaUnavailable(f"juliapkg could not provide Julia: {reason}")
         content = json.loads(done.stdout.strip().splitlines()[-1])
-        say("compiling PythonCall")
+        progress("compiling PythonCall")
         installation = _installation(content)
         with JuliaProcess(installation):
             write_text(_note(), json.dumps(content) + "\n")

@@ -24,7 +24,7 @@ class Pin:
         return self.path.rpartition("/")[2]
 
     def is_in(self, folder: Path) -> bool:
-        """Whether the file is there, whole and genuine. One that is there but is not is removed."""
+        """Whether the file is there with its sha256. One with another sha256 is removed."""
         path = folder / self.file
         if not path.is_file():
             return False
@@ -41,7 +41,7 @@ def read_pins(path: Path) -> tuple[list[Pin], Pin]:
 
 
 def missing(pins: Iterable[Pin], folder: Path) -> list[Pin]:
-    """Those that are not in `folder`, whole and genuine."""
+    """The files that are not in `folder` with their sha256."""
     return [pin for pin in pins if not pin.is_in(folder)]
 
 
@@ -51,5 +51,5 @@ def require(pins: Iterable[Pin], folder: Path) -> None:
         raise JuliaUnavailable(
             "these downloads are missing or do not have the sha256 that this project knows them by, and were not used: "
             + ", ".join(pin.file for pin in wrong)
-            + ". Try again; if it stays so, your mirror serves other files under these names."
+            + ". Try again; if that does not help, your mirror serves other files under these names."
         )

@@ -1,6 +1,6 @@
 """
-The few names that SHA-RNN.jl's `src/model.jl` takes from CUDA, on a machine taken to have none. Not the CUDA of that
-name: it is found only on the bridge's own load path, beside the Knet there.
+The few names that SHA-RNN.jl's `src/model.jl` takes from CUDA, on a machine taken to have none. This is not the
+package CUDA: it is found only on the bridge's own load path, beside the bridge's Knet.
 """
 module CUDA
 

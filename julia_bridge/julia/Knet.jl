@@ -1,7 +1,7 @@
 """
 The few functions that SHA-RNN.jl's `src/model.jl` takes from Knet, forward on the CPU, written from Knet's
-documentation. Not the Knet of that name: it is found only on the bridge's own load path, and a project with the real
-one takes its place. Nothing is differentiated here, so a parameter is simply an array.
+documentation. This is not the package Knet: it is found only on the bridge's own load path, and a project with the
+real one takes its place. Nothing is differentiated here, so a parameter is simply an array.
 """
 module Knet
 
@@ -20,7 +20,7 @@ param0(size...; atype) = param(size...; atype = atype, init = zeros)
 
 sigm(x) = inv(one(x) + exp(-x))
 
-"Dropout as it is outside of training: everything stays."
+"Dropout outside training: the identity."
 dropout(x, p) = x
 
 function softmax(x; dims)
@@ -58,7 +58,7 @@ end
     rnn = RNN(input, hidden; atype)
     y = rnn(x)
 
-One LSTM layer, (X, B, T) -> (H, B, T), that goes on from `rnn.h` and `rnn.c`, (H, B, 1) each or 0 for zeros, and
+One LSTM layer, (X, B, T) -> (H, B, T), that continues from `rnn.h` and `rnn.c`, (H, B, 1) each or 0 for zeros, and
 leaves the final states there. `rnn.w` is (1, 1, 4HX + 4HH + 8H): input matrices, recurrent matrices, then their two
 biases, each for the gates i, f, c, o, every matrix stored transposed.
 """

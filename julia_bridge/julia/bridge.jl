@@ -36,7 +36,7 @@ function upstream(source, project, arguments...)
 end
 
 function answer(segment, sizes, parameters, ids, labels, state)
-    # What a large model's last segment left behind would stay beside this one's until Julia collects by itself.
+    # Otherwise the garbage of a large model's last segment would lie beside this one's arrays until Julia collects it.
     sum(bytes, values(parameters)) > PORTION && GC.gc()
     noted = Pair{String,Any}[]
     note(name, x) = (push!(noted, name => x); x)
@@ -57,7 +57,7 @@ end
 "The memory of block i. A block that does not attend has an empty vector in its place, as SHA-RNN.jl gives it."
 rows(memory, i) = get(memory, "$i", Float32[])
 
-"The gradients of `loss`, by names. An intermediate without one is a constant, or only carried on."
+"The gradients of `loss`, by name. An intermediate without a gradient is a constant, or is only carried on."
 function differentiate(loss, parameters, noted)
     Tape.backward!(loss)
     reached = [name => x for (name, x) in noted if x isa Tape.Tracked && x.gradient.total !== nothing]
@@ -68,10 +68,10 @@ end
 
 # ---- handing out arrays
 
-"Bytes handed out at once: more would lie in memory three times, in Julia, in Python and in between."
+"The most bytes that one call returns: they are in memory three times, in Julia, in Python and in between."
 const PORTION = 2^26
 
-"What has not been handed out yet, by the ticket that fetches it."
+"Arrays that are still to be returned, by the ticket that fetches them."
 const left = Dict{Int,Vector}()
 const tickets = Ref(0)
 

@@ -5,7 +5,7 @@ without dropout. Written from that page and not from SHA-RNN.jl's source; standa
 Sizes: T steps, B sequences, H embedding, F Boom, V vocabulary, A heads of d = H/A features, N memory limit,
 M memory rows held, K = M + T keys. A layer is a callable struct, its fields the parameters under SHA-RNN.jl's
 names; R is their element type. `note(name, x)` hands out the intermediate `x` and returns it.
-Parameters that are tracked (tape.jl) make all that depends on them tracked, and of the same value.
+Tracked parameters (tape.jl) make everything that depends on them tracked, with the same values.
 """
 module Reference
 
@@ -22,7 +22,7 @@ gelu_slope(x) = (a = oftype(x, 1.702); s = sigm(a * x); s + a * x * s * (one(x) 
 Tape.partials(::typeof(sigm), y, x) = (ȳ -> ȳ .* y .* (1 .- y),)
 Tape.partials(::typeof(gelu), y, x) = (ȳ -> ȳ .* gelu_slope.(x),)
 
-"Softmax over the second axis. What is subtracted cancels out, and so is a constant."
+"Softmax over the second axis. The maximum that is subtracted cancels out, so it can be a constant."
 softmax(x) = (e = exp.(x .- maximum(constant(x); dims = 2)); e ./ sum(e; dims = 2))
 
 "Matrix times the first axis of any array."
@@ -191,8 +191,8 @@ function (l::SHARNN{R})(ids, hidden, memories, note) where {R}
     if memories === nothing
         memories = [zeros(R, H, B, 0) for _ in l.blocks]
     else
-        # Block 1 decides how many of its oldest rows every memory loses before it is attended to. If block 1 is a
-        # plain one, its empty vector is asked, which like any vector has the length 1 along a third axis.
+        # Block 1 decides how many of its oldest rows every memory loses before it is attended to. If block 1 is
+        # plain, that depends on its empty vector, which like any vector has length 1 along a third axis.
         lost = max(0, size(memories[1], 3) + T - N)
         note("maxmem", [N - T]), note("mem_start_idx", [lost + 1])
         memories = [memory[:, :, lost+1:end] for memory in memories]

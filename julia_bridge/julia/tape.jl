@@ -1,8 +1,8 @@
 """
 Reverse-mode differentiation of array programs. An operation on a `Tracked` array computes its value as Julia does on
-plain arrays, bit for bit, and leaves on a tape how its gradient goes on to those of its arguments.
+plain arrays, bit for bit, and records on a tape how its gradient passes to its arguments.
 
-A `Tracked` is not an AbstractArray: what is not defined here is a MethodError, and passes no gradient by in silence.
+A `Tracked` is not an AbstractArray: an operation not defined here is a MethodError, and never drops a gradient.
 x̄ is the `Gradient` of x. Standard library alone, Julia 1.5 or newer.
 """
 module Tape
@@ -13,7 +13,7 @@ export Tracked, Values, add!, backward!, constant, record, total!, variable
 
 mutable struct Gradient{R,N}
     size::NTuple{N,Int}
-    total::Union{Array{R,N},Nothing}                    # as far as it has arrived
+    total::Union{Array{R,N},Nothing}                    # the sum so far
     pass_on                                             # given the total, adds to the gradients of the arguments
 end
 
@@ -36,9 +36,9 @@ constant(x) = x
 """
     record(pass_on, y, arguments...)
 
-The value `y`, tracked. On the way back `pass_on` is called with the total gradient of `y`, an array, and the gradients
-of the arguments, to be added to; that of an argument which is a constant is `nothing`. `pass_on` should hold on to no
-more than it needs: a value that nobody holds takes no memory.
+The value `y`, tracked. In the backward pass `pass_on` is called with the total gradient of `y`, an array, and the
+gradients of the arguments, to be added to; that of an argument which is a constant is `nothing`. `pass_on` should keep
+no more than it needs: a value that nothing refers to takes no memory.
 """
 record(pass_on, y, arguments...) = record_all((ȳ, gradients) -> pass_on(ȳ, gradients...), y, arguments)
 
@@ -50,7 +50,7 @@ function record_all(pass_on, y::AbstractArray{R,N}, arguments) where {R,N}
 end
 record_all(pass_on, y::Number, arguments) = record_all(pass_on, fill(y), arguments)
 
-"The array that a gradient gathers in, zeros to begin."
+"The array in which a gradient is summed, zeros at first."
 function total!(x̄::Gradient{R}) where {R}
     x̄.total === nothing && (x̄.total = zeros(R, x̄.size))
     return x̄.total
@@ -68,8 +68,8 @@ add!(::Nothing, g) = nothing
 """
     backward!(loss)
 
-Run the tape backwards from the 0-dimensional `loss`, and empty it. Afterwards every total is there; it is `nothing`
-where the loss does not depend on the array.
+Run the tape backwards from the 0-dimensional `loss`, and empty it. Afterwards every gradient has its total, which is
+`nothing` where the loss does not depend on the array.
 """
 function backward!(loss::Tracked{R,0}) where {R}
     total!(loss.gradient)[] = one(R)
@@ -80,7 +80,7 @@ function backward!(loss::Tracked{R,0}) where {R}
         x̄.pass_on(x̄.total)
         x̄.pass_on = nothing
         done += sizeof(x̄.total)
-        # What is done with is let go of, but by itself Julia would collect it only after gigabytes.
+        # Gradients that are passed on are garbage, which Julia would otherwise collect only after gigabytes.
         done > 2^27 && (GC.gc(); done = 0)
     end
 end
@@ -97,10 +97,10 @@ Base.adjoint(x::Tracked) = record((ȳ, x̄) -> add!(x̄, ȳ'), x.value', x)
 Base.permutedims(x::Tracked, axes) =
     record((ȳ, x̄) -> add!(x̄, permutedims(ȳ, invperm(axes))), permutedims(x.value, axes), x)
 
-"Indices that name no element twice."
+"For indices that name no element twice."
 Base.getindex(x::Tracked, indices...) = record((ȳ, x̄) -> view(total!(x̄), indices...) .+= ȳ, x.value[indices...], x)
 
-"Columns, any of which may be named often."
+"For columns, any of which may be named more than once."
 function Base.getindex(x::Tracked, ::Colon, columns::Matrix{Int})
     return record(x.value[:, columns], x) do ȳ, x̄
         for i in CartesianIndices(columns)
@@ -162,7 +162,7 @@ function Base.broadcasted(::TrackedStyle, f, arguments...)
     end
 end
 
-"For each argument of y = f.(a, ...), what its gradient is by that of y."
+"For each argument of y = f.(a, ...), its gradient as a function of y's."
 partials(::typeof(+), y, a, b) = (ȳ -> ȳ, ȳ -> ȳ)
 partials(::typeof(-), y, a, b) = (ȳ -> ȳ, ȳ -> .-ȳ)
 partials(::typeof(*), y, a, b) = (ȳ -> ȳ .* b, ȳ -> ȳ .* a)

@@ -15,7 +15,7 @@ const loaded = Ref("")
     load(source, project)
 
 Include the file `source` on the Knet and CUDA of this folder, or on those of the Julia project `project` unless that
-is empty. It stays for as long as this Julia runs; another source in the same Julia is an error.
+is empty. It stays loaded for as long as this Julia runs; another source in the same Julia is an error.
 """
 function load(source, project)
     what = isempty(project) ? source : "$source on the Knet of $project"
@@ -33,15 +33,15 @@ end
 
 "The module that SHA-RNN.jl's model lives in."
 define_program(source) = Core.eval(@__MODULE__, :(module Program
-    # What SHA-RNN.jl's data.jl would bring; the model asks for no more than the number of words.
+    # In place of SHA-RNN.jl's data.jl: the model needs no more than the number of words.
     struct Vocab
         i2v
     end
 
     include($source)
 
-    # A module's own names come before those of `using Knet`, also when they are made later: these see what
-    # happens between two layers.
+    # A module's own names come before those of `using Knet`, even if they are defined later: these functions see
+    # what happens between two layers.
     import Knet
     using ..Upstream: Rate, note
     bmm(x, y; transB = false) = note(transB ? "attn.qk" : "attn.mix_heads", Knet.bmm(x, y; transB = transB))

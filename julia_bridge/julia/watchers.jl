@@ -1,13 +1,13 @@
-# Watchers: each stands in a field of one of SHA-RNN.jl's structs, does what was done there, and notes what passes.
-# What passes through no field is noted by the functions that `define_program` puts before Knet's.
+# Watchers: each takes the place of a field of one of SHA-RNN.jl's structs, does what the field did, and notes what
+# passes through it. What passes through no field is noted by the functions that `define_program` puts before Knet's.
 
 silent(name, x) = x
 
-"What hands out intermediates at the moment: a function of (name, x) that returns x."
+"The function that is told of intermediates at present: of (name, x), returning x."
 const noting = Ref{Any}(silent)
 note(name, x) = noting[](name, x)
 
-"Run `f` while `inner` hands out intermediates."
+"Run `f` while `inner` is told of intermediates."
 function with_noting(f, inner)
     outer, noting[] = noting[], inner
     try
@@ -101,7 +101,7 @@ struct Rate
     name::String
 end
 
-"The N of the model, which notes how many memory rows are left for it."
+"The N of the model, which notes N - T when the model computes that."
 struct Limit
     n::Int
 end

@@ -1,9 +1,9 @@
 """The process that Julia runs in: `python -m julia_bridge.process.child CONTROL REQUEST ANSWER LIFE`.
 
-They are file descriptors. CONTROL is a socket to the parent: first the versions go up as one line of JSON; then each
-8-byte size that comes down is a message of that size in the memory REQUEST, and each that goes up is its answer in
-ANSWER. The process ends when the parent closes CONTROL, and at once when the parent ends (LIFE, a pipe that the parent
-holds open).
+All four are file descriptors. CONTROL is a socket to the parent: first the versions go up as one line of JSON; then
+each 8-byte size that comes down is a message of that size in the memory REQUEST, and each that goes up is its answer
+in ANSWER. The process ends when the parent closes CONTROL, and at once when the parent ends (LIFE, a pipe that the
+parent holds open).
 """
 
 import ctypes
@@ -24,7 +24,7 @@ SIZE = struct.Struct("=Q")
 def die_with_parent(life: int) -> None:
     """Have the kernel end this process group when the other end of the pipe `life` closes, even amid a Julia call.
 
-    Where it cannot be asked to (it is Linux that can), the process ends after the call it is in.
+    Only Linux's kernel can; elsewhere the process ends after the call it is in.
     """
     if sys.platform == "linux":
         fcntl.fcntl(life, fcntl.F_SETOWN, -os.getpgrp())

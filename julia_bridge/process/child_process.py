@@ -24,7 +24,7 @@ START_LIMIT = 600.0
 """Seconds that Julia may take to start. The first start after an installation compiles PythonCall."""
 
 HARMLESS = re.compile(r"error: decoding address ranges.*\n")
-"""What the LLVM of Debian's Julia prints, amid other lines too, when a backtrace is looked up. It means nothing."""
+"""What the LLVM of Debian's Julia prints, even amid other lines, when a backtrace is looked up. It means nothing."""
 
 
 class JuliaProcess:
@@ -113,7 +113,7 @@ class JuliaProcess:
             return wire.read(memory)
 
     def end(self) -> None:
-        """Kill the child if it lives and give everything of it back. Does nothing a second time, and in a fork."""
+        """Kill the child if it is alive, and release all that it took. Does nothing a second time, or in a fork."""
         if self._life < 0 or self._owner != os.getpid():
             return
         # The whole group: what Julia has started itself would outlive it, and hold its output open.

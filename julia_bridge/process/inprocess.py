@@ -1,4 +1,4 @@
-"""Julia in the caller's own process: the checks that make it safe, and the same way to ask as a child process has."""
+"""Julia in the caller's own process: the checks that make it safe, and the interface of a child process."""
 
 import ctypes
 import importlib.util
@@ -16,10 +16,10 @@ from julia_bridge.process.shared_memory import SharedMemory
 
 
 class InProcess:
-    """Julia beside everything else that this process runs, torch among it.
+    """Julia in the process of everything else that runs here, torch included.
 
-    What it costs: no time limit holds, Ctrl-C waits for Julia, and a crash of Julia is a crash of the process. Raises
-    `JuliaUnavailable`, and says why, where the two are known not to get on.
+    What it costs: no time limit applies, Ctrl-C waits for Julia, and a crash of Julia is a crash of the process.
+    Raises `JuliaUnavailable`, and says why, where that is known to be unsafe.
     """
 
     def __init__(self, installation: JuliaInstallation) -> None:
@@ -32,7 +32,7 @@ class InProcess:
         self._request, self._answer = SharedMemory(), SharedMemory()
 
     def ask(self, request: object, timeout: float, doing: str) -> Any:
-        """Julia's answer, `(True, result)` or `(False, message)`. `timeout` and `doing` have no use here."""
+        """Julia's answer, `(True, result)` or `(False, message)`. `timeout` and `doing` are ignored."""
         _require_main_thread()
         message = wire.Message(request)
         with self._request.reserve(message.size) as memory:
@@ -43,13 +43,13 @@ class InProcess:
             return wire.read(memory)
 
     def end(self) -> None:
-        """Give the memory back. Julia itself stays: a process can start it once only."""
+        """Give the memory back. Julia itself stays: a process can start it only once."""
         self._request.close()
         self._answer.close()
 
 
 def refusal(installation: JuliaInstallation) -> str | None:
-    """Why Julia had better not be started in this process, or None if nothing is known against it."""
+    """Why Julia should not be started in this process; None if nothing speaks against it."""
     if sys.platform != "linux":
         return f"the preloads that keep Julia and torch apart are known for Linux, and this is {sys.platform}."
     if threading.current_thread() is not threading.main_thread():

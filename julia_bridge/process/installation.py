@@ -1,4 +1,4 @@
-"""An installation of Julia, as the process that is to run it needs to know it."""
+"""A Julia installation: what the process that runs it needs to know of it."""
 
 import os
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ class JuliaInstallation:
 
     def process_environment(self) -> dict[str, str]:
         """The caller's environment, changed so that `julia_bridge.process.child` can run this Julia in it."""
-        # The interpreter's own folders follow by themselves; those given in other ways have to be passed on.
+        # The child's interpreter finds its own folders; those that were added in other ways have to be passed on.
         this_project = Path(__file__).parents[2]
         inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
         path = [*map(str, self.python_path), str(this_project), *inherited]
         return {**os.environ, **self.environment, "PYTHONPATH": os.pathsep.join(path)}
 
     def problems(self) -> list[str]:
-        """What is wrong with the files of an installation that brings its own libraries: each one that is missing."""
+        """A message for each library that is missing from an installation that brings its own; else none."""
         search = [Path(folder) for folder in self.environment.get("LD_LIBRARY_PATH", "").split(":") if folder]
         lacking: dict[str, Path] = {}
         for file, library in missing_libraries(self.place, search) if search else ():
@@ -42,4 +42,4 @@ class JuliaInstallation:
 
 
 Lane = JuliaInstallation
-"""The name that programs written for an earlier version know `JuliaInstallation` by."""
+"""The former name of `JuliaInstallation`."""

@@ -16,9 +16,10 @@ FROM_THE_SYSTEM = {
 
 
 def missing_libraries(root: Path, search: Sequence[Path]) -> list[tuple[Path, str]]:
-    """Each file below `root` that needs a shared library which is in none of the folders `search`, with its name.
+    """Each file below `root` that needs a shared library which is missing, with the library's name.
 
-    Beside `search` a library may lie beside the file that needs it, and the C and C++ libraries come from the system.
+    A library is missing if it is in none of the folders `search`, nor beside the file that needs it. The C and C++
+    libraries come from the system.
     """
     held = {path.name for folder in search if folder.is_dir() for path in folder.iterdir() if path.exists()}
     return [
@@ -35,7 +36,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def needed(file: Path) -> list[str]:
-    """The shared libraries that a file asks the loader for; none if it is no ELF file, or one that is not linked."""
+    """The shared libraries that a file asks the loader for; none if it is not a dynamically linked ELF file."""
     with file.open("rb") as opened:
         try:
             dynamic = ELFFile(opened).get_section_by_name(".dynamic")

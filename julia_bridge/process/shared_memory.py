@@ -8,7 +8,7 @@ import tempfile
 
 
 class SharedMemory:
-    """A stretch of memory that grows as needed and goes when the last process that holds it ends.
+    """A stretch of memory that grows as needed and is freed when the last process that holds it ends.
 
     Whoever writes calls `reserve`; the reader's `reserve` with the size it was told maps what the writer made.
     """
@@ -34,7 +34,7 @@ class SharedMemory:
         return memoryview(self._map)
 
     def address(self, size: int) -> int:
-        """Where at least `size` bytes of it lie in this process, until the next call."""
+        """The memory's address in this process, with at least `size` bytes behind it; valid until the next call."""
         with self.reserve(size) as view:
             return ctypes.addressof(ctypes.c_char.from_buffer(view))
 

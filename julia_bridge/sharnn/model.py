@@ -54,7 +54,7 @@ class JuliaOutput:
     """What Julia computed on one segment."""
 
     intermediates: dict[str, Array]
-    """Everything recordings hold of a segment, under their names and in their shapes, in the order it was seen."""
+    """All that recordings hold of a segment, under the same names, in the same shapes and in order of computation."""
     state: JuliaState
     """What the next segment starts from."""
     loss: float
@@ -62,9 +62,9 @@ class JuliaOutput:
     logits: Array
     """(T, B, V)"""
     gradients: dict[str, Array] = field(default_factory=dict)
-    """Of the loss by every parameter, under its name and in its shape; empty unless `run` was asked for gradients."""
+    """The loss's gradient by every parameter, under its name, in its shape; empty unless `run` was asked for them."""
     activation_gradients: dict[str, Array] = field(default_factory=dict)
-    """Likewise by every intermediate through which parameters reach the loss, under its name and in its shape."""
+    """The loss's gradient by every intermediate through which parameters reach it, under its name, in its shape."""
 
 
 class JuliaModel:
@@ -119,7 +119,7 @@ class JuliaModel:
 
     @property
     def label(self) -> str:
-        """What it is that runs, for a reader of its results."""
+        """What runs, in words, for a reader of its results."""
         if self.source == "reference":
             return "reference statement of the julia semantics, not SHA-RNN.jl"
         return f"SHA-RNN.jl@{COMMIT[:7]} on " + (f"the Knet of {self._knet}" if self._knet else "the bridge's Knet")
@@ -132,16 +132,16 @@ class JuliaModel:
     def run(
         self, tokens: Array, targets: Array, state: JuliaState | None = None, *, gradients: bool = False
     ) -> JuliaOutput:
-        """One segment: `tokens` (T, B) int64 ids from 0, and `targets` of the same shape, -1 where there is none.
+        """Run one segment: `tokens` (T, B) int64 ids from 0, `targets` of the same shape, -1 where there is none.
 
         `state` is what an earlier segment of the same B sequences returned, or None to begin. With `gradients` those
-        of the loss are computed, too, the state being a constant; all else stays the same, bit for bit. Raises
+        of the loss are computed too, with the state as a constant; all else stays the same, bit for bit. Raises
         `ConfigError` if gradients are asked of upstream, `InputError` for input that does not fit, `JuliaError` if
         Julia stops, and what `Worker.call` raises if it is lost.
         """
         if gradients and self.source == "upstream":
             raise ConfigError(
-                "gradients were asked of SHA-RNN.jl itself, whose AutoGrad is no part of the bridge, so that it runs "
+                "gradients were asked of SHA-RNN.jl itself, whose AutoGrad is not part of the bridge, so it runs "
                 'forward only; the source "reference" gives gradients'
             )
         _check_ids("tokens", tokens, tokens.shape, 0, self.config.vocab)
@@ -159,8 +159,8 @@ class JuliaModel:
         )
         found: dict[str, dict[str, Array]] = {"eval": {}, "grad": {}, "agrad": {}}
         for name, array in self._arrays(answer["portion"]):
-            kind, _, name = name.partition("/")
-            found[kind][name] = array
+            group, _, name = name.partition("/")
+            found[group][name] = array
         return JuliaOutput(
             intermediates=found["eval"],
             state=self._from_julia(answer),
@@ -180,7 +180,7 @@ class JuliaModel:
     def _for_julia(self, state: JuliaState) -> dict[str, Any]:
         hidden = [{"h": layer.h, "c": layer.c} for layer in state.layers]
         memory = {str(i + 1): state.layers[i].memory for i in range(self.config.layers) if self.config.attends(i)}
-        # With hidden states but no memory at all SHA-RNN.jl is given none: it would not take one of no rows.
+        # Where no memory has any row, SHA-RNN.jl is given none: it does not take a memory of no rows.
         if any(rows.shape[0] == 0 for rows in memory.values()):
             return {"hidden": hidden}
         return {"hidden": hidden, "memory": memory}

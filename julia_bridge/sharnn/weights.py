@@ -1,4 +1,4 @@
-"""Checkpoints to files of SHA-RNN.jl's parameters, and back, bit for bit.
+"""Converting checkpoints to files of SHA-RNN.jl's parameters, and back, bit for bit.
 
 Such a file is safetensors: the parameters under SHA-RNN.jl's names with Julia's axes reversed, float32, and in the
 header's metadata `format`, `config` (as in a recording) and `vocabulary` (a JSON list, empty if there is none).
@@ -42,7 +42,7 @@ JULIA_KEYS = {
 }
 """The file's name of every size, and `Config`'s."""
 DROPOUTS = {"dropouti": "dropout_embedding", "dropouth": "dropout_hidden", "dropout": "dropout_output"}
-"""Likewise of the dropouts, which are 0 where the file has none."""
+"""The file's name of every dropout rate, and `Config`'s. A rate that the file lacks is 0."""
 
 
 def export_parameters(checkpoint: str | Path, path: str | Path) -> None:
@@ -58,7 +58,7 @@ def export_parameters(checkpoint: str | Path, path: str | Path) -> None:
     if config != _julia_config(_sizes(config)):
         raise ConfigError(
             f"{checkpoint} is not a model of SHA-RNN.jl's: that has julia's semantics in every row, attention in the "
-            "last but one block alone, and its values not collapsed"
+            "second to last block alone, and its values not collapsed"
         )
     state = loaded.model.state_dict()
     other = {str(tensor.dtype) for tensor in state.values()} - {"torch.float32"}
@@ -70,9 +70,9 @@ def export_parameters(checkpoint: str | Path, path: str | Path) -> None:
 
 
 def import_parameters(path: str | Path, checkpoint: str | Path) -> None:
-    """Make a checkpoint of a file of parameters, or of a `.jld2` saved by SHA-RNN.jl where it can be read here.
+    """Make a checkpoint from a file of parameters, or from a `.jld2` saved by SHA-RNN.jl where it can be read here.
 
-    Raises `CheckpointError` for a damaged or foreign file, or a `.jld2` that the packages to read are missing for,
+    Raises `CheckpointError` for a damaged or foreign file, or a `.jld2` whose packages are missing here,
     `WeightsError` naming every missing, surplus or wrongly shaped parameter, `ConfigError` for sizes no model has.
     """
     path = Path(path)

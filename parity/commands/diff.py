@@ -18,8 +18,8 @@ def diff(
 
     A and B are files of any two recordings (*.safetensors), or the names of packaged ones. Tensors of the same name
     are compared, and no program is run: what is wrong by itself is not told from what has inherited an error.
-    Recordings of SHA-RNN, of whichever program, are compared under the port's names, and each layer of A is run as B's
-    program would, so there it is.
+    Recordings of SHA-RNN, of whichever program, are compared under the port's names, and each layer of A is also
+    computed as B's program would compute it, so there it is.
 
     Exits with 0 if all agree, 1 if any differs, 3 if they cannot be compared.
     """

@@ -19,7 +19,7 @@ from parity.commands.options import EXISTING_FOLDER, FILE, FOLDER, case_names, c
 @click.option(
     "--references",
     type=EXISTING_FOLDER,
-    help="Folder of recordings, all of which are explained; some of the packaged ones if not given.",
+    help="Explain every recording in this folder, in place of some packaged ones.",
 )
 @click.option(
     "--live", is_flag=True, help="Run Julia itself on Smerity's weights. Exits with 3 where Julia does not run."

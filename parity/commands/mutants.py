@@ -1,4 +1,4 @@
-"""`sharnn parity mutants`: the suite proves itself."""
+"""`sharnn parity mutants`: plant known faults, and see what the suite says of each."""
 
 from pathlib import Path
 
@@ -14,15 +14,15 @@ PROCESSES = 2
 @click.option(
     "--cases", type=click.IntRange(min=0), default=40, show_default=True, help="Controls: random cases without a fault."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="What the first control is drawn from.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The seed of the first control.")
 @click.option("--json", "json_path", type=FILE, help="Write everything to this file.")
 @click.option("--markdown", "markdown_path", type=FILE, help="Write the table, as Markdown, to this file.")
 def mutants(only: tuple[str, ...], cases: int, seed: int, json_path: Path | None, markdown_path: Path | None) -> int:
     """Plant known faults in the port, and see what the suite says of each.
 
     A fault is caught if any tensor is wrong, localised if the first wrong one is that of the fault, and diagnosed if
-    the suite explains it rightly. Controls follow, random cases without a fault, which must raise no alarm. Exits with
-    0 if all faults are caught and localised, 80% diagnosed, and there was no alarm; else with 1.
+    the suite explains it correctly. Controls follow, random cases without a fault, which must raise no alarm. Exits
+    with 0 if all faults are caught and localised, 80% diagnosed, and there was no alarm; else with 1.
     """
     check_folders(json_path, markdown_path)
 

@@ -1,4 +1,4 @@
-"""Options that several of the commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def packaged_names(
 
 
 def segment_lengths(ctx: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    """Whole numbers of at least 1, separated by commas."""
+    """Read whole numbers of at least 1, separated by commas."""
     if value is None:
         return None
     try:
@@ -48,7 +48,7 @@ def segment_lengths(ctx: click.Context, option: click.Parameter, value: str | No
     except ValueError:
         lengths = ()
     if not lengths or min(lengths) < 1:
-        raise click.BadParameter(f"{value!r} is not a list of segment lengths, as 64,64,1", ctx, option)
+        raise click.BadParameter(f"{value!r} is not a list of segment lengths such as 64,64,1", ctx, option)
     return lengths
 
 
@@ -59,10 +59,10 @@ def check_text(checkpoint: Path | None, text: Path | None) -> None:
 
 
 def live_options(command: Command) -> Command:
-    """The options that say what live Julia runs; shared by `run --live` and `record`."""
+    """Add the options of what live Julia runs, which `run --live` and `record` share."""
     for option in (
         click.option(
-            "--segments", callback=segment_lengths, metavar="LENGTHS", help="Steps of each live segment, as 64,64,1."
+            "--segments", callback=segment_lengths, metavar="LENGTHS", help="Steps of each live segment: 64,64,1."
         ),
         click.option("--text", type=EXISTING_FILE, help="Text for --checkpoint to read; a line is a sentence."),
         click.option("--checkpoint", type=EXISTING_FOLDER, help="Run this checkpoint's model live, on --text."),
@@ -73,7 +73,7 @@ def live_options(command: Command) -> Command:
 
 
 def report_options(command: Command) -> Command:
-    """The options that say where to write the reports."""
+    """Add the options of where to write the reports, and of how much to print."""
     for option in (
         click.option("--quiet", "-q", is_flag=True, help="Print what is wrong first, and the verdict; nothing else."),
         click.option("--report", type=FOLDER, help="Write the report to this folder: a page, JSON and JUnit XML."),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="What Julia runs.",
 )
-@click.option("--seed", type=int, help="Record the random case drawn from this number.")
+@click.option("--seed", type=int, help="Record the random case with this seed.")
 @live_options
 def record(
     factory: str | None,

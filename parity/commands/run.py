@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     type=click.Choice(["julia", "paper", "all"]),
     default="all",
     show_default=True,
-    help="What the port computes, and so whose recordings are run; all: each recording under its own program's. "
-    "A recording of the other program is run if --case names it.",
+    help="What the port computes, and so whose recordings are run; all: each recording under the semantics of its own "
+    "program. A recording of the other program is run if --case names it.",
 )
 @click.option("--references", type=EXISTING_FOLDER, help="Folder of recordings; the packaged ones if not given.")
 @click.option(
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     "--flip",
     multiple=True,
     type=click.Choice([field.name for field in dataclasses.fields(Semantics)]),
-    help="Turn one switch of the semantics the other way; may be repeated.",
+    help="Set one switch of the semantics to the other program; may be repeated.",
 )
 @click.option("--fail-fast", is_flag=True, help="Begin no recording after the first that does not agree.")
 @click.option(
@@ -68,10 +68,10 @@ if TYPE_CHECKING:
     "--live-if-possible",
     "live",
     flag_value="if possible",
-    help="As --live, but where Julia does not run, what the recordings say decides, unless CI is set; the headline "
-    "says that Julia did not run.",
+    help="As --live, but where Julia does not run, the recordings alone decide the exit code, unless CI is set; the "
+    "headline says that Julia did not run.",
 )
-@click.option("--seed", "seeds", type=int, multiple=True, help="The random live case to run; may be repeated.")
+@click.option("--seed", "seeds", type=int, multiple=True, help="Run the random case with this seed; may be repeated.")
 @live_options
 def run(
     semantics: str,

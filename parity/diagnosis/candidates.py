@@ -19,7 +19,7 @@ from parity.tolerance import units
 
 Stage = Callable[[Site, Goal | None], Iterator[Variant]]
 NEAR = 4.0
-"""Units of rounding: formulas that come this near to a recorded tensor cannot be ranked by which comes nearer."""
+"""Units of rounding: formulas that are all within this distance of a recorded tensor cannot be ranked by distance."""
 
 
 STAGES: tuple[Stage, ...] = (
@@ -43,11 +43,11 @@ class Match:
     variant: Variant | None
     """None for the canonical formula."""
     value: Tensor
-    """Of the target."""
+    """The target as the formula makes it."""
 
 
 class Candidates:
-    """What the subject has for one key and what was recorded of it, in the window that is looked at."""
+    """The subject's tensor and the recorded one for one key, both within the window that is computed."""
 
     def __init__(self, scene: Scene, key: str) -> None:
         self.scene, self.key = scene, key
@@ -64,11 +64,11 @@ class Candidates:
         return max(self.scene.rounding.get(key, 0.0), least)
 
     def hint(self, description: str, at: str, after: float) -> Hint:
-        """A hint after which the error is `after`."""
+        """A hint that reduces the error to `after`."""
         return Hint(description, at, units(self.before, self.tolerance), units(after, self.tolerance))
 
     def is_recorded(self, value: Tensor) -> bool:
-        """Whether the reference's tensor is `value` but for rounding."""
+        """Whether the reference's tensor is `value` within rounding."""
         return reproduces(value, self.reference, self.tolerance, self.error)
 
     def is_subject(self, value: Tensor) -> bool:
@@ -104,7 +104,7 @@ class Candidates:
     def _subject_matches(self) -> Iterator[tuple[bool, Match]]:
         departing, interpreter = self.first_departing, self.interpreter
         given = self.interpreter.subject(departing)
-        # Steps before it that the subject shows nothing of may be what departs.
+        # The departure may be in an earlier operation whose result the subject does not show.
         earlier = interpreter.nodes[: interpreter.nodes.index(departing)]
         nodes = [departing, *(node for node in reversed(earlier) if node not in self.scene.subject)]
         for stage in STAGES:
@@ -114,14 +114,14 @@ class Candidates:
                     exact = None if at_departure is None else self._nearness(at_departure, departing, variant.unit)
                     if exact is None:
                         continue
-                    # In half precision what follows goes on from the subject's own numbers.
+                    # In half precision what follows is computed from the subject's own numbers.
                     own = {departing: given} if variant.unit else {node: value}
                     at_target = interpreter.through(own, self.key)
                     if at_target is not None and self.is_subject(at_target):
                         yield exact, Match(node, variant, at_target)
 
     def reference_match(self) -> Match | None:
-        """The first variant whose error is about the smallest there is: rounding hides which of several is the one."""
+        """The first variant whose error is about the smallest: rounding hides which of several such is right."""
         for stage in STAGES:
             matches = list(self._reference_matches(stage))
             errors = [units(distance(match.value, self.reference), self.tolerance) for match in matches]
@@ -143,9 +143,9 @@ class Candidates:
         return {node: Site.of(self.interpreter, node) for node in self.interpreter.nodes}
 
     def computed(self, stage: Stage, node: str, given: Tensor, goal: Goal | None) -> Iterator[tuple[Variant, Tensor]]:
-        """A stage's variants of an operation that can be told where `given` is to be explained, and what they give.
+        """A stage's variants of an operation that may explain `given`, each with what it gives.
 
-        On a window that is not what needs the whole, and of zeros only what is meant to be.
+        On a window, variants that need whole tensors are skipped; for a tensor of zeros, those not meant to give zeros.
         """
         site = self._sites[node]
         zero = scale(given) == 0 and given.numel() > 0 and bool(given.isfinite().all())

@@ -2,13 +2,13 @@
 
 What explains one tensor may be a coincidence of its numbers: a rate that one update has, a weight that one segment
 leaves alone. So a hint is looked for again where the same layer is wrong in another segment or update, and at another
-parameter of the same update; one that is found nowhere else, though there is somewhere else, is not said.
+parameter of the same update. One that something else explains there is not said.
 """
 
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 from parity.diagnosis.search import explain
@@ -16,20 +16,22 @@ from parity.recording.recording import Recording
 from parity.results import Comparison, Hint
 from parity.subject.subject import Subject
 
-MOST = 40
-"""Layers that are looked at in all."""
-VAIN = 2
-"""Layers of one kind, such as every block's, that are looked at without success before no more are."""
+MOST_LAYERS = 40
+"""The search covers at most this many layers."""
+MOST_UNEXPLAINED = 2
+"""Layers whose names differ only in a number are given up after this many searches without a hint."""
+PLACES = 3
+"""Other segments, and other parameters, in which a hint is looked for until it is found."""
 FITTED = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
-COUNT = re.compile(r"\d+")
+COUNT = re.compile(r"\d+(?: rows?\b| steps?\b)?")
 NEAR = 1e-3
 """How far apart, relatively, two fitted numbers of one cause may be."""
 
 
 def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparison]) -> list[Comparison]:
-    """The comparisons, with hints at the first wrong tensor of each layer, as far as there are any confirmed."""
+    """The comparisons, with the hints that were confirmed for the first wrong tensor of each layer."""
     seen: set[str] = set()
-    vain: Counter[str] = Counter()
+    unexplained: Counter[str] = Counter()
 
     def hints_of(c: Comparison) -> tuple[Hint, ...]:
         scene = subject.scene(recording, c)
@@ -37,42 +39,53 @@ def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparis
 
     def with_hints(c: Comparison) -> Comparison:
         sort = re.sub(r"\d+", "*", c.layer)
-        if c.verdict != "wrong" or c.hints or c.layer in seen or len(seen) == MOST or vain[sort] == VAIN:
+        given_up = len(seen) == MOST_LAYERS or unexplained[sort] == MOST_UNEXPLAINED
+        if c.verdict != "wrong" or c.hints or c.layer in seen or given_up:
             return c
         seen.add(c.layer)
-        others = {other.name: hints_of(other) for other in _elsewhere(c, comparisons)}
-        hints = _confirmed(hints_of(c), others)
-        vain[sort] += not hints
+        hints = _confirmed(hints_of(c), ((other.name, hints_of(other)) for other in _elsewhere(c, comparisons)))
+        unexplained[sort] += not hints
         return replace(c, hints=hints)
 
     return [with_hints(c) for c in comparisons]
 
 
-def _elsewhere(c: Comparison, comparisons: list[Comparison]) -> Iterator[Comparison]:
-    """Up to two other places where the same cause must show: the layer's last wrong tensor, and a sister's."""
+def _elsewhere(c: Comparison, comparisons: list[Comparison]) -> list[Comparison]:
+    """Where the same cause must show: other segments' wrong tensors of the layer, and a sister's of the same update."""
     wrong = [other for other in comparisons if other.verdict == "wrong" and other is not c and not other.own.problem]
-    yield from [other for other in wrong if other.layer == c.layer][-1:]
+    segments = [other for other in wrong if other.layer == c.layer][::-1]
+    sisters: list[Comparison] = []
     if c.tensor_name.group == "train":
         made = c.tensor_name.path.partition("/")[0]
-        sisters = [o for o in wrong if o.segment == c.segment and o.tensor_name.path.startswith(f"{made}/")]
-        yield from sisters[-1:]
+        sisters = [o for o in wrong if o.segment == c.segment and o.tensor_name.path.startswith(f"{made}/")][::-1]
+    return [*sisters[:1], *segments[:PLACES], *sisters[1:PLACES]]
 
 
-def _confirmed(hints: tuple[Hint, ...], others: dict[str, tuple[Hint, ...]]) -> tuple[Hint, ...]:
-    """The hints that hold elsewhere as well, with where; all of them if there is nowhere else."""
-    if not others:
-        return hints
-    confirmed = []
-    for hint in hints:
-        places = [name for name, found in others.items() if any(_same(hint, other) for other in found)]
-        if places:
-            confirmed.append(replace(hint, also_at=tuple(places)))
-    return tuple(confirmed)
+def _confirmed(hints: tuple[Hint, ...], others: Iterable[tuple[str, tuple[Hint, ...]]]) -> tuple[Hint, ...]:
+    """The hints that hold at another of these places as well, with its name.
+
+    One is enough: where a segment has as many steps as rows, what explains the others is not the first to explain it.
+    If something else explains two of the others alike, that is said: the tensor itself is a special case, as a state
+    is that was zero before. Where nothing explains any of the others, the hints stay, and say so.
+    """
+    looked: dict[str, tuple[Hint, ...]] = {}
+    for name, found in others if hints else ():
+        confirmed = [hint for hint in hints if any(_same(hint, other) for other in found)]
+        if confirmed:
+            return tuple(replace(hint, also_at=(name,)) for hint in confirmed)
+        alike = [(hint, at) for at, before in looked.items() for hint in before if any(_same(hint, o) for o in found)]
+        if alike:
+            return tuple(replace(hint, also_at=(at, name)) for hint, at in alike)
+        looked[name] = found
+    if any(looked.values()):
+        return ()
+    return tuple(replace(hint, not_at=tuple(looked)) for hint in hints)
 
 
 def _same(one: Hint, other: Hint) -> bool:
     """Whether two hints say the same, but for counts, which are each segment's own, and a fit's last digits."""
     texts = [COUNT.sub("#", FITTED.sub("#.#", hint.description)) for hint in (one, other)]
+    texts = [text.replace("none", "the oldest #") for text in texts]  # which is a count of rows, too
     if texts[0] != texts[1]:
         return False
     pairs = zip(FITTED.findall(one.description), FITTED.findall(other.description), strict=True)

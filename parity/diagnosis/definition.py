@@ -24,9 +24,9 @@ class Operands:
     tensors: Mapping[str, Tensor]
     settings: Mapping[str, Any] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
-    """The tensors' keys in the scene, by role, for words."""
+    """The tensors' keys in the scene, by role, for descriptions."""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """By role, the shape of a tensor of which only a window is here (`parity.diagnosis.window`)."""
+    """By role, the whole shape of a tensor of which `tensors` has only a window (`parity.diagnosis.window`)."""
 
     def __getitem__(self, role: str) -> Tensor:
         return self.tensors[role]
@@ -35,7 +35,7 @@ class Operands:
         return role in self.tensors
 
     def name(self, role: str, unnamed: str = "") -> str:
-        """The key of the tensor in a role, for words; `unnamed`, else the role, if it has none."""
+        """The key of the tensor in a role, for descriptions; `unnamed`, else the role, if it has none."""
         return self.keys.get(role, unnamed or role)
 
     def get(self, role: str) -> Tensor | None:
@@ -73,31 +73,31 @@ class Variant:
     needs_whole_tensor: bool = False
     """Whether it needs whole tensors, so that it is wrong on a window of them."""
     zeros: bool = False
-    """Whether it is meant to give zeros, which many a formula may do by chance."""
+    """Whether it is meant to give zeros, as many formulas do by chance."""
     unit: float = 0.0
-    """Of a variant in half precision: the unit of rounding to which it is reproduced; its numbers must be exactly
-    that precision's."""
+    """For a variant in half precision, the unit of rounding within which it must reproduce a tensor, all of whose
+    numbers must be representable in that precision; else 0."""
 
 
 @dataclass(frozen=True)
 class FittedParameter:
-    """A number in a formula that is fitted to a tensor, where no variant has it by name."""
+    """A number in a formula that is fitted to a tensor, for values that no variant lists."""
 
     description: str
-    """As `Variant.description`, with {} for the number."""
+    """What the formula does, as in `Variant.description`, with {} for the number."""
     canonical_description: str
     start: float
-    """What the canonical formula has, or near it."""
+    """Where the fit starts: at the canonical formula's number, or near it."""
     compute: Callable[[float], Tensor]
     low: float = -math.inf
     high: float = math.inf
-    """What the number may be."""
+    """The number must be from `low` to `high`."""
 
 
 def for_each(
     values: Iterable[T], description: str, canonical_description: str, compute: Callable[[T], Tensor], **flags: bool
 ) -> Iterator[Variant]:
-    """One variant for every value, which stands in the description's {}; `flags` are fields of `Variant`."""
+    """One variant for every value, which replaces {} in the description; `flags` are fields of `Variant`."""
     for value in values:
         yield Variant(description.format(value), canonical_description, partial(compute, value), **flags)
 
@@ -107,7 +107,7 @@ WindowRule = Callable[[Mapping[str, Any], int], Mapping[str, int] | None]
 
 
 def rowwise(*roles: str, mixes: int = 0) -> WindowRule:
-    """The window rule of an operation that treats every row by itself, but for the last `mixes` axes."""
+    """The window rule of an operation that treats rows independently, along all axes but the last `mixes`."""
     return lambda settings, axis: None if axis >= -mixes else dict.fromkeys(roles, axis)
 
 
@@ -120,13 +120,13 @@ class OperationDefinition:
     variants: Variants = lambda operands: iter(())
     """Every other formula worth trying, likeliest first."""
     window_rule: WindowRule = lambda settings, axis: None
-    """Given the settings and an axis of the output, counted from the end: by role, the axis of the input whose rows
-    alone the same rows of the output come from, other inputs being needed whole; None if there is no such axis."""
+    """Given the settings and an axis of the output, counted from the end: by role, the axis along which rows of the
+    output need only the same rows of that input. Inputs that it does not name are needed whole. None if all are."""
     fitted_parameters: Callable[[Operands], Iterator[FittedParameter]] = lambda operands: iter(())
-    """The formula's numbers."""
+    """The formula's numbers that can be fitted."""
     compound_variants: Variants = lambda operands: iter(())
     """Formulas that make two mistakes at once, tried last, after what may happen to any operation."""
     scale_meaning: str = ""
-    """What a wrong scale of the result amounts to, if it is more than that."""
+    """What a wrong scale of the result means for this operation, in words; empty for nothing in particular."""
     causal: bool = False
-    """Whether rows come from the rows before them, too, so that a window must begin at the first."""
+    """Whether a row depends on the rows before it, too, so that a window must begin at the first."""

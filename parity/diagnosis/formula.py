@@ -16,16 +16,16 @@ Options = Mapping[str, Any]
 
 
 def unchanged(x: T) -> T:
-    """What it is given."""
+    """Return `x`."""
     return x
 
 
 @dataclass(frozen=True)
 class Change:
-    """One respect in which a formula can differ: words, and its options, operands or result that are otherwise."""
+    """One way in which a formula can differ: a description, and what changes of its options, operands or result."""
 
     description: str
-    """As `Variant.description`, and so are the other words and flags."""
+    """As in `Variant`, like the other descriptions and flags."""
     canonical_description: str
     options: Mapping[str, Any] = field(default_factory=dict)
     operands: Callable[[Operands], Operands] = unchanged
@@ -67,8 +67,8 @@ def exchange(*pairs: tuple[str, str]) -> Callable[[Operands], Operands]:
 class Formula:
     """A function of operands and of options, which are its keyword arguments, each with a default.
 
-    The canonical options are the operation's settings of these names, and for others the defaults. What the function
-    takes as **, no setting is for: variants alone have these.
+    The canonical options are the operation's settings of these names, or the defaults. Options that the function takes
+    as ** have no settings; only variants use them.
     """
 
     def __init__(self, compute: Callable[..., Tensor]) -> None:
@@ -77,15 +77,15 @@ class Formula:
         self._defaults = {option.name: option.default for option in options if option.kind != option.VAR_KEYWORD}
 
     def options(self, o: Operands) -> dict[str, Any]:
-        """The canonical ones."""
+        """The canonical options."""
         return {name: o.settings.get(name, default) for name, default in self._defaults.items()}
 
     def __call__(self, o: Operands, **options: Any) -> Tensor:
-        """By the canonical options but for those given."""
+        """Compute with the canonical options, except for those given."""
         return self._compute(o, **{**self.options(o), **options})
 
     def vary(self, o: Operands, changes: Iterable[Change]) -> Iterator[Variant]:
-        """A variant for every change that is one."""
+        """A variant for every change that changes something."""
         own = self.options(o)
         for c in changes:
             if c.operands is not unchanged or c.result is not unchanged or {**own, **c.options} != own:
@@ -98,7 +98,7 @@ class Formula:
     def fit(
         self, o: Operands, option: str, description: str, canonical_description: str, **options: Any
     ) -> FittedParameter:
-        """One of its numbers fitted, from its canonical value or 0, where `options` are otherwise."""
+        """One of the formula's numbers, to be fitted from its canonical value or 0, with other `options` changed."""
         start = self.options(o).get(option, 0.0)
         return FittedParameter(
             description, canonical_description, start, lambda number: self(o, **{**options, option: number})
@@ -107,5 +107,5 @@ class Formula:
     def definition(
         self, changes: Callable[[Operands, Options], Iterator[Change]], **fields: Any
     ) -> OperationDefinition:
-        """The definition whose variants are `changes` of the operands and canonical options; with its other fields."""
+        """A definition with this formula, whose variants are `changes`; `fields` are its other fields."""
         return OperationDefinition(self, lambda o: self.vary(o, changes(o, self.options(o))), **fields)

@@ -1,4 +1,4 @@
-"""Recomputing tensors of a scene by their operations, as they are or with one operation computed otherwise.
+"""Recomputing tensors of a scene by their operations, as they are or with one operation changed.
 
 An unrecorded tensor is computed from what was recorded before it, by as many operations as that takes. Of a large
 tensor only a window of rows is computed, and of its inputs only what these rows come from.
@@ -29,7 +29,7 @@ def attempt(compute: Callable[[], Tensor]) -> Tensor | None:
 
 @dataclass(frozen=True)
 class Goal:
-    """A tensor that variants of an operation should lead to, at the operation itself or further on."""
+    """A tensor that variants of an operation should lead to, at the operation itself or at a later one."""
 
     key: str
     tensor: Tensor
@@ -76,7 +76,7 @@ class Interpreter:
         return self._values[key]
 
     def computed(self, key: str, changed: Mapping[str, Tensor] | None = None) -> Tensor | None:
-        """`key` by its canonical formula, from the values in `changed` where they are there."""
+        """`key` by its canonical formula, computed from the values in `changed` where it has any."""
         definition = self.definition(key)
         if definition is None or key in self._under_way:
             return None
@@ -101,7 +101,7 @@ class Interpreter:
         return Operands(tensors, operation.settings, dict(operation.inputs), shapes)
 
     def through(self, values: Mapping[str, Tensor], to: str) -> Tensor | None:
-        """The tensor `to`, where some keys have other values and what comes of these is canonical."""
+        """The tensor `to` if some keys have other values, and what follows from these is computed canonically."""
         changed = {key: self.window.cut(key, value) for key, value in values.items()}
         for key in self.nodes[: self.nodes.index(to) + 1]:
             if key not in changed and any(source in changed for source in self.scene.operations[key].inputs.values()):
@@ -112,7 +112,7 @@ class Interpreter:
         return changed.get(to)
 
     def is_slow(self, node: str) -> bool:
-        """Whether an operation must be run over all of a long sequence, so that it is run few times."""
+        """Whether an operation must be run over all of a long sequence, and so can be run only a few times."""
         definition = self.definition(node)
         if definition is None or not definition.causal or not self.window.covers_all:
             return False

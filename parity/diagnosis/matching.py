@@ -8,7 +8,7 @@ from torch import Tensor
 from parity.tolerance import FLOOR, UNIT
 
 TIGHT = 1e-9
-"""Of the scale: float64 against float64, after sums in another order."""
+"""The difference, relative to the scale, that sums in another order make in float64."""
 
 
 def distance(a: Tensor, b: Tensor) -> float:
@@ -34,12 +34,12 @@ def scale(tensor: Tensor) -> float:
 
 
 def floor(tensor: Tensor) -> float:
-    """What float32 always explains of a tensor (`parity.tolerance`)."""
+    """The error of a tensor that float32 always explains (`parity.tolerance`)."""
     return FLOOR * UNIT[torch.float32] * scale(tensor)
 
 
 def reproduces(computed: Tensor, recorded: Tensor, tolerance: float, error: float) -> bool:
-    """Whether a recorded tensor is `computed` but for rounding, where without the hint it is `error` away.
+    """Whether a recorded tensor, which is `error` away without the hint, is `computed` within rounding.
 
     The hint must do much better than nothing: an error just above the tolerance is not explained by one just below.
     """
@@ -47,8 +47,8 @@ def reproduces(computed: Tensor, recorded: Tensor, tolerance: float, error: floa
 
 
 def equals(computed: Tensor, given: Tensor, unit: float = 0.0) -> bool:
-    """Whether `given`, in float64, is `computed` but for the order of its sums; with `unit`, but for the last places
-    of a half precision in which all its numbers are."""
+    """Whether `given`, in float64, is `computed` up to the order of sums; with `unit`, up to the last places of a half
+    precision that can hold all its numbers."""
     if unit:
         return _representable(given, unit) and distance(computed, given) <= 8 * unit * scale(given)
     nowhere = computed.isnan() & given.isnan() if computed.shape == given.shape else torch.zeros(())

@@ -11,14 +11,14 @@ from torch import Tensor
 from parity.diagnosis.matching import TIGHT, scale
 
 ENOUGH = 4
-"""Elements of a part that can be explained."""
+"""The fewest elements of a part that can be explained."""
 MOST_NAMED = 4
-"""Rows that are named one by one."""
+"""The most rows that are named one by one."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows along one axis."""
+    """The rows along one axis that are wrong."""
 
     axis: int
     rows: Tensor
@@ -26,7 +26,7 @@ class Part:
 
     @classmethod
     def all_of(cls, usual: Tensor, given: Tensor, names: Sequence[str]) -> list[Part]:
-        """For every axis the rows outside which `given` is `usual`, the smallest part first; none that is all of it."""
+        """For every axis the rows outside which `given` is `usual`, the smallest part first; never all of the rows."""
         if usual.shape != given.shape:
             return []
         usual, given = usual.to(torch.float64), given.to(torch.float64)

@@ -22,10 +22,10 @@ from parity.subject.scene import Scene
 
 
 def explain(scene: Scene, key: str) -> list[Hint]:
-    """Hints of why the subject's tensor `key` is not the reference's; what cannot be told apart is said once.
+    """Hints of why the subject's tensor `key` is not the reference's; of those that cannot be told apart, one.
 
-    Every one is confirmed: recomputed as it says, the error is within rounding. None if the tensors agree, or nothing
-    confirmed was found.
+    Every hint is confirmed: recomputed as it says, the error is within rounding. The list is empty if the tensors
+    agree, or nothing was confirmed.
     """
     if key not in scene.reference or key not in scene.subject:
         return []

@@ -10,15 +10,15 @@ from parity.diagnosis.operations import OPERATIONS
 from parity.subject.scene import Scene
 
 LARGE = 2**17
-"""Elements from which on a tensor is looked at through a window."""
+"""The number of elements above which only a window of a tensor is computed."""
 ELEMENTS = 2**15
-"""Of a window, about."""
+"""About how many elements a window has."""
 RECURRENT = 2**13
-"""The same, where every row takes a run over those before it."""
+"""About how many it has where every row takes a run over those before it."""
 
 
 class Window:
-    """Which rows of the target are looked at, and which rows of the tensors before it these come from.
+    """Which rows of the target are computed, and which rows of the tensors before it they come from.
 
     Axes are counted from the end. The rows are those about the first error, or the first ones where an operation on
     the way is recurrent.
@@ -43,7 +43,7 @@ class Window:
 
     @property
     def covers_all(self) -> bool:
-        """Whether everything is looked at whole."""
+        """Whether every tensor is computed whole."""
         return not self.rows
 
     def _axis(self, target: str, tensor: Tensor) -> int | None:
@@ -73,7 +73,7 @@ class Window:
         return any(below) or (OPERATIONS[operation.name].causal and axis is not None)
 
     def cut(self, key: str, tensor: Tensor) -> Tensor:
-        """The rows of `key` that are looked at."""
+        """The rows of `key` that are in the window."""
         return self._narrow(tensor, self.axes.get(key))
 
     def as_input(self, key: str, role: str, tensor: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ class Window:
 
 
 def _first_error(reference: Tensor, subject: Tensor, axis: int, last: int) -> int:
-    """The first row that is much of the error's size away, but no later than `last`."""
+    """The first row with an eighth of the largest error, but no later than `last`."""
     others = [other for other in range(-reference.ndim, 0) if other != axis]
     far = (reference.to(torch.float64) - subject.to(torch.float64)).abs()
     far = torch.where(far.isnan(), 0.0, far)

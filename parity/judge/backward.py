@@ -12,7 +12,8 @@ or 1e-6 where a LayerNorm divides by little; a gradient that is cut off or scale
 """
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,8 @@ from torch import Tensor
 from parity.subject.gradient_probe import GradientProbe
 
 STEP = 1e-6
+Numbers = tuple[float, float, float]
+"""What autograd says, what differences say, and how far the two may part."""
 TOLERANCE = 1e-4
 """Of the size of the terms that are added up."""
 
@@ -37,41 +40,62 @@ class BackwardFault:
     expected: float
     """The same by differences."""
     tolerance: float
+    factor: float | None
+    """found / expected, if that is the same along another random direction: then the gradient is scaled as a whole."""
 
     @property
     def description(self) -> str:
         """In words."""
-        way = f"gradient goes from {self.to} back to {self.source}"
+        between = f"{self.to} back to {self.source}"
+        way, back = f"gradient from {between}", f"gradient goes from {between}"
         if self.found == 0:
-            return f"no {way}, though the one is computed from the other: it is detached on the way"
+            return f"no {back}, though the one is computed from the other: it is detached on the way"
         if self.expected == 0:
-            return f"a {way}, though the one does not depend on the other"
-        return f"the {way} {self.found / self.expected:.6g} times as large as it should be"
+            return f"a {back}, though the one does not depend on the other"
+        if self.factor is None:
+            return f"the {way} is not the derivative of how {self.to} is computed"
+        return f"the {way} is {self.factor:.6g} times as large as it should be"
 
 
 def backward_faults(gradient_probe: GradientProbe) -> list[BackwardFault]:
     """Every wrong derivative in the backward path of a segment, in order from the loss to its beginning."""
-    search = _Search(gradient_probe)
+    search = _Search(gradient_probe, "")
     off = search.off()
-    sources = [*search.leaves, *gradient_probe.parameters] if off else []
+    if not off:
+        return []
+    sources = [*search.leaves, *gradient_probe.parameters]
     by_source = {source: search.off(source, among=off) for source in sources}
+    other = _Search(gradient_probe, "another direction ")
     found = []
     for to in reversed(off):
-        wrong = {gradient_probe.shown(source): ways[to] for source, ways in by_source.items() if to in ways}
-        wrong = wrong or {"its inputs": off[to]}
-        found += [BackwardFault(gradient_probe.shown(to), source, *numbers) for source, numbers in wrong.items()]
+        wrong: dict[str | None, Numbers] = {source: ways[to] for source, ways in by_source.items() if to in ways}
+        wrong = wrong or {None: off[to]}
+        for source, numbers in wrong.items():
+            again = other.off(source, among=[to]).get(to)
+            shown = "its inputs" if source is None else gradient_probe.shown(source)
+            fault = BackwardFault(gradient_probe.shown(to), shown, *numbers, _factor(numbers, again))
+            found.append(fault)
     return found
 
 
+def _factor(one: Numbers, other: Numbers | None) -> float | None:
+    if other is None or not one[1] or not other[1]:
+        return None
+    ratio = one[0] / one[1]
+    return ratio if math.isclose(ratio, other[0] / other[1], rel_tol=1e-3) else None
+
+
 class _Search:
-    def __init__(self, gradient_probe: GradientProbe) -> None:
+    def __init__(self, gradient_probe: GradientProbe, direction: str) -> None:
+        """`direction` is what the random directions are drawn from, besides names."""
+        self.direction = direction
         self.gradient_probe, self.substitute = gradient_probe, gradient_probe.substitute
         self.leaves: dict[str, Tensor] = {}
         self.pieces: dict[str, Tensor] = {}
         loss = gradient_probe.run(self._cut)
         self.pieces["loss"] = loss
         inputs = {**self.leaves, **gradient_probe.parameters}
-        self.moves = {name: _random(name, tensor) * _size(tensor) for name, tensor in inputs.items()}
+        self.moves = {name: _random(self.direction + name, tensor) * _size(tensor) for name, tensor in inputs.items()}
         self.analytic = {name: self._products(name, piece, inputs) for name, piece in self.pieces.items()}
         self.pieces = {name: piece.detach() for name, piece in self.pieces.items()}
 
@@ -88,7 +112,7 @@ class _Search:
         if not piece.requires_grad:
             return {}
         gradients = torch.autograd.grad(
-            piece, list(inputs.values()), _weights(name, piece), retain_graph=True, allow_unused=True
+            piece, list(inputs.values()), _weights(self.direction + name, piece), retain_graph=True, allow_unused=True
         )
         return {
             source: float((gradient * self.moves[source]).sum())
@@ -119,14 +143,12 @@ class _Search:
                     parameter.copy_(kept[name])
         return pieces
 
-    def off(
-        self, source: str | None = None, among: Mapping[str, object] | None = None
-    ) -> dict[str, tuple[float, float, float]]:
+    def off(self, source: str | None = None, among: Iterable[str] | None = None) -> dict[str, Numbers]:
         """Pieces where autograd and differences part: autograd's number, the other one, and the tolerance."""
         up, down = self._moved(STEP, source), self._moved(-STEP, source)
         off = {}
         for name in among or self.pieces:
-            weights = _weights(name, self.pieces[name])
+            weights = _weights(self.direction + name, self.pieces[name])
             terms = torch.where(weights != 0, weights * (up[name] - down[name]) / (2 * STEP), 0.0)
             products = self.analytic[name]
             found = sum(products.values()) if source is None else products.get(source, 0.0)

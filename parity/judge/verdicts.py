@@ -20,7 +20,7 @@ from parity.recording.names import parse
 from parity.recording.recording import Recording
 from parity.results import Comparison, Hint
 from parity.subject.subject import NOT_DETACHED, RunMode, Subject, TracedTensor
-from parity.tolerance import MULTIPLE, ROUNDING_RUNS
+from parity.tolerance import MULTIPLE, ROUNDED_RUNS
 from sharnn_py.errors import InputError, SharnnError
 from sharnn_py.freed import return_freed_memory
 
@@ -66,7 +66,7 @@ def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator
     """One run in float64, the same again, in float32, and those that show what rounding does, in step."""
     exact = RunMode(torch.float64, isolated=isolated)
     modes = [exact, replace(exact, again=True), RunMode(torch.float32, isolated=isolated)]
-    modes += [RunMode(torch.float64, run, isolated) for run in range(1, ROUNDING_RUNS)]
+    modes += [RunMode(torch.float64, run, isolated) for run in range(1, ROUNDED_RUNS + 1)]
     groups = {parse(name).group for name in recording.tensors} | REQUIRED_GROUPS
     last = "nothing"
     try:
@@ -210,6 +210,7 @@ def _backward(fault: BackwardFault, first: Comparison) -> Comparison:
     error = abs(fault.found - fault.expected)
     worst = Worst((), fault.expected, fault.found, fault.expected)
     measure = Measure(False, "", error, fault.tolerance / MULTIPLE, abs(fault.expected), fault.tolerance, worst)
-    hint = Hint(fault.description, fault.to, measure.units, 0.0)
+    evidence = f"along one random direction autograd gives {fault.found:.6g}, differences give {fault.expected:.6g}"
+    hint = Hint(fault.description, fault.to, measure.units, 0.0, evidence)
     layer = f"backward/{fault.to}"
     return Comparison(name, "", where, layer, first.segment, False, (), measure, measure, "wrong", (hint,))

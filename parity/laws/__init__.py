@@ -1,4 +1,4 @@
-"""Laws of attention memory and hidden-state carryover, and what is needed to hold a model to them (docs/laws.md).
+"""Laws of attention memory and hidden-state carryover, and what is needed to test a model by them (docs/laws.md).
 
 Names load when they are first used; Hypothesis, which drives the laws, is in the extra `laws`.
 """

@@ -1,4 +1,4 @@
-"""What is right for a model of any kind: every sequence of a batch, fed alone to a back end of its own."""
+"""The oracle for a model of any kind: every sequence of a batch, fed alone to a back end of its own."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from parity.laws.oracle import UNITS, Expected, check_layers
 
 
 class Alone:
-    """B sequences, each a back end with a batch of one that is neither forked nor reordered: a copy is fed again all
-    that the original was."""
+    """B sequences, each a back end with a batch of one that is neither forked nor reordered: a copy of it is a new back
+    end that is fed all that the original was fed."""
 
     def __init__(self, make: Callable[[], Backend], batch: int, layers: Layers | None, rounding: float) -> None:
         """`make` gives a new back end; `layers` is the state to begin from (None: nothing was fed yet); `rounding` is
@@ -40,7 +40,7 @@ class Alone:
         return self._expected(np.concatenate(logits, axis=1))
 
     def fork(self) -> Alone:
-        """A copy that goes on from here."""
+        """A copy that continues from here."""
         return self.reordered(range(len(self.sequences)))
 
     def reordered(self, rows: Sequence[int]) -> Alone:

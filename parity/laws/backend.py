@@ -17,7 +17,7 @@ Layers = list[tuple[Any, ...]]
 
 
 class Backend(ABC):
-    """B sequences of one model on one program. Implement this to hold a back end or a model of your own to the laws.
+    """B sequences of one model on one program. Implement this to test a back end or a model of your own by the laws.
 
     It begins with one sequence to which nothing was fed. A back end for SHA-RNN is made from a `Spec`: its config, and
     its parameters (float32, under the names of `SHARNN.state_dict`).

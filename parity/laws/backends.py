@@ -86,8 +86,8 @@ class TorchBackend(SessionBackend):
 
 
 class OnnxBackend(SessionBackend):
-    """An export on onnxruntime: by its `segment` graph, by its `step` graph and ring, or by either as it comes, single
-    steps by `step` and longer segments by `segment`, the state going to and fro."""
+    """An export on onnxruntime: by its `segment` graph, by its `step` graph and ring, or by either: single steps by
+    `step` and longer segments by `segment`, with the state moved from one to the other."""
 
     session: OnnxSession
 

@@ -36,7 +36,7 @@ def law(function: Law) -> Law:
 
 @law
 def every_segment_is_the_plain_models(target: LawTarget, draw: Draw) -> None:
-    """However a sequence is cut into segments, each is what the equations say of it, and is carried on."""
+    """However a sequence is cut into segments, logits and carried state are what the equations give."""
     spec, batch = target.spec(draw), draw(st.integers(1, 3))
     backend, oracle = target.begin(spec, batch), target.oracle(spec, batch)
     for segment in draw(token_segments(batch)):
@@ -46,7 +46,7 @@ def every_segment_is_the_plain_models(target: LawTarget, draw: Draw) -> None:
 
 @sharnn_law
 def the_future_depends_on_the_state_alone(target: LawTarget, draw: Draw) -> None:
-    """A state is all there is to know of the past: whatever it holds, the next segment follows from it."""
+    """A state is all that the future depends on: whatever it holds, the next segment follows from it."""
     spec, batch = target.spec(draw), draw(st.integers(1, 3))
     layers = draw(states(spec.config, batch))
     backend, oracle = target.begin(spec, batch, layers), target.oracle(spec, batch, layers)
@@ -57,7 +57,7 @@ def the_future_depends_on_the_state_alone(target: LawTarget, draw: Draw) -> None
 
 @law
 def splitting_changes_nothing(target: LawTarget, draw: Draw) -> None:
-    """Carryover: x then y is x+y in one go, as long as no row is cut and the scale is not of T (the paper's)."""
+    """Carryover: x then y is x+y at once, as long as no row is cut and the scale is the paper's, without T."""
     if not target.splits:
         return _differs_by_the_scale_alone(target, draw)
     spec, batch = target.spec(draw), draw(st.integers(1, 2))
@@ -72,7 +72,7 @@ def splitting_changes_nothing(target: LawTarget, draw: Draw) -> None:
 
 
 def _differs_by_the_scale_alone(target: LawTarget, draw: Draw) -> None:
-    """Where the scale is of T, whole and split differ, and by just what the plain model says."""
+    """Where the scale depends on T, whole and split differ, and by just what the plain model gives."""
     spec, batch = target.spec(draw), 1
     segments = draw(token_segments(batch, most=3, steps=3))
     for fed in (segments, [np.concatenate(segments)]):
@@ -83,7 +83,7 @@ def _differs_by_the_scale_alone(target: LawTarget, draw: Draw) -> None:
 
 @sharnn_law
 def no_state_is_zeros_and_no_rows(target: LawTarget, draw: Draw) -> None:
-    """To begin is to go on from nothing: zero h and c and a memory of no rows are no state at all."""
+    """Zero h and c with a memory of no rows are the same as no state at all."""
     spec, batch = target.spec(draw), draw(st.integers(1, 2))
     segment = draw(tokens(draw(st.integers(1, 4)), batch))
     zero = np.zeros((batch, spec.config.emb), np.float32)
@@ -94,7 +94,7 @@ def no_state_is_zeros_and_no_rows(target: LawTarget, draw: Draw) -> None:
 
 @law
 def a_reset_forgets_everything(target: LawTarget, draw: Draw) -> None:
-    """What was fed before a reset cannot be felt after it, whatever the batch was."""
+    """What was fed before a reset has no effect after it, whatever the batch was."""
     spec, batch = target.spec(draw), draw(st.integers(1, 3))
     segment = draw(tokens(draw(st.integers(1, 4)), batch))
     backend = target.begin(spec, batch)
@@ -111,7 +111,7 @@ def a_reset_forgets_everything(target: LawTarget, draw: Draw) -> None:
 def the_state_after_a_segment_is_that_of_its_last_step(target: LawTarget, draw: Draw) -> None:
     """h and c are the last step's, and nothing of a segment comes after it: its last step may be a segment itself.
 
-    Of the first block this holds for any scale, as no attention comes before it.
+    In the first block this holds for any scale, as no attention comes before it.
     """
     spec, batch = target.spec(draw), draw(st.integers(1, 2))
     segment = draw(tokens(draw(st.integers(2, 6)), batch))
@@ -131,7 +131,7 @@ def the_state_after_a_segment_is_that_of_its_last_step(target: LawTarget, draw: 
 
 @law
 def reading_changes_nothing(target: LawTarget, draw: Draw) -> None:
-    """A state that is only read goes on as one that is not, and what was read stays as it was read."""
+    """Reading a state has no effect on what follows, and what was read stays as it was read."""
     spec, batch = target.spec(draw), draw(st.integers(1, 2))
     first, second = (draw(tokens(draw(st.integers(1, 4)), batch)) for _ in range(2))
     backend, found = target.begin(spec, batch), []
@@ -179,7 +179,7 @@ def rows_are_normed_once(target: LawTarget, draw: Draw) -> None:
 
 @sharnn_law
 def only_rows_within_the_rule_have_an_effect(target: LawTarget, draw: Draw) -> None:
-    """Keys seen = the rule, no more and no fewer: a row that was cut cannot be felt, one that was not can be."""
+    """The keys seen are those of the rule, no more and no fewer: a row that was cut has no effect, any other has."""
     spec = target.spec(draw)
     attending = spec.config.attention_layers
     if not attending:
@@ -231,7 +231,7 @@ def what_comes_later_changes_nothing_before(target: LawTarget, draw: Draw) -> No
 
 @law
 def sequences_of_a_batch_do_not_see_each_other(target: LawTarget, draw: Draw) -> None:
-    """A batch is a way to compute, not a thing: every sequence of it is what it is alone."""
+    """A batch is only a way to compute: every sequence in it is what it is alone."""
     spec, batch = target.spec(draw), draw(st.integers(2, 3))
     layers = target.state(draw, spec, batch)
     segment = draw(tokens(draw(st.integers(1, 5)), batch))
@@ -250,7 +250,7 @@ def sequences_of_a_batch_do_not_see_each_other(target: LawTarget, draw: Draw) ->
 
 @law
 def reordering_commutes_with_everything(target: LawTarget, draw: Draw) -> None:
-    """Sequences may change places, be dropped and be doubled, before a segment or after it: it is the same."""
+    """Sequences may be exchanged, dropped or doubled, before a segment or after it, with the same result."""
     spec, batch = target.spec(draw), draw(st.integers(1, 3))
     first = draw(token_segments(batch, most=2))
     second = draw(tokens(draw(st.integers(1, 4)), batch))
@@ -307,7 +307,7 @@ def a_ring_may_wrap_any_number_of_times(target: LawTarget, draw: Draw) -> None:
 
 @law
 def forks_go_their_own_ways(target: LawTarget, draw: Draw) -> None:
-    """A fork is as good as a second run: nothing that is fed to one is felt by the other."""
+    """A fork is as good as a second run: what is fed to one has no effect on the other."""
     spec, batch = target.spec(draw), draw(st.integers(1, 2))
     backend, oracle = target.begin(spec, batch), target.oracle(spec, batch)
     for segment in draw(token_segments(batch, most=2, steps=4)):
@@ -325,7 +325,7 @@ def forks_go_their_own_ways(target: LawTarget, draw: Draw) -> None:
 
 @law
 def saving_and_loading_changes_nothing(target: LawTarget, draw: Draw) -> None:
-    """A state that was in a file goes on, bit for bit, as one that was not."""
+    """A state that was saved and loaded continues, bit for bit, as one that was not."""
     spec, batch = target.spec(draw), draw(st.integers(1, 3))
     backend = target.begin(spec, batch)
     for segment in draw(token_segments(batch, most=2)):

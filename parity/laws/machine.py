@@ -21,9 +21,9 @@ MOST_LIVE = 3
 def sequences_machine(makers: Mapping[str, Callable[[Spec], Backend]], models: Any) -> type[RuleBasedStateMachine]:
     """A state machine over back ends by name, for models that the strategy `models` draws.
 
-    Each live session is of one back end and one to three sequences, and has an `Oracle` beside it; after every step all
-    of them must hold the state that theirs does. Run it as Hypothesis runs machines: `run_state_machine_as_test`, or
-    its `TestCase`.
+    Each live session is of one back end and one to three sequences, and has an `Oracle` beside it; after every
+    operation each must hold the state that its oracle does. Run it as Hypothesis runs machines:
+    `run_state_machine_as_test`, or its `TestCase`.
     """
 
     class Sequences(RuleBasedStateMachine):
@@ -88,7 +88,7 @@ def sequences_machine(makers: Mapping[str, Callable[[Spec], Backend]], models: A
             other.load(self.folder / "state")
             cast = [(h.astype(other.dtype), c.astype(other.dtype), m.astype(other.dtype)) for h, c, m in backend.read()]
             same_layers("on the other back end", other.read(), cast, other.parts)
-            # What was float32 stays as far from the oracle as float32 is, whatever computes on from it.
+            # What was float32 stays as far from the oracle as float32 is, whatever continues from it.
             self.live[which] = other, Oracle(self.spec, len(oracle.sequences), other.read())
 
         @rule(data=st.data())

@@ -1,6 +1,6 @@
 """What a back end for SHA-RNN should hold and answer, and how far rounding may take it from that.
 
-`PlainSHARNN` in float64 is what is right. Beside it run replicas in float32, one with the same parameters, the others
+The oracle is `PlainSHARNN` in float64. Beside it run replicas in float32, one with the same parameters, the others
 with each nudged by at most its last bit; the largest distance of any of them from float64 is the rounding. A back end
 agrees if it is within `parity.tolerance.allowed` of float64: no tolerance was guessed or fitted to a back end.
 As some error is allowed whatever the rounding, the replicas run only where a back end is further off than that.
@@ -61,7 +61,7 @@ class _Replicas:
 
 
 class Oracle:
-    """B sequences as they should be: of each, the plain model in float64 and its float32 replicas."""
+    """B sequences as they should be: for each, the plain model in float64 and its float32 replicas."""
 
     def __init__(self, spec: Spec, batch: int = 1, layers: Layers | None = None) -> None:
         """`layers` is the state to begin from; None: nothing was fed yet."""
@@ -105,7 +105,7 @@ class Oracle:
         return other
 
     def state(self) -> list[list[Expected]]:
-        """Of every block h (B, H), c (B, H) and memory (M, B, H)."""
+        """What every block's h (B, H), c (B, H) and memory (M, B, H) should be."""
         right, replicas = self._layers(self.sequences), self._replicas
         runs = lru_cache(1)(lambda: [self._layers(run) for run in zip(*(r.models() for r in replicas), strict=True)])
         return [

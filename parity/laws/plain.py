@@ -1,4 +1,4 @@
-"""SHA-RNN in plain NumPy, from the equations: the model that every back end's memory and carryover is held against.
+"""SHA-RNN in plain NumPy, from the equations: every back end's memory and carryover is compared with this model.
 
 It shares no code with the model, its state or its export, and is meant to be read: one sequence at a time, one step at
 a time, no masks and no batches, so that there is nothing to get wrong in them. docs/semantics.md has the rows.
@@ -25,7 +25,7 @@ def sigmoid(x: Array) -> Array:
 
 
 class PlainSHARNN:
-    """One sequence: h and c of every block, and of those that attend the memory, a list of rows, oldest first."""
+    """One sequence: h and c of every block, and for blocks that attend a memory, a list of rows, oldest first."""
 
     def __init__(self, config: Config, parameters: Mapping[str, Array], dtype: type[Any]) -> None:
         self.config, self.dtype = config, dtype

@@ -17,10 +17,10 @@ from sharnn_py.weights import to_julia
 def record_case(
     path: str | Path, spec: Spec, segments: Sequence[NDArray[np.int64]], worker: Worker, source: Source = "reference"
 ) -> None:
-    """Write to `path` (.safetensors) what Julia computes of a model on these segments (T, B), from no state on.
+    """Write to `path` (.safetensors) what Julia computes of a model on these segments (T, B), from no state.
 
-    The suite then holds the port to it tensor by tensor, and names the first that is wrong, where a law says only
-    that something is. Raises `ConfigError` for a model that Julia does not run: of the paper's semantics, or with
+    The suite then compares the port with it tensor by tensor, and names the first wrong one; a law says only that
+    something is wrong. Raises `ConfigError` for a model that Julia does not run: of the paper's semantics, or with
     attention elsewhere than SHA-RNN.jl has it.
     """
     parameters = {name: torch.from_numpy(value) for name, value in spec.parameters().items()}

@@ -12,7 +12,7 @@ from parity.laws.target import Draw, LawTarget
 
 
 def replay(law: str, target: LawTarget, drawn: list[Any]) -> None:
-    """Run the law of that name on what was drawn for it before. Raises `Broken` as it did then."""
+    """Run the law of that name again on what was drawn for it. Raises `Broken` as it did then."""
     left = iter(drawn)
     LAWS[law](target, lambda strategy: next(left))
 
@@ -24,13 +24,13 @@ def with_repro(law: str, target: LawTarget, where: str, draw: Draw) -> None:
     """
     drawn: list[Any] = []
 
-    def recorded(strategy: Any) -> Any:
+    def remembered(strategy: Any) -> Any:
         value = draw(strategy)
         drawn.append(_copied(value))
         return value
 
     try:
-        LAWS[law](target, recorded)
+        LAWS[law](target, remembered)
     except Exception as error:
         error.add_note(f"To run this case again:\n\n{program(law, where, drawn)}")
         raise
@@ -67,7 +67,7 @@ def literal(value: Any) -> str:
 
 
 def _copied(value: Any) -> Any:
-    """What was drawn, safe from a law that changes it."""
+    """A copy of what was drawn, for a law may change it."""
     if isinstance(value, np.ndarray):
         return value.copy()
     if isinstance(value, list | tuple):

@@ -15,7 +15,7 @@ from sharnn_py.config import PRESETS, Config, Program
 from sharnn_py.weights.shapes import parameter_shapes
 
 VOCAB = 7
-"""Ids are drawn below it."""
+"""Ids are drawn from 0 to VOCAB - 1."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Spec:
         }
 
     def changed(self, **changes: Any) -> Spec:
-        """The same with some of its config changed."""
+        """The same model with some of its config changed."""
         return Spec(dataclasses.replace(self.config, **changes), self.seed)
 
 
@@ -48,7 +48,7 @@ def configs(draw: st.DrawFn, semantics: Program, *, any_attention: bool = True) 
     They differ in heads, tied or not, a memory of 1 to 6 rows, attention in any blocks and values
     collapsed or not; without `any_attention`, attention where both programs have it, values as they are."""
     heads = draw(st.sampled_from([1, 2, 3]))
-    emb = max(4, heads * draw(st.sampled_from([2, 4])))  # of 2 numbers a LayerNorm leaves but their order
+    emb = max(4, heads * draw(st.sampled_from([2, 4])))  # of 2 numbers a LayerNorm keeps only the order
     layers = draw(st.integers(1, 3))
     attention = None
     if any_attention:

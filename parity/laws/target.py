@@ -18,19 +18,19 @@ Draw = Callable[[Any], Any]
 class LawTarget:
     """A model of any kind under test.
 
-    It is held to the laws that need no oracle of their own (`ANY_MODEL`): what a batch computes, however it is cut,
+    It is tested by the laws that need no oracle of their own (`ANY_MODEL`): what a batch computes, however it is cut,
     forked, reordered and saved, is compared with each of its sequences fed alone to a back end of its own.
     """
 
     make: Callable[[Any], Backend]
-    """A back end for a model that `models` draws. It may return the same one again: a law begins with `start`."""
+    """Makes a back end for a model that `models` draws. It may return the same one again: a law begins with `start`."""
     models: Any
     """A Hypothesis strategy of models, in whatever form `make` takes them. Ids are drawn below 7, so a vocabulary of 7
     or more."""
     rounding: float = 64.0
     """How far a batch may be from its sequences alone: in units in the last place of an array's largest value."""
     splits: bool = True
-    """Whether x then y should give what x+y gives in one go."""
+    """Whether x then y should give what x+y gives at once."""
 
     def spec(self, draw: Draw) -> Any:
         """Draw the model that a law is tried on."""
@@ -45,7 +45,7 @@ class LawTarget:
         return backend
 
     def oracle(self, spec: Any, batch: int = 1, layers: Layers | None = None) -> Any:
-        """What is right of such a back end, as `Oracle` gives it."""
+        """What such a back end should give, with the methods of `Oracle`."""
         return Alone(lambda: self.make(spec).fork(), batch, layers, self.rounding)
 
     def state(self, draw: Draw, spec: Any, batch: int) -> Layers | None:
@@ -59,7 +59,7 @@ class LawTarget:
 
 @dataclass(frozen=True)
 class SHARNNTarget(LawTarget):
-    """A back end for SHA-RNN: held to all laws, against the plain NumPy model and what float32 may do to it."""
+    """A back end for SHA-RNN, tested by all laws: against the plain NumPy model, and what float32 may do to it."""
 
     models: Any = None
     semantics: Program = "paper"

@@ -1,4 +1,4 @@
-"""Recording what any torch module computes, for another program to be held against."""
+"""Recording what any torch module computes, to compare another program with it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,11 +27,11 @@ def capture(
     path: str | Path | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Recording:
-    """Run `module` on the inputs of each segment and record all that passes, in the format of docs/recordings.md.
+    """Run `module` on the inputs of each segment and record every tensor, in the format of docs/recordings.md.
 
     The module runs as it is, in its own dtype and mode: put it in `eval()` mode first if it has dropout. With `loss`,
-    a function from the output to a scalar, the gradients of every parameter and of every tensor on the way are
-    recorded too. `call(module, inputs, state)` returns (output, state) for a module that carries a state from segment
+    a function from the output to a scalar, the gradients by every parameter and by every intermediate are recorded
+    too. `call(module, inputs, state)` returns (output, state) for a module that carries a state from segment
     to segment; its tensors are recorded as `carry/<segment>/state...`, and detached.
     With `path` (.safetensors) the recording is written there. Raises `UsageError` if there is nothing to run on.
     """
@@ -90,7 +90,7 @@ def _keep_gradients(module: nn.Module, loss: Tensor, watching: dict[str, Tensor]
         keep(f"grad/{number}/{name}", torch.zeros_like(p) if gradient is None else gradient)
 
 
-def recorded(tensors: Mapping[str, Any], **metadata: str) -> Recording:
+def recording_of(tensors: Mapping[str, Any], **metadata: str) -> Recording:
     """A recording of tensors or NumPy arrays that some program computed, under the names of docs/recordings.md.
 
     `param/<name>`, `input/<segment>/<i>`, `eval/<segment>/<tensor>`, `grad/<segment>/<parameter>`, ...

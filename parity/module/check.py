@@ -1,4 +1,4 @@
-"""Holding a torch module against a recording, in a script or in a test."""
+"""Comparing a torch module with a recording, in a script or in a test."""
 
 from collections.abc import Mapping
 

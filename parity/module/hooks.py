@@ -1,9 +1,9 @@
-"""Watching any torch module from outside, and putting other tensors in the place of its own.
+"""Watching any torch module from outside, and replacing its tensors.
 
-What is handed out, in order of computation: every submodule's outputs under the submodule's path, and those of its
-inputs that no submodule put out, under the path and `.in`: so what happens between submodules is seen too. Of several
+What is noted, in order of computation: every submodule's outputs under the submodule's path, and those of its inputs
+that no submodule returned, under the path and `.in`, so that what happens between submodules is seen too. Of several
 outputs (a tuple, a list, a dict, nested at will) each has its place after the path: an LSTM's are `rnn.0`, `rnn.1.0`
-and `rnn.1.1`. A submodule that is called again has `#2` and so on behind its path. The module's own outputs are
+and `rnn.1.1`. A submodule that is called again has `#2` and so on after its path. The module's own outputs are
 `output`.
 """
 
@@ -17,29 +17,29 @@ from torch import Tensor, nn
 from parity.subject.gradient_probe import Note
 
 NAME = "_parity_name"
-"""The attribute under which a tensor that was handed out keeps its name."""
+"""The attribute in which a tensor that was noted keeps its name."""
 
 
 def name_of(tensor: Tensor) -> str | None:
-    """The name under which this very tensor object was handed out, if it was."""
+    """The name under which this very tensor object was noted, if it was."""
     return getattr(tensor, NAME, None)
 
 
 Called = Callable[[nn.Module, str, str, list[str]], None]
-"""Told of every call: the submodule, its path, the name of this call, and the names of the tensors it is given."""
+"""A function that is told of every call: the submodule, its path, the call's name, and the names of its tensors."""
 
 
-def unheard(module: nn.Module, path: str, called: str, taken: list[str]) -> None:
-    """Tell nobody."""
+def ignored(module: nn.Module, path: str, called: str, taken: list[str]) -> None:
+    """A `Called` that does nothing."""
 
 
 @contextmanager
-def watched(module: nn.Module, note: Note, called: Called = unheard) -> Iterator[None]:
-    """Call `note` with every tensor of every pass through `module`, and go on with what it returns."""
+def watched(module: nn.Module, note: Note, called: Called = ignored) -> Iterator[None]:
+    """Call `note` with every tensor of every pass through `module`, which continues with what `note` returns."""
     calls: Counter[str] = Counter()
     under_way: dict[str, str] = {}
 
-    def handed_out(name: str, tensor: Tensor) -> Tensor:
+    def noted(name: str, tensor: Tensor) -> Tensor:
         if name_of(tensor) is not None:
             return tensor
         other = note(name, tensor)
@@ -51,14 +51,14 @@ def watched(module: nn.Module, note: Note, called: Called = unheard) -> Iterator
             calls[path] += 1
             under_way[path] = path if calls[path] == 1 else f"{path}#{calls[path]}"
             inside = f"{under_way[path]}.in"
-            args, kwargs = mapped(args, inside, handed_out), mapped(kwargs, inside, handed_out)
+            args, kwargs = mapped(args, inside, noted), mapped(kwargs, inside, noted)
             called(inner, path, under_way[path], [name_of(tensor) or "" for tensor in tensors_in((args, kwargs))])
             return args, kwargs
 
         return hook
 
     def after(path: str) -> Callable[..., Any]:
-        return lambda module, args, kwargs, output: mapped(output, under_way[path], handed_out)
+        return lambda module, args, kwargs, output: mapped(output, under_way[path], noted)
 
     handles = []
     for path, inner in module.named_modules():

@@ -1,4 +1,4 @@
-"""How torch's own layers compute their outputs, for diagnosis: the steps of the submodules whose types are known."""
+"""How torch's own layers compute their outputs, for diagnosis: the operations of submodules of known types."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ FUNCTIONS: dict[type[nn.Module], str] = {
 """Activations, under their names in `parity.diagnosis.operations.activation`."""
 
 FIRST_OF_STATE = " (its first layer)"
-"""Behind the key of a state (1, B, H), the key of its only layer, (B, H)."""
+"""Added to the key of a state (1, B, H), this makes the key of its only layer, (B, H)."""
 
 
 def parameter_key(path: str, name: str) -> str:
@@ -29,8 +29,8 @@ def parameter_key(path: str, name: str) -> str:
     return f"parameter {path}.{name}"
 
 
-def steps_of(module: nn.Module, path: str, called: str, taken: Sequence[str]) -> dict[str, Operation]:
-    """The steps of one call of a submodule, by the key of what it puts out.
+def operations_of(module: nn.Module, path: str, called: str, taken: Sequence[str]) -> dict[str, Operation]:
+    """The operations of one call of a submodule, by the key of its output.
 
     `path` is its place in the whole module, `called` the name of this call, `taken` the keys of the tensors it was
     given, in order. Empty for a type that is not known.
@@ -67,5 +67,5 @@ def _recurrent(
     weights = {name.removesuffix("_l0"): key for name, key in parameters.items()}
     state = {role: key + FIRST_OF_STATE for role, key in zip("hc", taken[1:], strict=False)}
     settings: dict[str, Any] = {"output": "y", "axes": ("time", "batch", "feature")}
-    kind = "lstm" if isinstance(module, nn.LSTM) else "gru"
-    return {f"{called}.0": Operation(kind, {"x": taken[0], **weights, **state}, settings)}
+    name = "lstm" if isinstance(module, nn.LSTM) else "gru"
+    return {f"{called}.0": Operation(name, {"x": taken[0], **weights, **state}, settings)}

@@ -1,4 +1,4 @@
-"""Any torch module as a subject: held against a recording of it, or of what it was ported from."""
+"""Any torch module as a subject: compared with a recording of it, or of what it was ported from."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from parity.module.operations import FIRST_OF_STATE, steps_of
+from parity.module.operations import FIRST_OF_STATE, operations_of
 from parity.module.segment import Run, Segment, segments
 from parity.recording.recording import Recording
 from parity.results import Comparison
@@ -34,7 +34,7 @@ class ModuleSubject:
         return f"torch module {type(self.module).__qualname__}"
 
     def stream(self, recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
-        """See `Subject.stream`. What the recording does not hold is left out."""
+        """See `Subject.stream`. Tensors that the recording does not hold are skipped."""
         module = self._copy(mode)
         for name, tensor in module.state_dict().items():
             recorded = f"param/{self.run.names.get(name, name)}"
@@ -51,12 +51,12 @@ class ModuleSubject:
     def _copy(self, mode: RunMode) -> nn.Module:
         return copy.deepcopy(self.module).to(mode.dtype).eval()
 
-    def _forced_segment(self, recording: Recording, segment: int) -> Segment:
-        """A segment in float64, with the state that forced runs of those before it carry on."""
+    def _isolated_segment(self, recording: Recording, segment: int) -> Segment:
+        """A segment in float64, with the state that isolated runs of the segments before it carry on."""
         module, state = self._copy(TRUTH), None
         for number in range(1, segment):
             before = Segment(self.run, module, recording, TRUTH, number, state)
-            before.produce(lambda item: None)
+            before.produce(lambda traced: None)
             state = before.carried
         return Segment(self.run, module, recording, TRUTH, segment, state)
 
@@ -71,22 +71,22 @@ class ModuleSubject:
         """See `Subject.gradient_probe`."""
         if self.run.loss is None:
             return None
-        return self._forced_segment(recording, segment).gradient_probe()
+        return self._isolated_segment(recording, segment).gradient_probe()
 
     def scene(self, recording: Recording, comparison: Comparison) -> tuple[Scene, str] | None:
         """See `Subject.scene`. For the outputs of submodules of torch's own types."""
         if comparison.segment is None or not comparison.tensor_name.is_forward:
             return None
-        run = self._forced_segment(recording, comparison.segment)
+        run = self._isolated_segment(recording, comparison.segment)
         recorder = SceneRecorder(run, {f"parameter {name}": p for name, p in run.model.named_parameters()}, {})
-        steps: dict[str, Operation] = {}
+        operations: dict[str, Operation] = {}
         with torch.no_grad():
-            run.compute(recorder.note, lambda *call: steps.update(steps_of(*call)))
+            run.compute(recorder.note, lambda *call: operations.update(operations_of(*call)))
         for i, x in enumerate(run.inputs):
             recorder.reference[f"input.{i}"] = x.double() if x.is_floating_point() else x
         own, reference = (_with_first_layers(found) for found in (recorder.subject, recorder.reference))
         key = self._own_name(comparison)
-        return Scene(steps, reference, {**reference, **own}, {key: comparison.own.tolerance}), key
+        return Scene(operations, reference, {**reference, **own}, {key: comparison.own.tolerance}), key
 
     def _own_name(self, comparison: Comparison) -> str:
         """The module's name of what is compared."""
@@ -94,7 +94,7 @@ class ModuleSubject:
 
 
 def _with_first_layers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """With the only layer of every state that has one."""
+    """The tensors, and for every state of one layer that layer by its own key."""
     found: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         found[name] = tensor

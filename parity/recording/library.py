@@ -41,7 +41,7 @@ def is_packaged(recording: Recording) -> bool:
 
 
 def named(recordings: Sequence[Recording], name: str) -> list[Recording]:
-    """Those of this name, or with names that end in it after a slash. A name may be a pattern: `*`, `?`, `[ab]`."""
+    """The recordings of this name, or with names that end in it after a slash; `*`, `?` and `[ab]` are patterns."""
     return [r for r in recordings if name_matches(r.name, name)]
 
 

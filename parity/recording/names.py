@@ -9,7 +9,7 @@ class TensorName:
     """A tensor's name in its parts."""
 
     group: str
-    """`param`, `input`, `eval`, `carry`, `agrad`, `grad`, `train`, ...; "" of a name without one."""
+    """`param`, `input`, `eval`, `carry`, `agrad`, `grad`, `train`, ...; "" for a name without a group."""
     index: int | None
     """The segment or update, from 1; None for what belongs to none."""
     path: str
@@ -37,7 +37,7 @@ class TensorName:
 
     @property
     def is_gradient(self) -> bool:
-        """Whether it is of a backward pass (`grad`, `agrad`, `gradnorm`, ...), or of the updates that one makes."""
+        """Whether it comes from a backward pass (`grad`, `agrad`, `gradnorm`, ...), or from the update after one."""
         return "grad" in self.group or self.group == "train"
 
 

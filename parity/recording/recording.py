@@ -1,8 +1,8 @@
 """Recordings: what a program computed, tensor by tensor, on one model and one series of segments.
 
 A recording is a safetensors file (or one compressed as `.safetensors.xz`) whose header tells the configuration and
-how it was made; docs/recordings.md describes the format. A file `data_pipeline.json` records what code that prepares
-data puts out: JSON, and no tensors.
+how it was made; docs/recordings.md describes the format. A file `data_pipeline.json` records the output of code that
+prepares data: JSON, and no tensors.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ from parity.recording.files import DATA_PIPELINE
 from parity.recording.names import parse
 
 LARGE = 2**22
-"""Bytes from which a tensor is read by safetensors itself."""
+"""The size in bytes from which a tensor is read by safetensors itself."""
 
 
 class ReadOnDemand(Mapping[str, Tensor]):
-    """Tensors by name, each read when it is asked for and kept by nobody."""
+    """Tensors by name, each read when it is asked for and not kept."""
 
     def __init__(self, readers: Mapping[str, Callable[[], Tensor]]) -> None:
         self.readers = readers
@@ -47,8 +47,8 @@ class ReadOnDemand(Mapping[str, Tensor]):
 def _read(path: Path, begin: int, name: str, entry: dict[str, Any]) -> Tensor:
     """One tensor of a safetensors file, given its entry in the header and where the tensors' bytes begin.
 
-    safetensors reads the whole header again whenever it opens the file, which of a thousand tensors takes longer than
-    all the tensors do. So a small one is handed to it as a file of that tensor alone; a large one, which that would
+    safetensors reads the whole header again whenever it opens the file, which for a thousand tensors takes longer than
+    reading the tensors. So a small tensor is passed to it as a file of that tensor alone; a large one, which that would
     copy, is worth the header.
     """
     start, end = entry["data_offsets"]
@@ -73,7 +73,7 @@ class Recording:
 
     name: str
     path: Path | None = None
-    """Its file; None for one in memory."""
+    """The recording's file; None for a recording in memory."""
     contents: tuple[Mapping[str, Tensor], Mapping[str, str]] | None = field(default=None, repr=False)
     """Tensors and header of a recording in memory."""
 
@@ -110,7 +110,7 @@ class Recording:
         return {str(key): str(value) for key, value in metadata.items()}
 
     def _in_order(self) -> ReadOnDemand:
-        """The tensors in the order they stand in the file, which is that of a program that wrote as it ran."""
+        """The tensors in the order of the file, in which a program that recorded as it ran wrote them."""
         header = self._header()
         entries = json.loads(header)
         entries.pop("__metadata__", None)

@@ -1,4 +1,4 @@
-"""Writing a recording tensor by tensor, so that none has to be held until the last is there."""
+"""Writing a recording tensor by tensor, so that they never have to be in memory together."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ DTYPES = {
 
 
 class RecordingWriter:
-    """A safetensors file under way: `add` tensors, then `finish` with the header's metadata.
+    """A safetensors file being written: `add` tensors, then `finish` with the header's metadata.
 
-    The tensors go to a file beside `path` as they come; `path` appears with `finish` or not at all.
+    The tensors are written to a file beside `path`; `path` itself appears with `finish` or not at all.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class RecordingWriter:
         self._data.close()
 
     def add(self, name: str, tensor: Tensor) -> None:
-        """Write one tensor. Raises `RecordingError` for a name twice or an element type that has no place here."""
+        """Write one tensor. Raises `RecordingError` for a name given twice or an element type not in `DTYPES`."""
         if name in self._entries:
             raise RecordingError(f"{self.path}: two tensors are named {name}")
         if tensor.dtype not in DTYPES:

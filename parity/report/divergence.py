@@ -36,7 +36,7 @@ def lines(case: CaseResult) -> Iterator[str]:
             yield f"why: {safe(line)}"
     same, _ = words.also_wrong(case)
     if same is not None:
-        yield f"the same cause: {safe(words.at(same))}"
+        yield f"{words.same(case)}: {safe(words.at(same))}"
     if case.known:
         yield f"known: {safe(', '.join(sorted(set(case.known.values()))))}, in the ledger of known differences"
     yield f"consequences: {safe(words.consequences(case))}"

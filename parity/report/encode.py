@@ -14,7 +14,7 @@ def encode(value: Any, digits: int | None = None) -> Any:
     """`value` for `json.dumps(..., allow_nan=False)`.
 
     A number that is not finite becomes "Infinity", "-Infinity" or "NaN"; `digits` rounds all others to as many
-    significant digits. Mappings, lists and tuples are gone through; any other object becomes its text.
+    significant digits. The members of mappings, lists and tuples are encoded too; any other object becomes its text.
     """
     if isinstance(value, float):
         if not math.isfinite(value):

@@ -5,11 +5,11 @@ from importlib.metadata import version
 
 import torch
 
-from parity.tolerance import ROUNDING_RUNS
+from parity.tolerance import ROUNDED_RUNS
 
 
 def environment() -> dict[str, str]:
-    """All of it, in words, by what it is."""
+    """Each of these, in words, by its name."""
     return {
         "sharnn": version("sharnn"),
         "torch": torch.__version__,
@@ -19,6 +19,6 @@ def environment() -> dict[str, str]:
         "platform": platform.platform(),
         "device of the subject": "cpu, one thread a case",
         "float32 kernels": "MKL" if torch.backends.mkl.is_available() else "no MKL",  # type: ignore[no-untyped-call]
-        "rounding runs": f"{ROUNDING_RUNS}: one plain, the others with inputs nudged in the last place",
-        "seeds of the nudges": f"SHA-256 of the run's number, 1 to {ROUNDING_RUNS - 1}, and the tensor's name",
+        "rounding runs": f"{ROUNDED_RUNS} in float64, operations rounded at random, inputs nudged in the last place",
+        "seeds of the nudges": f"SHA-256 of the run's number, 1 to {ROUNDED_RUNS}, and the tensor's or segment's name",
     }

@@ -20,9 +20,9 @@ PAGE = Path(__file__).parent / "page"
 BANDS = (0.1, 0.3, 1.0, 4.0, MULTIPLE, 1e2, 1e3, 1e4, 1e6)
 """Where the colours of the heat map change, in units of rounding; the tolerance is one of them."""
 OPENED = 3
-"""Diverging cases that are open when the page is."""
+"""How many diverging cases are expanded when the page opens."""
 PROFILE_NUMBERS = 200_000
-"""Numbers that all profiles over steps may take in a page: a megabyte."""
+"""How many numbers all profiles over steps may take in a page: a megabyte."""
 SHOWN_WRONG = 30
 
 

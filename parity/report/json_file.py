@@ -19,7 +19,7 @@ STEP_DIGITS = 4
 
 
 def to_json(result: SuiteResult) -> dict[str, Any]:
-    """Everything, as `encode` has it."""
+    """The whole result, encoded by `encode`."""
     content: dict[str, Any] = encode({**_suite(result), "cases": [to_json_case(case) for case in result.cases]})
     return content
 
@@ -104,4 +104,5 @@ def _worst(worst: Worst) -> dict[str, Any]:
 
 def _hint(hint: Hint) -> dict[str, Any]:
     found = {"says": hint.description, "at": hint.at, "before": hint.before, "after": hint.after}
-    return {**found, "evidence": hint.evidence} if hint.evidence else found
+    more = {"evidence": hint.evidence, "also_at": hint.also_at, "not_at": hint.not_at}
+    return found | {key: value for key, value in more.items() if value}

@@ -5,7 +5,7 @@
     [row, column or -1, verdict, exact, shape, where, end-to-end error and tolerance, isolated error and tolerance]
 
 with `verdict` an index of `VERDICTS`, `shape` and `where` indices of `texts`, a problem's words in place of an error.
-Numbers are as `encode` has them. A layer that cannot be run isolated has no isolated pair. `names` has the
+Numbers are encoded by `encode`. A layer that cannot be run isolated has no isolated pair. `names` has the
 names that are not group/segment/layer or group/layer. `first` is the cell of the first wrong layer, `shown` the one
 that is described before another is pointed at. `profiles` are errors over steps, by cell.
 """
@@ -26,7 +26,7 @@ VERDICTS = ("agrees", "wrong", "inherited", "differs")
 """The last of what is off in a case of which no layer was run by itself."""
 DIGITS = 4
 PROFILE_POINTS = 256
-"""Of a profile over steps; of a longer one the largest of neighbouring steps is kept."""
+"""The most points of a profile over steps; in a longer one the largest of neighbouring steps is kept."""
 
 
 Row = tuple[str, str, int]
@@ -111,7 +111,7 @@ def _round(value: float) -> float | str:
 
 
 def _profiles(case: CaseResult, numbers: int) -> dict[int, dict[str, Any]]:
-    """By cell: of the first wrong tensor, the others that are wrong, those that inherit, and the closest."""
+    """Profiles by cell: first the first wrong tensor, then others that are wrong, those that inherit, the closest."""
     order: dict[int, Comparison] = {}
     indexed = list(enumerate(case.comparisons))
     profiled = [c for c in case.comparisons if c.end_to_end.steps]

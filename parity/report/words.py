@@ -77,7 +77,7 @@ def first_bad_step(measure: Measure) -> str:
 
 
 def bad_step(measure: Measure) -> str:
-    """The first step above the tolerance, of all; there must be one."""
+    """The first step above the tolerance, and how many steps there are; there must be a bad one."""
     return f"{measure.first_bad_step:,} (of {len(measure.steps):,})"
 
 
@@ -95,6 +95,7 @@ def recomputed(given: Hint, layer: str = "") -> str:
     """What the error at `layer` is once the tensor that the hint is about is recomputed by it."""
     what = "it" if given.at == layer else given.at
     also = f"; so it does at {' and '.join(given.also_at)}" if given.also_at else ""
+    also = f"; not so at {', '.join(given.not_at)}" if given.not_at else also
     return (
         f"recomputing {what} this way reduces the error from {short(given.before)} to {short(given.after)} units of "
         f"rounding{also}"
@@ -197,8 +198,8 @@ def also_wrong(case: CaseResult) -> tuple[Finding | None, list[Finding]]:
         return None, []
     cause: dict[tuple[str, str], object] = {}
     for c in case.wrong:
-        # What is found of a layer once holds of it in every segment.
-        if c.hints:
+        # What is found of a layer once holds of it in every segment, unless it was looked for there and not found.
+        if c.hints and not any(hint.not_at for hint in c.hints):
             cause.setdefault((c.tensor_name.heading, c.layer), tuple(sorted(_kind(h.description) for h in c.hints)))
     rows: dict[object, list[Comparison]] = {}
     for c in case.wrong:
@@ -207,6 +208,12 @@ def also_wrong(case: CaseResult) -> tuple[Finding | None, list[Finding]]:
     own, *others = rows.values()
     rest = [c for c in own if c is not case.first]
     return (_finding(rest, own) if rest else None), [_finding(same, same) for same in others]
+
+
+def same(case: CaseResult) -> str:
+    """What the first divergence and its likes in `also_wrong` have in common, as far as is known."""
+    hints = () if case.first is None else case.first.hints
+    return "the same cause" if hints and not any(hint.not_at for hint in hints) else "the same layer"
 
 
 def at(finding: Finding) -> str:
@@ -244,7 +251,7 @@ def ranges(numbers: list[int]) -> str:
 
 
 def outcomes(off: list[Comparison]) -> list[Comparison]:
-    """Of comparisons that are off: the first of each of `OUTCOMES`, or the last of all."""
+    """The comparisons that show the outcome, of those that are off: the first for each of `OUTCOMES`, or the last."""
     measured = [c for c in off if c.own.worst is not None]
     named = [next((c for c in measured if c.name.split("/")[-1] == what), None) for what in OUTCOMES]
     return [c for c in named if c is not None] or measured[-1:]

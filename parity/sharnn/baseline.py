@@ -9,7 +9,7 @@ from torch import Tensor
 from parity.recording.recording import Recording
 from parity.sharnn.header import baseline_config, segment_count
 from parity.sharnn.ids import pair
-from parity.sharnn.operations import baseline_steps, parameter_key
+from parity.sharnn.operations import baseline_operations, parameter_key
 from parity.subject.gradient_probe import Note
 from parity.subject.scene import Scene
 from parity.subject.scene_recorder import SceneRecorder
@@ -82,7 +82,7 @@ def baseline_scene(recording: Recording, segment: int) -> Scene:
     recorder.reference["loss"] = recording.tensor(f"eval/{segment}/loss").double().reshape(())
     for part, tensor in zip(STATE, after, strict=True):
         recorder.keep(f"after.{part}", tensor, part)
-    return recorder.scene(baseline_steps(model.config.layers))
+    return recorder.scene(baseline_operations(model.config.layers))
 
 
 def _knet_pieces(model: Baseline) -> Iterator[TracedTensor]:

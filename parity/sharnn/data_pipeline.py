@@ -1,8 +1,7 @@
-"""Replaying the recorded data code: vocabulary, stream, batches, schedules.
+"""Replaying the recorded data code, entry by entry: vocabulary, stream, batches, schedules.
 
-Entry by entry. Ids in the recording count from 1; the order among equally frequent tokens is that of a Julia Dict,
-so the recorded id map is used for the streams, and vocabularies are compared as counts with the tokens that have
-them.
+Ids in the recording count from 1. The order among equally frequent tokens is that of a Julia Dict, so the recorded id
+map is used for the streams, and vocabularies are compared as counts with the tokens that have them.
 """
 
 from collections import Counter
@@ -18,7 +17,7 @@ from sharnn_py.batches import lay_out, segments
 from sharnn_py.lamb import schedule
 from sharnn_py.vocabulary import EOS, UNK, Vocabulary
 
-SCHEDULE_STEPS = 20
+SCHEDULE_UPDATES = 20
 """Updates of the recorded schedules, of which `SCHEDULE_WARMUP` is the fraction of warm-up."""
 SCHEDULE_WARMUP = 0.15
 
@@ -33,7 +32,7 @@ class Entry:
 
 
 def replay_data(recording: Recording) -> Iterator[Entry]:
-    """Every entry. Raises `RecordingError` for one that is missing."""
+    """Every entry of the recording. Raises `RecordingError` for one that is missing."""
     data = recording.data
     try:
         yield from _entries(data)
@@ -60,7 +59,7 @@ def _entries(data: dict[str, Any]) -> Iterator[Entry]:
     for number, batches in enumerate(data["batches"]):
         yield from _batches(f"batches/{number}", batches, stream)
     for name, factors in data["schedules"].items():
-        port = [schedule(name, t / SCHEDULE_STEPS, SCHEDULE_WARMUP) for t in range(1, SCHEDULE_STEPS + 1)]
+        port = [schedule(name, t / SCHEDULE_UPDATES, SCHEDULE_WARMUP) for t in range(1, SCHEDULE_UPDATES + 1)]
         yield Entry(f"schedules/{name}", np.asarray(factors, dtype=np.float64), np.asarray(port, dtype=np.float64))
 
 

@@ -1,4 +1,4 @@
-"""What a result depends on, with what SHA-RNN is served and run by: onnxruntime's providers, the Julia installation."""
+"""What a result depends on, onnxruntime's providers and the Julia installation included."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -12,7 +12,7 @@ ONNXRUNTIME = ("onnxruntime-gpu", "onnxruntime", "onnxruntime-openvino")
 
 
 def environment() -> dict[str, str]:
-    """All of it, in words, by what it is."""
+    """Each of these, in words, by its name."""
     return {**engine_environment(), "onnxruntime": _providers(), "Julia installation": _julia()}
 
 

@@ -1,4 +1,4 @@
-"""What a recording of one of the programs tells of itself: which program, which model, which segments."""
+"""What the header of a recording of one of the programs says: which program, which model, which segments."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
@@ -19,11 +19,11 @@ SIZES = {
 }
 """The header's name of every size of a model, and `Config`'s."""
 DATA_PROVENANCE = {"implementation": "alisafaya/SHA-RNN.jl@ebd62af", "source": "src/data.jl, src/lamb.jl"}
-"""Of a recording of the data code, which has no header."""
+"""The provenance of a recording of the data code, which has no header."""
 
 
 def made_by(recording: Recording) -> Mapping[str, str]:
-    """How a recording was made: its header, which of the data code is known."""
+    """How a recording was made: its header, or `DATA_PROVENANCE` for the data code."""
     return DATA_PROVENANCE if recording.is_data else recording.metadata
 
 

@@ -9,7 +9,7 @@ from parity.sharnn.names import first_block
 
 
 def ids(recording: Recording, name: str) -> Tensor:
-    """Recorded ids (T, B), int64, from 0; in Julia's labels -1 is one that the loss leaves out.
+    """Recorded ids (T, B), int64, from 0; among Julia's labels -1 is one that the loss leaves out.
 
     Raises `RecordingError` for ids out of range or a batch the header does not name.
     """

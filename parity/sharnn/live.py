@@ -1,7 +1,7 @@
 """Live cases: recordings made now, by running SHA-RNN in Julia.
 
-A case is a configuration, parameters and segments. Run in Julia it becomes a recording like any other, which the
-suite holds against the port; written to a file, `sharnn parity run --references` reads it.
+A case is a configuration, parameters and segments. Run in Julia it becomes a recording like any other, which the suite
+compares with the port; written to a file, `sharnn parity run --references` reads it.
 """
 
 import json
@@ -29,13 +29,13 @@ from sharnn_py.config import JULIA, Config
 from sharnn_py.model import SHARNN
 from sharnn_py.weights import to_julia
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 RANDOM_SEEDS = tuple(range(5))
 TEXT_SEGMENT, TEXT_SEGMENTS = 64, 4
 """Steps of a segment of text, and how many of them, where the user does not say."""
 GRADIENTS_UP_TO = 5_000_000
-"""Parameters of a model whose gradients are recorded, too, where the source has them."""
+"""The largest model, in parameters, whose gradients are recorded, too, where the source has them."""
 CALL_LIMIT = 600.0
 """Seconds that one segment may take in Julia; the first one compiles."""
 
@@ -51,7 +51,7 @@ class Case:
     segments: list[tuple[Tensor, Tensor]]
     """Inputs and targets (T, B), ids from 0, in order, state carried."""
     seed: int | None = None
-    """What a random case was drawn from."""
+    """The seed that a random case was drawn from."""
 
 
 def random_case(seed: int, lengths: Sequence[int] | None = None) -> Case:
@@ -107,8 +107,8 @@ def checkpoint_case(folder: Path, text: Path, lengths: Sequence[int] | None = No
     return Case(f"{folder.name} on {text.name}", config, parameters, list(batches.segments(data, lengths)))
 
 
-def sources(upstream: Path | None, say: Say) -> list[Source]:
-    """What there is to run: the reference statement always, SHA-RNN.jl itself where its source can be had.
+def sources(upstream: Path | None, progress: Progress) -> list[Source]:
+    """The sources that can be run: the reference statement always, SHA-RNN.jl itself where its source can be had.
 
     A checkout that was asked for by path must be right; `UpstreamError` says what is wrong with it.
     """
@@ -117,49 +117,49 @@ def sources(upstream: Path | None, say: Say) -> list[Source]:
     except UpstreamError as error:
         if upstream is not None:
             raise
-        say(f"SHA-RNN.jl itself is not run, only the reference statement of its semantics: {error}")
+        progress(f"SHA-RNN.jl itself is not run, only the reference statement of its semantics: {error}")
         return ["reference"]
     return ["upstream", "reference"]
 
 
 def record_if_available(
-    cases: Sequence[Case], upstream: Path | None, folder: Path, say: Say
+    cases: Sequence[Case], upstream: Path | None, folder: Path, progress: Progress
 ) -> tuple[list[Recording], str]:
-    """Every case run by every source there is, recorded in `folder`; where Julia does not run, none, and the reason."""
+    """Every case run by every source there is, recorded in `folder`; where Julia does not run, none, and why."""
     try:
-        ensure(say)
+        ensure(progress)
         if not cases:
             return [], "none of the recordings asked for is of SHA-RNN.jl's model, which is what Julia runs"
-        return list(record_all(cases, sources(upstream, say), upstream, folder, say)), ""
+        return list(record_all(cases, sources(upstream, progress), upstream, folder, progress)), ""
     except JuliaUnavailable as error:
         return [], str(error)
 
 
 def record_all(
-    cases: Sequence[Case], sources: Sequence[Source], upstream: Path | None, folder: Path, say: Say
+    cases: Sequence[Case], sources: Sequence[Source], upstream: Path | None, folder: Path, progress: Progress
 ) -> Iterator[Recording]:
     """Every case run by every source, each source in a Julia of its own. Raises `JuliaUnavailable`."""
-    ensure(say)
+    ensure(progress)
     for source in sources:
         with Worker(timeout=CALL_LIMIT) as worker:
             for number, case in enumerate(cases):
-                say(f"running {case.name} in Julia ({source})")
+                progress(f"running {case.name} in Julia ({source})")
                 path = folder / f"{source}-{number}.safetensors"
                 yield replace(record(case, source, worker, path, upstream), name=f"live/{source}/{case.name}")
 
 
-def record_once(case: Case, source: Source, upstream: Path | None, path: Path, say: Say) -> Recording:
+def record_once(case: Case, source: Source, upstream: Path | None, path: Path, progress: Progress) -> Recording:
     """One case run by one source, in a Julia of its own, and written to `path`. Raises `JuliaUnavailable`."""
-    ensure(say)
+    ensure(progress)
     with Worker(timeout=CALL_LIMIT) as worker:
-        say(f"running {case.name} in Julia ({source})")
+        progress(f"running {case.name} in Julia ({source})")
         return record(case, source, worker, path, upstream)
 
 
 def record(case: Case, source: Source, worker: Worker, path: Path, upstream: Path | None = None) -> Recording:
     """Run a case in Julia and write all it computed to `path`, in the format of docs/recordings.md.
 
-    Segment by segment: no more than one of them is in memory.
+    It is run and written segment by segment: no more than one of them is in memory.
     """
     parameters = {name: tensor.numpy() for name, tensor in case.parameters.items()}
     model = JuliaModel(source, case.config, parameters, worker, upstream)
@@ -193,7 +193,7 @@ def record(case: Case, source: Source, worker: Worker, path: Path, upstream: Pat
 
 
 def _with_gradients(case: Case, source: Source) -> bool:
-    """SHA-RNN.jl itself has none here; of a large model they would take more memory than all the rest."""
+    """Whether gradients are recorded: not of SHA-RNN.jl itself, nor of a large model, where they take most memory."""
     return source == "reference" and sum(p.numel() for p in case.parameters.values()) <= GRADIENTS_UP_TO
 
 

@@ -15,7 +15,7 @@ ONE_ROW = Layout(lambda x: x[None], lambda x: x[0], lambda axis, axes: axis + 1)
 TWO_ROWS = Layout(lambda x: x[None, None], lambda x: x[0, 0], lambda axis, axes: axis + 2)
 
 HEADS_FIRST = ("attn.qk", "attn.scores", "attn.masked_scores", "attn.focus", "attn.mix_heads")
-"""Inside a block, the tensors (B, A, T, ...)."""
+"""The tensors of shape (B, A, T, ...), by their names inside a block."""
 
 Rows = list[tuple[str, str, Layout]]
 
@@ -88,7 +88,7 @@ def intermediates(program: Program, config: Config) -> dict[str, tuple[str, Layo
 
 WITHOUT_TIME = ("memory_in", "h", "c", "keys", "memory", "attn.qs", "attn.ks", "attn.vs", "attn.overparam_linear",
                 "attn.overparam", "attn.k", "attn.v")  # fmt: skip
-"""Inside a block, the tensors whose axes are not the segment's steps."""
+"""The tensors without a time axis of T steps, by their names inside a block."""
 
 
 def time_axis(ours: str) -> int | None:

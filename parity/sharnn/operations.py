@@ -1,4 +1,4 @@
-"""SHA-RNN's steps: how every tensor of a segment comes from others. And those of its LSTM baseline.
+"""The operations of SHA-RNN and of its LSTM baseline: how every tensor of a segment is computed from others.
 
 Keys are the port's names of the intermediates (docs/tensors.md), in the port's layout, with these besides: `tokens`
 and `targets`, ids from 0 (T, B); `param/<name>`, a parameter by the port's name; `before.blocks.*.h|c|memory` and
@@ -22,67 +22,73 @@ def parameter_key(name: str) -> str:
     return f"param/{name}"
 
 
-def parameters_of(step: Operation) -> list[str]:
-    """The parameters that a step takes, by the port's names."""
-    return [key.removeprefix("param/") for key in step.inputs.values() if key.startswith("param/")]
+def parameters_of(operation: Operation) -> list[str]:
+    """The parameters that an operation takes, by the port's names."""
+    return [key.removeprefix("param/") for key in operation.inputs.values() if key.startswith("param/")]
 
 
-def segment_steps(config: Config) -> dict[str, Operation]:
+def segment_operations(config: Config) -> dict[str, Operation]:
     """Every tensor of one segment, in order of computation."""
-    steps: dict[str, Operation] = {}
+    operations: dict[str, Operation] = {}
     parameters = {"weight": parameter_key("encoder.weight")}
-    steps["embed"] = _step("embedding", {"ids": "tokens", **parameters}, axes=ACTIVATIONS)
+    operations["embed"] = _operation("embedding", {"ids": "tokens", **parameters}, axes=ACTIVATIONS)
     for i in range(config.layers):
-        _add_block(steps, config, i)
+        _add_block(operations, config, i)
     last = f"blocks.{config.layers - 1}.out"
-    steps["h_final"] = _step("same", {"x": last}, axes=ACTIVATIONS)
+    operations["h_final"] = _operation("same", {"x": last}, axes=ACTIVATIONS)
     decoder = {"weight": parameter_key("encoder.weight" if config.tied else "decoder.weight")}
     if config.decoder_bias:
         decoder["bias"] = parameter_key("decoder.bias")
-    steps["logits"] = _step("linear", {"x": "h_final", **decoder}, axes=ACTIVATIONS)
-    steps["loss"] = _step("nll", {"logits": "logits", "targets": "targets", "inputs": "tokens"}, ignored=-1)
+    operations["logits"] = _operation("linear", {"x": "h_final", **decoder}, axes=ACTIVATIONS)
+    operations["loss"] = _operation("nll", {"logits": "logits", "targets": "targets", "inputs": "tokens"}, ignored=-1)
     for i in range(config.layers):
-        _add_carried(steps, config, i)
-    return steps
+        _add_carried(operations, config, i)
+    return operations
 
 
-def _step(kind: str, inputs: Mapping[str, str], **settings: Any) -> Operation:
-    return Operation(kind, inputs, settings)
+def _operation(name: str, inputs: Mapping[str, str], **settings: Any) -> Operation:
+    return Operation(name, inputs, settings)
 
 
-def _add_block(steps: dict[str, Operation], config: Config, i: int) -> None:
+def _add_block(operations: dict[str, Operation], config: Config, i: int) -> None:
     def at(name: str) -> str:
         return f"blocks.{i}.{name}"
 
     def norm(name: str, x: str) -> None:
-        steps[at(name)] = _norm(config, at(x), at(name))
+        operations[at(name)] = _norm(config, at(x), at(name))
 
     if config.attends(i):
-        steps[at("memory_in")] = _memory_in(config, i)
-    steps[at("in")] = _step("same", {"x": f"blocks.{i - 1}.out" if i else "embed"}, axes=ACTIVATIONS)
+        operations[at("memory_in")] = _memory_in(config, i)
+    operations[at("in")] = _operation("same", {"x": f"blocks.{i - 1}.out" if i else "embed"}, axes=ACTIVATIONS)
     norm("lnstart", "in")
     state = {part: f"before.blocks.{i}.{part}" for part in ("h", "c")}
-    _add_lstm(steps, {"x": at("lnstart"), **state}, at("rnn"), 0, (at("rnn"), at("h"), at("c")))
-    steps[at("post_rnn")] = _step("same", {"x": at("rnn")}, axes=ACTIVATIONS)
+    _add_lstm(operations, {"x": at("lnstart"), **state}, at("rnn"), 0, (at("rnn"), at("h"), at("c")))
+    operations[at("post_rnn")] = _operation("same", {"x": at("rnn")}, axes=ACTIVATIONS)
     residual = "post_rnn"
     if config.attends(i):
         norm("lnmem", "post_rnn")
-        steps[at("keys")] = _step("concat", {"first": at("memory_in"), "second": at("lnmem")}, axes=ACTIVATIONS)
-        steps[at("memory")] = _step("last_rows", {"x": at("keys")}, rows=config.max_memory, axes=ACTIVATIONS)
+        operations[at("keys")] = _operation(
+            "concat", {"first": at("memory_in"), "second": at("lnmem")}, axes=ACTIVATIONS
+        )
+        operations[at("memory")] = _operation("last_rows", {"x": at("keys")}, rows=config.max_memory, axes=ACTIVATIONS)
         lengths = {"new": at("lnmem"), "memory": at("memory_in")}
-        steps[at("mask")] = _step("causal_mask", lengths, axes=("query", "key"))
+        operations[at("mask")] = _operation("causal_mask", lengths, axes=("query", "key"))
         norm("lnmid", "post_rnn")
-        _add_attention(steps, config, i)
+        _add_attention(operations, config, i)
         residual = "post_attn"
-        steps[at(residual)] = _step("add", {"a": at("lnmid"), "b": at("attn.mix")}, axes=ACTIVATIONS)
+        operations[at(residual)] = _operation("add", {"a": at("lnmid"), "b": at("attn.mix")}, axes=ACTIVATIONS)
     norm("lnff", residual)
     norm("lnxff", residual)
     boom = _parameters(at("boom.linear"))
-    steps[at("boom_linear")] = _step("linear", {"x": at("lnxff"), **boom}, axes=ACTIVATIONS)
-    steps[at("boom_gelu")] = _step("activation", {"x": at("boom_linear")}, function="gelu_sigmoid", axes=ACTIVATIONS)
+    operations[at("boom_linear")] = _operation("linear", {"x": at("lnxff"), **boom}, axes=ACTIVATIONS)
+    operations[at("boom_gelu")] = _operation(
+        "activation", {"x": at("boom_linear")}, function="gelu_sigmoid", axes=ACTIVATIONS
+    )
     rule = "elementwise" if config.semantics.boom == "paper" else "totals"
-    steps[at("boom")] = _step("chunk_sums", {"x": at("boom_gelu")}, width=config.emb, rule=rule, axes=ACTIVATIONS)
-    steps[at("out")] = _step("add", {"a": at("lnff"), "b": at("boom")}, axes=ACTIVATIONS)
+    operations[at("boom")] = _operation(
+        "chunk_sums", {"x": at("boom_gelu")}, width=config.emb, rule=rule, axes=ACTIVATIONS
+    )
+    operations[at("out")] = _operation("add", {"a": at("lnff"), "b": at("boom")}, axes=ACTIVATIONS)
 
 
 def _parameters(module: str) -> dict[str, str]:
@@ -91,27 +97,27 @@ def _parameters(module: str) -> dict[str, str]:
 
 def _norm(config: Config, x: str, module: str) -> Operation:
     julia = config.semantics.layer_norm == "julia"
-    return _step(
+    return _operation(
         "layer_norm", {"x": x, **_parameters(module)}, unbiased=julia, eps=EPS, eps_outside=julia, axes=ACTIVATIONS
     )
 
 
 def _add_lstm(
-    steps: dict[str, Operation], given: Mapping[str, str], module: str, layer: int, made: tuple[str, str, str]
+    operations: dict[str, Operation], given: Mapping[str, str], module: str, layer: int, made: tuple[str, str, str]
 ) -> None:
-    """A layer of an LSTM, given "x" and, where it does not start from zeros, "h" and "c"; the keys of what it makes."""
+    """Add a layer of an LSTM, `given` "x" and, unless it starts from zeros, "h" and "c"; `made` are its output keys."""
     roles = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     parameters = {role: parameter_key(f"{module}.{role}_l{layer}") for role in roles}
     inputs = {"x": given["x"], **parameters, **given}
     for key, output, axes in zip(made, "yhc", (ACTIVATIONS, STATES, STATES), strict=True):
-        steps[key] = _step("lstm", inputs, output=output, axes=axes)
+        operations[key] = _operation("lstm", inputs, output=output, axes=axes)
 
 
 def _memory_in(config: Config, i: int) -> Operation:
     inputs = {"x": f"before.blocks.{i}.memory", "steps": "tokens"}
     if config.attends(0):
         inputs["first"] = "before.blocks.0.memory"
-    return _step("drop_rows", inputs, rows=_rows_dropped(config), axes=ACTIVATIONS)
+    return _operation("drop_rows", inputs, rows=_rows_dropped(config), axes=ACTIVATIONS)
 
 
 def _rows_dropped(config: Config) -> Callable[[Mapping[str, int]], int]:
@@ -127,44 +133,48 @@ def _rows_dropped(config: Config) -> Callable[[Mapping[str, int]], int]:
     return rows
 
 
-def _add_attention(steps: dict[str, Operation], config: Config, i: int) -> None:
+def _add_attention(operations: dict[str, Operation], config: Config, i: int) -> None:
     def at(name: str) -> str:
         return f"blocks.{i}.attn.{name}"
 
     heads, width = config.heads, config.emb // config.heads
     for gate in ("qs", "ks"):
-        steps[at(gate)] = _step("activation", {"x": parameter_key(at(gate))}, function="sigmoid")
+        operations[at(gate)] = _operation("activation", {"x": parameter_key(at(gate))}, function="sigmoid")
     values_gain = parameter_key(at("vs"))
     if not config.collapsed_values:
-        steps[at("vs")] = _step("activation", {"x": parameter_key(at("vs"))}, function="sigmoid")
-        steps[at("overparam_linear")] = _step("linear", {"x": at("vs"), **_parameters(at("overparam"))})
-        steps[at("overparam")] = _step("gate", {"x": at("overparam_linear")}, order="cf")
+        operations[at("vs")] = _operation("activation", {"x": parameter_key(at("vs"))}, function="sigmoid")
+        operations[at("overparam_linear")] = _operation("linear", {"x": at("vs"), **_parameters(at("overparam"))})
+        operations[at("overparam")] = _operation("gate", {"x": at("overparam_linear")}, order="cf")
         values_gain = at("overparam")
     keys, mask = f"blocks.{i}.keys", f"blocks.{i}.mask"
-    steps[at("q_linear")] = _step("linear", {"x": f"blocks.{i}.lnmid", **_parameters(at("q"))}, axes=ACTIVATIONS)
-    steps[at("q_ln")] = _norm(config, at("q_linear"), at("qln"))
+    operations[at("q_linear")] = _operation(
+        "linear", {"x": f"blocks.{i}.lnmid", **_parameters(at("q"))}, axes=ACTIVATIONS
+    )
+    operations[at("q_ln")] = _norm(config, at("q_linear"), at("qln"))
     for name, x, gain in (("q", at("q_ln"), at("qs")), ("k", keys, at("ks")), ("v", keys, values_gain)):
-        steps[at(name)] = _step("product", {"x": x, "gain": gain}, axes=ACTIVATIONS)
-    steps[at("qk")] = _step("attention_products", {"q": at("q"), "k": at("k")}, heads=heads, axes=SCORES)
+        operations[at(name)] = _operation("product", {"x": x, "gain": gain}, axes=ACTIVATIONS)
+    operations[at("qk")] = _operation("attention_products", {"q": at("q"), "k": at("k")}, heads=heads, axes=SCORES)
     sqrt_of = "queries" if config.semantics.attention_scale == "julia" else "width"
-    steps[at("scores")] = _step(
+    operations[at("scores")] = _operation(
         "attention_scale", {"x": at("qk")}, sqrt_of=sqrt_of, width=width, heads=heads, axes=SCORES
     )
-    steps[at("masked_scores")] = _step("masked", {"x": at("scores"), "mask": mask}, axes=SCORES)
+    operations[at("masked_scores")] = _operation("masked", {"x": at("scores"), "mask": mask}, axes=SCORES)
     softmax = {"x": at("masked_scores"), "unmasked": at("scores"), "mask": mask}
-    steps[at("focus")] = _step("softmax", softmax, axes=SCORES)
+    operations[at("focus")] = _operation("softmax", softmax, axes=SCORES)
     mixed = {"weights": at("focus"), "values": at("v"), "keys": at("k")}
-    steps[at("mix_heads")] = _step("attention_mix", mixed, heads=heads, axes=("batch", "head", "query", "feature"))
-    steps[at("mix")] = _step("merge_heads", {"x": at("mix_heads")}, axes=ACTIVATIONS)
+    operations[at("mix_heads")] = _operation(
+        "attention_mix", mixed, heads=heads, axes=("batch", "head", "query", "feature")
+    )
+    operations[at("mix")] = _operation("merge_heads", {"x": at("mix_heads")}, axes=ACTIVATIONS)
 
 
-def _add_carried(steps: dict[str, Operation], config: Config, i: int) -> None:
+def _add_carried(operations: dict[str, Operation], config: Config, i: int) -> None:
     block = f"blocks.{i}."
     for part, other in (("h", "c"), ("c", "h")):
         inputs = {"x": block + part, "exchanged": block + other, "before": f"before.{block}{part}"}
         if part == "h":
             inputs["steps"] = f"{block}rnn"
-        steps[f"after.{block}{part}"] = _step("carried", inputs, axes=STATES)
+        operations[f"after.{block}{part}"] = _operation("carried", inputs, axes=STATES)
     if config.attends(i):
         inputs = {
             "x": f"{block}memory",
@@ -172,23 +182,25 @@ def _add_carried(steps: dict[str, Operation], config: Config, i: int) -> None:
             "new": f"{block}lnmem",
             "before": f"before.{block}memory",
         }
-        steps[f"after.{block}memory"] = _step("carried", inputs, rows=config.max_memory, axes=ACTIVATIONS)
+        operations[f"after.{block}memory"] = _operation("carried", inputs, rows=config.max_memory, axes=ACTIVATIONS)
 
 
-def baseline_steps(layers: int) -> dict[str, Operation]:
+def baseline_operations(layers: int) -> dict[str, Operation]:
     """Every tensor of one segment of the LSTM language model; its state is stacked, (L, B, H), `before.h` and so on."""
-    steps = {"embed": _step("embedding", {"ids": "tokens", "weight": parameter_key("embed.weight")}, axes=ACTIVATIONS)}
+    operations = {
+        "embed": _operation("embedding", {"ids": "tokens", "weight": parameter_key("embed.weight")}, axes=ACTIVATIONS)
+    }
     x = "embed"
     for layer in range(layers):
         state = {part: f"before.layer {layer}.{part}" for part in ("h", "c")}
         for part, key in state.items():
-            steps[key] = _step("select", {"x": f"before.{part}"}, row=layer, axes=STATES)
+            operations[key] = _operation("select", {"x": f"before.{part}"}, row=layer, axes=STATES)
         given, x = {"x": x, **state}, "rnn" if layer == layers - 1 else f"layer {layer}.rnn"
-        _add_lstm(steps, given, "rnn", layer, (x, f"layer {layer}.h", f"layer {layer}.c"))
+        _add_lstm(operations, given, "rnn", layer, (x, f"layer {layer}.h", f"layer {layer}.c"))
     for part, other in (("h", "c"), ("c", "h")):
-        steps[part] = _step("stack", {str(layer): f"layer {layer}.{part}" for layer in range(layers)})
-        steps[f"after.{part}"] = _step("carried", {"x": part, "exchanged": other, "before": f"before.{part}"})
+        operations[part] = _operation("stack", {str(layer): f"layer {layer}.{part}" for layer in range(layers)})
+        operations[f"after.{part}"] = _operation("carried", {"x": part, "exchanged": other, "before": f"before.{part}"})
     projection = {part: parameter_key(f"projection.{part}") for part in ("weight", "bias")}
-    steps["logits"] = _step("linear", {"x": "rnn", **projection}, axes=ACTIVATIONS)
-    steps["loss"] = _step("nll", {"logits": "logits", "targets": "targets", "inputs": "tokens"}, ignored=-1)
-    return steps
+    operations["logits"] = _operation("linear", {"x": "rnn", **projection}, axes=ACTIVATIONS)
+    operations["loss"] = _operation("nll", {"logits": "logits", "targets": "targets", "inputs": "tokens"}, ignored=-1)
+    return operations

@@ -16,7 +16,7 @@ from sharnn_py.config import PRESETS
 
 
 def compare_recordings(a: Recording, b: Recording) -> list[CaseResult]:
-    """What `diff` finds; of two recordings of SHA-RNN also what either is against the port."""
+    """What `diff` finds; for two recordings of SHA-RNN also how each of them compares with the port."""
     if all(_is_of_a_known_program(r) for r in (a, b)):
         return _of_known_programs(a, b)
     return [diff(a, b)]
@@ -35,7 +35,7 @@ def _of_known_programs(a: Recording, b: Recording) -> list[CaseResult]:
     """`a` against `b` by the port's names, each of either program, and layer by layer on the same inputs.
 
     What `b`'s program does to `a`'s inputs is what the port does under its semantics, as far as the port agrees with
-    `b`: so both recordings are held against the port under their own semantics first, which also measures what
+    `b`. So both recordings are first compared with the port under their own semantics, which also measures what
     rounding explains, and these results come first. Raises `RecordingError` for a recording that cannot be run.
     """
     programs = program_of(a), program_of(b)

@@ -39,7 +39,7 @@ class Port:
         return self.config.decoder_bias and not self.config_of_recording.decoder_bias
 
     def load(self, recorded: dict[str, Tensor]) -> None:
-        """Take over recorded parameters, nudged if this is a nudged run.
+        """Load recorded parameters, nudged if this is a nudged run.
 
         Under the recording's own semantics every parameter must be there. Under others, a parameter that only the
         port has keeps its fresh value, and one that only the recording has is dropped.
@@ -52,12 +52,12 @@ class Port:
     def recorded_layout(self, ours: dict[str, Tensor]) -> dict[str, Tensor]:
         """Tensors by the port's parameter names, under the recorded names and in the recorded layout.
 
-        A bias that only the port has is left behind.
+        A bias that only the port has is dropped.
         """
         return to_julia(ours, self.config) if self.program == "julia" else to_smerity(ours, self.config, {})
 
     def parameters(self) -> dict[str, Tensor]:
-        """The present parameters in the recorded layout."""
+        """The current parameters in the recorded layout."""
         return self.recorded_layout({name: p.detach() for name, p in self.model.named_parameters()})
 
 

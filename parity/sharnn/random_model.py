@@ -1,4 +1,4 @@
-"""Random models and ids, for cases that nobody has recorded before."""
+"""Random models and ids, for cases that were not recorded before."""
 
 from collections.abc import Sequence
 

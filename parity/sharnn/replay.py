@@ -30,7 +30,7 @@ STATE = {"h": "hidden state", "c": "cell state", "memory": "memory"}
 
 
 def isolated_segment(recording: Recording, semantics: Semantics, segment: int) -> Segment:
-    """One segment by itself, in float64, from the state that was recorded before it."""
+    """One segment in isolation, in float64, from the state that was recorded before it."""
     port = build(recording, semantics, RunMode(torch.float64, isolated=True))
     if segment == 1:
         return Segment(port, segment, None)
@@ -44,7 +44,7 @@ def replay(recording: Recording, semantics: Semantics, mode: RunMode) -> Iterato
 
 
 def replay_port(port: Port) -> Iterator[TracedTensor]:
-    """`replay` of a port that is there, whose model is left as it is."""
+    """`replay` with a port that exists already, whose model is not changed."""
     for name, tensor in port.parameters().items():
         yield TracedTensor(f"param/{name}", tensor, "parameters", exact=True)
     yield from stream(segment_count(port.recording), partial(Segment, port))
@@ -110,7 +110,7 @@ class Segment(SegmentRun):
             number = int(name.split(".")[1]) + 1
             yield TracedTensor(f"{self.prefix}mem_in.{number}.size", sizes, where, exact=True)
         if name == "logits" and self.number == 1 and port.has_unrecorded_bias:
-            # Row 5 turned the other way: a bias that was never recorded is reported where it is used.
+            # Row 5 flipped: a bias that was never recorded is reported where it is used.
             bias = dict(port.model.named_parameters())["decoder.bias"].detach()
             yield TracedTensor("param/decoder.bias", bias, f"{where}, logits", exact=True, problem=ONLY_OURS)
         yield from super().intermediates(name, tensor)
@@ -127,11 +127,11 @@ class Segment(SegmentRun):
         return self.table[name][0] if self.recorded(name) is not None else f"{name} (of the port)"
 
     def _unreached(self) -> Iterator[TracedTensor]:
-        """Zeros for the tensors to which no gradient came back, though one was recorded."""
+        """Zeros for the tensors that no gradient reached, though one was recorded."""
         for name, (recorded, _) in self.table.items():
             reference = self.recording.tensors.get(f"agrad/{self.number}/{recorded}")
             if reference is not None and name not in self.reached:
-                where = f"{self.where(name)}, gradient of the loss there: none came back"
+                where = f"{self.where(name)}, gradient of the loss there: none arrived"
                 zeros = torch.zeros(reference.shape, dtype=self.mode.dtype)
                 yield TracedTensor(f"agrad/{self.number}/{recorded}", zeros, where)
 
@@ -155,7 +155,7 @@ class Segment(SegmentRun):
 
         def carried(i: int, kind: str, tensor: Tensor) -> Tensor:
             recorded = self.recorded(f"blocks.{i}.{kind}")
-            # Of the recorded shape, so that it is taken over where the port's own has another.
+            # Of the recorded shape, so that the recorded tensor is used even where the port's own has another.
             tensor = tensor.detach() if recorded is None else torch.empty(recorded.shape)
             return self.substitute(f"blocks.{i}.{kind}", tensor)
 
@@ -183,7 +183,7 @@ class Segment(SegmentRun):
 
 
 def parts_of_state(state: State) -> Iterator[tuple[int, str, Tensor]]:
-    """Every tensor of a state, with its block, from 0, and what it is, of `STATE`."""
+    """Every tensor of a state, with its block, from 0, and its field, a key of `STATE`."""
     for i, layer in enumerate(state.layers):
         for kind, tensor in zip(STATE, layer.tensors(), strict=True):
             yield i, kind, tensor
@@ -214,9 +214,9 @@ def _julia_sizes(config: Config, state: State, steps: int, prefix: str, place: s
 def port_gradients(
     model: SHARNN, loss: Tensor, state: State, *others: Tensor
 ) -> tuple[dict[str, Tensor], list[Tensor]]:
-    """`gradients`; the graph is kept if the returned state still hangs on it, which it should not.
+    """`gradients`, which keeps the graph if the returned state is still attached to it, as it should not be.
 
-    Then the gradients of the next segment show it.
+    The gradients of the next segment then show that.
     """
     attached = any(tensor.requires_grad for _, _, tensor in parts_of_state(state))
     return gradients(model, loss, *others, keep_graph=attached)
@@ -228,7 +228,7 @@ def in_recorded_order(port: Port, ours: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _constants(port: Port) -> Iterator[TracedTensor]:
-    """Boom's way back as the matrix that SHA-RNN.jl builds for it, (F, H)."""
+    """Boom's sum of chunks as the matrix that SHA-RNN.jl builds for it, (F, H)."""
     for i, block in enumerate(port.model.blocks):
         matrix = cast(Block, block).boom.fold(torch.eye(port.config.hidden, dtype=port.mode.dtype))
         yield TracedTensor(f"const/blocks.{i + 1}.ff.lin2", matrix, f"block {i + 1}", exact=True)

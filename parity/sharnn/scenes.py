@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from parity.recording.recording import Recording
-from parity.sharnn.operations import parameter_key, segment_steps
+from parity.sharnn.operations import parameter_key, segment_operations
 from parity.sharnn.port import Port, build
 from parity.sharnn.replay import isolated_segment, parts_of_state
-from parity.sharnn.update_operations import Part, parameter_step, schedule_factors, update_steps
-from parity.sharnn.updates import MOMENTS, Training, paper_settings, total_steps
+from parity.sharnn.update_operations import Part, parameter_operation, schedule_factors, update_operations
+from parity.sharnn.updates import MOMENTS, Training, paper_settings, scheduled_updates
 from parity.subject.scene import Operation, Scene
 from parity.subject.scene_recorder import SceneRecorder
 from parity.subject.subject import RunMode
@@ -25,7 +25,7 @@ GATES = "ifco"
 
 
 def segment_scene(recording: Recording, semantics: Semantics, segment: int) -> Scene:
-    """Every tensor of a segment, as recorded and as the port makes it of that, by `parity.sharnn.operations`' keys."""
+    """Every tensor of a segment, as recorded and as the port computes it from that; keys as in `operations`."""
     run = isolated_segment(recording, semantics, segment)
     tokens, targets = run.ids
     parameters = {parameter_key(name): p for name, p in run.model.named_parameters()}
@@ -40,7 +40,7 @@ def segment_scene(recording: Recording, semantics: Semantics, segment: int) -> S
         recorder.begin(f"before.blocks.{i}.{kind}", tensor)
     for i, kind, tensor in parts_of_state(after) if after else ():
         recorder.keep(f"after.blocks.{i}.{kind}", tensor, f"blocks.{i}.{kind}")
-    return recorder.scene(segment_steps(run.port.config))
+    return recorder.scene(segment_operations(run.port.config))
 
 
 def parameter_scene(recording: Recording, semantics: Semantics) -> Scene:
@@ -49,16 +49,16 @@ def parameter_scene(recording: Recording, semantics: Semantics) -> Scene:
     own = {f"param/{name}": tensor for name, tensor in port.parameters().items()}
     recorded = {f"param/{name}": tensor.double() for name, tensor in recording.group("param/").items()}
     recorded = {name: tensor for name, tensor in recorded.items() if name in own}
-    steps = {key: _parameter_step(port, key.removeprefix("param/"), recorded) for key in own}
-    return Scene(steps, recorded, own, {})
+    operations = {key: _parameter_operation(port, key.removeprefix("param/"), recorded) for key in own}
+    return Scene(operations, recorded, own, {})
 
 
-def _parameter_step(port: Port, name: str, recorded: Mapping[str, Tensor]) -> Operation:
+def _parameter_operation(port: Port, name: str, recorded: Mapping[str, Tensor]) -> Operation:
     parts = parts_of(port, name)
     biases = {"bias_ih": "bias_hh", "bias_hh": "bias_ih"}
     others = [f"param/{name.replace(one, other)}" for one, other in biases.items() if one in name]
     others = [other for other in others if other in recorded]
-    return parameter_step(f"param/{name}", gates=GATES if ".rnn." in name else "", parts=parts, others=others)
+    return parameter_operation(f"param/{name}", gates=GATES if ".rnn." in name else "", parts=parts, others=others)
 
 
 def parts_of(port: Port, name: str) -> Sequence[Part]:
@@ -72,21 +72,21 @@ def parts_of(port: Port, name: str) -> Sequence[Part]:
 
 
 AFTER = {"m_after": "fstm", "v_after": "scndm", "w_after": "param"}
-"""What an update makes, to the group of the recording that has it."""
+"""The keys of what an update computes, each to the group of the recording that has it."""
 
 
 def update_scene(recording: Recording, semantics: Semantics, update: int, name: str, key: str) -> Scene:
-    """One update, counted from 1, of the recorded parameter `name`, by the keys of `update_steps`, to explain `key`.
+    """One update, counted from 1, of the recorded parameter `name`, to explain `key` of `update_operations`.
 
-    Of what the update makes, the reference has `key` alone: the optimiser cannot be given the others midway.
+    Of what the update computes, the reference has `key` alone: the optimiser cannot be given the others midway.
     """
     port, prefix = build(recording, semantics, TRUTH), f"train/{update}/"
     training = Training(port)
     for number in range(1, update + 1):
-        gradients = training.forced(number, training.backward(number)[1])
+        gradients = training.isolated_gradients(number, training.backward(number)[1])
         before = {"w": _copied(port.parameters()), "g": _copied(port.recorded_layout(gradients))}
         before |= {moment: _copied(training.moments(moment)) for moment in MOMENTS.values()}
-        training.step(gradients)
+        training.update(gradients)
     after = {f"{moment}_after": training.moments(moment) for moment in MOMENTS.values()}
     reference: dict[str, Tensor] = {}
     for made, group in (("g", "grad"), (key, AFTER[key])):
@@ -98,27 +98,27 @@ def update_scene(recording: Recording, semantics: Semantics, update: int, name: 
         if f"train/{update - 1}/{group}/{name}" in recording.tensors:
             reference[moment] = recording.tensors[f"train/{update - 1}/{group}/{name}"].double()
     all_of_it = {**before, "w_after": port.parameters(), **after}
-    subject = {step: tensors[name].detach() for step, tensors in all_of_it.items() if name in tensors}
+    subject = {made: tensors[name].detach() for made, tensors in all_of_it.items() if name in tensors}
     subject["joint"] = joint_norm(gradients.values())
     subject["update"] = subject["w"] - subject["w_after"]
-    return Scene(_update_steps(port, name, update), reference, subject, {})
+    return Scene(_operations_of_update(port, name, update), reference, subject, {})
 
 
-def _update_steps(port: Port, name: str, update: int) -> dict[str, Operation]:
+def _operations_of_update(port: Port, name: str, update: int) -> dict[str, Operation]:
     setting = port.recording.setting
     parts = parts_of(port, name)
     if port.program == "paper":
-        return update_steps(**paper_settings(port.recording), step=update, jointly=True, parts=parts)
-    total = total_steps(port.recording)
+        return update_operations(**paper_settings(port.recording), update=update, jointly=True, parts=parts)
+    total = scheduled_updates(port.recording)
     factor, others = schedule_factors(setting("schedule"), update, total, setting("warmup"))
     one_dimensional = bool(parts) or port.recording.tensor(f"param/{name}").ndim == 1
-    return update_steps(
+    return update_operations(
         lr=setting("lr"),
         betas=(0.9, 0.999),
         eps=1e-6,
         weight_decay=1.2e-6 if one_dimensional else 0.0,
         min_trust=0.25,
-        step=update,
+        update=update,
         clip=None if name in unclipped_by_julia(port.config) else 0.25,
         factor=factor,
         other_factors=others,

@@ -8,7 +8,7 @@ from parity.sharnn.header import program_of
 INPUT = "given to the port as its input"
 UNUSED = "built by Smerity's program but never used in what it computes"
 NO_ATTENTION = "the mask of a model without attention, which nothing uses"
-NO_BIAS = "a bias that a tied decoder has not under the semantics asked for"
+NO_BIAS = "a bias that a tied decoder does not have under the semantics asked for"
 UNKNOWN = "not a name of the recording format"
 
 

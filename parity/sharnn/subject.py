@@ -12,13 +12,14 @@ from parity.sharnn.baseline import baseline_scene, replay_baseline
 from parity.sharnn.header import is_baseline, model_config, program_of
 from parity.sharnn.loops import replay_loops
 from parity.sharnn.names import first_block, intermediates
-from parity.sharnn.operations import parameters_of, segment_steps
+from parity.sharnn.operations import parameters_of, segment_operations
 from parity.sharnn.port import Port, build
 from parity.sharnn.replay import isolated_segment, replay_port
 from parity.sharnn.scenes import AFTER, parameter_scene, segment_scene, update_scene
 from parity.sharnn.updates import replay_training
 from parity.subject.gradient_probe import GradientProbe
 from parity.subject.scene import Scene
+from parity.subject.segment_run import fingerprints
 from parity.subject.subject import RunMode, TracedTensor
 from sharnn_py.config import PRESETS, Semantics
 from sharnn_py.weights import julia, smerity
@@ -31,7 +32,9 @@ class PortOf:
     semantics: Semantics
     label: str
     ports: dict[tuple[torch.dtype, int, bool], Port] = field(default_factory=dict, repr=False, compare=False)
-    """Those of the recording at hand: both runs in a precision share a model."""
+    """The ports of the recording that is being compared: end to end and isolated, a run has one model."""
+    loaded: dict[tuple[torch.dtype, int, bool], dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
+    """What their parameters were loaded as."""
 
     def stream(self, recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
         """See `Subject.stream`."""
@@ -41,8 +44,9 @@ class PortOf:
         key = mode.dtype, mode.nudged, mode.again
         if key not in self.ports or self.ports[key].recording is not recording:
             self.ports[key] = build(recording, self.semantics, mode)
-        else:
-            self.ports[key].load(recording.group("param/"))  # which the other run may have changed
+            self.loaded[key] = fingerprints(self.ports[key].model)
+        elif fingerprints(self.ports[key].model) != self.loaded[key]:
+            self.ports[key].load(recording.group("param/"))  # the other run has changed them
         yield from replay_port(replace(self.ports[key], mode=mode))
         yield from replay_training(recording, self.semantics, mode)
         yield from replay_loops(recording, self.semantics, mode)
@@ -52,8 +56,8 @@ class PortOf:
         if is_baseline(recording):
             return frozenset()
         config = model_config(recording, self.semantics)
-        step = segment_steps(config).get(_key(recording, comparison.tensor_name))
-        taken = set() if step is None else set(parameters_of(step))
+        operation = segment_operations(config).get(_key(recording, comparison.tensor_name))
+        taken = set() if operation is None else set(parameters_of(operation))
         rows = (julia if program_of(recording) == "julia" else smerity).rows(config)
         return frozenset(f"param/{theirs}" for theirs, ours, _ in rows if taken & set(ours))
 
@@ -82,7 +86,7 @@ class PortOf:
 
 
 MADE = {group: key for key, group in AFTER.items()}
-"""The groups of what an update makes, to the keys of its steps."""
+"""The groups of what an update computes, each to the key of the operation."""
 
 
 def _key(recording: Recording, name: TensorName) -> str:
@@ -96,12 +100,12 @@ def _key(recording: Recording, name: TensorName) -> str:
     if name.path in CUT and config.attention_layers:
         return f"blocks.{config.attention_layers[0]}.memory_in"
     inner = name.path.removesuffix(".size")
-    steps = segment_steps(config)
+    operations = segment_operations(config)
     table = {
-        theirs: ours for ours, (theirs, _) in intermediates(program_of(recording), config).items() if ours in steps
+        theirs: ours for ours, (theirs, _) in intermediates(program_of(recording), config).items() if ours in operations
     }
     return table.get(inner, inner if inner == "loss" else "")
 
 
 CUT = ("maxmem", "mem_start_idx")
-"""What SHA-RNN.jl computes for the cut of its memories: where it is wrong, the memory tells how."""
+"""What SHA-RNN.jl computes to cut its memories: where that is wrong, the memory shows how."""

@@ -1,11 +1,13 @@
 """Running recordings against the port."""
 
+import reprlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,9 +38,9 @@ def select(recordings: Sequence[Recording], semantics: str, names: Sequence[str]
     """The recordings asked for.
 
     `names` are recordings' names or last parts of them, or patterns of either (`*longseg`); none means all.
-    `semantics` 'julia' or 'paper' keeps the recordings of that program, unless only the other program's bear a given
-    name: then those are taken, to be run under semantics that are not theirs. Raises `UsageError` naming what does
-    not exist.
+    `semantics` 'julia' or 'paper' keeps the recordings of that program. Where only recordings of the other program
+    have a given name, those are taken, to be run under semantics that are not theirs. Raises `UsageError` naming what
+    does not exist.
     """
     chosen: list[Recording] = []
     for name in names:
@@ -67,10 +69,10 @@ def run(
     processes: int = 1,
     live: Iterable[Recording] = (),
 ) -> SuiteResult:
-    """Hold the port against every recording in folder `references`, by default the packaged ones, and those of `live`.
+    """Compare the port with every recording in folder `references`, by default the packaged ones, and with `live`.
 
     `semantics` is 'all', every recording under its own program's, or 'julia' or 'paper' (see `select`). `flip`
-    names switches of `Semantics` to turn the other way. With `processes` above 1 the cases are shared out among as
+    names switches of `Semantics` to flip. With `processes` above 1 the cases are shared out among as
     many fresh interpreters, so the caller's main module must be safe to import. Raises `UsageError`; a recording
     that cannot be run becomes a result with a `problem`.
     """
@@ -107,7 +109,7 @@ def run_chosen(
 
 
 def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] = ()) -> CaseResult:
-    """Hold the port against one recording."""
+    """Compare the port with one recording."""
     start = time.perf_counter()
     label = semantics
     try:
@@ -142,13 +144,24 @@ def _data_case(recording: Recording, label: str) -> CaseResult:
     )
 
 
+def first_difference(recorded: Any, port: Any, at: str = "") -> str:
+    """Where two unequal values first part, and what each has there."""
+    if isinstance(recorded, (list, tuple)) and isinstance(port, (list, tuple)):
+        if len(recorded) != len(port):
+            return f"{at or 'it'} has {len(recorded):,} entries recorded, {len(port):,} in the port"
+        for i, (theirs, ours) in enumerate(zip(recorded, port, strict=True)):
+            if theirs != ours:
+                return first_difference(theirs, ours, f"{at}[{i}]")
+    return f"{f'at {at}: ' if at else ''}recorded {reprlib.repr(recorded)}, the port has {reprlib.repr(port)}"
+
+
 def _compare_entry(entry: Entry) -> Comparison:
     if isinstance(entry.port, np.ndarray):
         port, recorded = torch.from_numpy(entry.port), torch.from_numpy(entry.recorded)
         measure, exact, shape = measure_rounded(recorded, port, [port], unit=UNIT[torch.float64]), False, port.shape
     else:
         agrees = entry.recorded == entry.port
-        measure = Measure(agrees, "" if agrees else f"recorded {entry.recorded!r}, the port has {entry.port!r}")
+        measure = Measure(agrees, "" if agrees else first_difference(entry.recorded, entry.port))
         exact, shape = True, torch.Size()
     verdict: Verdict = "agrees" if measure.agrees else "wrong"
     return Comparison(entry.name, entry.name, "data", entry.name, None, exact, tuple(shape), measure, measure, verdict)

@@ -1,4 +1,4 @@
-"""A recording of either program under the port's names and in its layout, so that the two can be laid side by side."""
+"""A recording of either program under the port's names and in its layout, so that two recordings can be compared."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,7 +16,7 @@ from sharnn_py.weights.table import Layout
 
 Read = Callable[[], Tensor]
 Source = tuple[str, Read]
-"""The recorded tensor's name, and what reads it and turns it."""
+"""The recorded tensor's name, and the function that reads it into the port's layout."""
 
 
 def translated(recording: Recording) -> tuple[Recording, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The steps of a loaded parameter, and of one update of one parameter by either program's LAMB."""
+"""The operations of a loaded parameter, and of one update of one parameter by either program's LAMB."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,9 @@ Part = tuple[str, tuple[int, ...]]
 """A piece of a flat vector, its name and shape."""
 
 
-def parameter_step(key: str, *, gates: str = "", parts: Sequence[Part] = (), others: Sequence[str] = ()) -> Operation:
+def parameter_operation(
+    key: str, *, gates: str = "", parts: Sequence[Part] = (), others: Sequence[str] = ()
+) -> Operation:
     """A loaded parameter, `key` in the scene's subject, against the recorded one, `key` in its reference.
 
     `gates` names its four blocks of rows, if it is an LSTM's ("ifco"); `parts` tells what a flat vector is made of;
@@ -22,21 +24,21 @@ def parameter_step(key: str, *, gates: str = "", parts: Sequence[Part] = (), oth
     )
 
 
-def update_steps(
+def update_operations(
     *,
     lr: float,
     betas: tuple[float, float],
     eps: float,
     weight_decay: float,
     min_trust: float,
-    step: int,
+    update: int,
     clip: float | None,
     jointly: bool = False,
     factor: float = 1.0,
     other_factors: Mapping[str, float] | None = None,
     parts: Sequence[Part] = (),
 ) -> dict[str, Operation]:
-    """One update of one parameter of the program, in its layout; `step` counts updates from 1.
+    """One update of one parameter of the program, in its layout; `update` is its number from 1.
 
     Keys: `w`, `g`, `m`, `v` before the update (no `m` and `v` before the first), `joint`, the norm of all gradients
     together, a scalar; `clipped`, `m_after`, `v_after`, `update`, which is subtracted, and `w_after`. The subject's
@@ -44,7 +46,7 @@ def update_steps(
     the gradient itself, or `jointly` of all. `factor` is the schedule's, `other_factors` those of other schedules by
     words for them (`schedule_factors`).
     """
-    moments: dict[str, Any] = {"step": step, "weight_decay": weight_decay}
+    moments: dict[str, Any] = {"update": update, "weight_decay": weight_decay}
     clipping = {"limit": clip, "jointly": jointly, "norm_eps": 1e-6 if jointly else 0.0, "parts": parts}
     rate = {"lr": lr, "factor": factor, "other_factors": dict(other_factors or {})}
     rule = {"eps": eps, "min_trust": min_trust, "max_norm": 10.0, "betas": betas, "parts": parts}
@@ -64,7 +66,7 @@ def update_steps(
 def schedule_factors(name: str, update: int, total: int | None, warmup: float) -> tuple[float, dict[str, float]]:
     """The schedule's factor at an update, counted from 1, and others by words for what they would be.
 
-    None for `total` is no schedule.
+    With None for `total` there is no schedule.
     """
     shapes: dict[str, Callable[[float], float]] = {
         "warmup_constant": lambda x: 1.0,

@@ -1,6 +1,6 @@
 """Replaying recorded optimiser updates, one a segment, with carried state.
 
-As they arrive, updates are one unbroken run from the initial parameters. Forced, each starts from the parameters,
+End to end, updates are one unbroken run from the initial parameters. Isolated, each starts from the parameters,
 gradients and moments that were recorded before it, where they were, so that a fault shows in the update that has it.
 """
 
@@ -29,7 +29,7 @@ def optimizer_of(port: Port) -> MinTrustLAMB:
     setting = port.recording.setting
     if port.program == "paper":
         return paper_lamb(port.model, **paper_settings(port.recording))
-    total = total_steps(port.recording)
+    total = scheduled_updates(port.recording)
     return julia_lamb(
         port.model, lr=setting("lr"), total_steps=total, warmup=setting("warmup"), schedule_name=setting("schedule")
     )
@@ -41,14 +41,14 @@ def paper_settings(recording: Recording) -> dict[str, Any]:
     return {**{name: recording.setting(name) for name in names}, "betas": tuple(recording.setting("betas"))}
 
 
-def total_steps(recording: Recording) -> int | None:
-    """The updates of SHA-RNN.jl's schedule; None where it has none."""
+def scheduled_updates(recording: Recording) -> int | None:
+    """How many updates SHA-RNN.jl's schedule has; None where there is no schedule."""
     total: int = recording.setting("t_total")
     return None if total == -1 else total
 
 
 class Training:
-    """A port's updates, one a segment. Forced, each starts from what was recorded before it."""
+    """A port's updates, one a segment. Isolated, each starts from what was recorded before it."""
 
     def __init__(self, port: Port) -> None:
         self.port, self.optimizer = port, optimizer_of(port)
@@ -74,8 +74,8 @@ class Training:
                 for name, moment in self._recorded(f"train/{update}/{theirs}/").items():
                     self.optimizer.state[self.parameters[name]][key].copy_(moment)
 
-    def forced(self, update: int, ours: dict[str, Tensor]) -> dict[str, Tensor]:
-        """These gradients; in a forced run those that were recorded of the update, where they were."""
+    def isolated_gradients(self, update: int, ours: dict[str, Tensor]) -> dict[str, Tensor]:
+        """These gradients; in an isolated run the recorded ones of the update, where there are any."""
         if self.port.program == "julia" and self.port.mode.isolated:
             return {**ours, **self._recorded(f"train/{update}/grad/")}
         return ours
@@ -85,7 +85,7 @@ class Training:
         ours, mode = by_our_names(self.port.recording, self.port.recording.group(prefix)), self.port.mode
         return {name: nudge(tensor, mode.nudged, f"{prefix}{name}").to(mode.dtype) for name, tensor in ours.items()}
 
-    def step(self, ours: dict[str, Tensor]) -> None:
+    def update(self, ours: dict[str, Tensor]) -> None:
         """Make the update of these gradients."""
         for name, gradient in ours.items():
             self.parameters[name].grad = gradient.clone()
@@ -101,7 +101,7 @@ class Training:
 
 
 def replay_training(recording: Recording, semantics: Semantics, mode: RunMode) -> Iterator[TracedTensor]:
-    """The stream of `train/`: one unbroken run, or, forced, every update from what was recorded before it."""
+    """The stream of `train/`: one unbroken run, or, isolated, every update from what was recorded before it."""
     updates = recording.count("train")
     if not updates:
         return
@@ -128,7 +128,7 @@ def _update(training: Training, update: int) -> Iterator[TracedTensor]:
     else:
         of = torch.cat([gradient.flatten() for gradient in ours.values()])
         yield TracedTensor(f"{prefix}grad_norm_before_clip", joint_norm([of]), place, end_to_end_only=True, norm_of=of)
-    training.step(training.forced(update, ours))
+    training.update(training.isolated_gradients(update, ours))
     # Smerity's recordings have no gradients of the updates, so these depend on the whole model.
     end_to_end_only = port.program == "paper"
     if port.program == "julia":

@@ -146,16 +146,16 @@ def stream(count: int, begun: Callable[[int, Any], SegmentRun]) -> Iterator[Trac
     before: dict[str, int] = {}
     for number in range(1, count + 1):
         run = begun(number, state)
-        before = before or _fingerprints(run.model)
+        before = before or fingerprints(run.model)
         yield from lockstep(run.produce, lambda item: item.tensor.nbytes)
         state = run.carried
-        for name, fingerprint in _fingerprints(run.model).items():
+        for name, fingerprint in fingerprints(run.model).items():
             if fingerprint != before[name]:
                 before[name] = fingerprint
                 yield TracedTensor(f"param/{name}", torch.empty(0), run.place, problem=CHANGED)
 
 
-def _fingerprints(model: nn.Module) -> dict[str, int]:
+def fingerprints(model: nn.Module) -> dict[str, int]:
     """A number for every parameter, which changes when any bit of it does."""
     bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
     return {

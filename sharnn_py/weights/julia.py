@@ -1,4 +1,4 @@
-"""SHA-RNN.jl's parameters, under the names that its structs give them, to the port's and back.
+"""Converting SHA-RNN.jl's parameters, named by its structs' fields, to the port's and back.
 
 Arrays come with their axes reversed: a Julia (H, B, T) is a row-major (T, B, H), byte for byte. So a Julia Linear's
 `w`, (out, in), is (in, out) here and is transposed; an Embed's `w`, (H, V), is (V, H) and is not. Blocks count from 1.

@@ -1,4 +1,4 @@
-"""Smerity/sha-rnn's state_dict and the port's. Blocks count from 0 in both; axes are torch's.
+"""Converting Smerity/sha-rnn's state_dict to the port's and back. Blocks count from 0 in both; axes are torch's.
 
 The program builds parameters that it never computes with (`UNUSED_*` below). The port has none of them: to write a
 state_dict back bit for bit, `to_smerity` takes them from the state_dict that was loaded.
@@ -65,7 +65,7 @@ def unused_shapes(config: Config) -> dict[str, tuple[int, ...]]:
 def from_smerity(state_dict: Mapping[str, Tensor], config: Config) -> dict[str, Tensor]:
     """A state_dict for `SHARNN(config)` from Smerity's, bit for bit.
 
-    The tensors that Smerity's program holds and never uses are checked and left behind. After `vq_collapse` give a
+    The tensors that Smerity's program holds and never uses are checked and dropped. After `vq_collapse` give a
     config with `collapsed_values=True`. A tied `decoder.weight`, which torch's state_dict repeats, must equal the
     encoder's. Raises `WeightsError` naming every missing, surplus or wrongly shaped tensor.
     """

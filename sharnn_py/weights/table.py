@@ -18,9 +18,9 @@ class Layout:
     """How one of their tensors becomes ours, and back. Both directions only move numbers, so they are exact."""
 
     to_ours: Callable[[Tensor, list[tuple[int, ...]]], list[Tensor]]
-    """From their tensor and the shapes of our tensors to our tensors."""
+    """A function from their tensor and the shapes of our tensors to our tensors."""
     to_theirs: Callable[[list[Tensor]], Tensor]
-    """From our tensors to their tensor."""
+    """A function from our tensors to their tensor."""
 
 
 Row = tuple[str, tuple[str, ...], Layout]

@@ -1,7 +1,7 @@
 """`python -m tests.debian.pins` writes debian.json anew: the packages of Debian's Julia and all that they need.
 
-Needs a machine whose apt sources name an archive with bullseye. Nobody needs to run it unless the archive changes or
-Julia turns out to need something else; the tests check that what is pinned is closed.
+Needs a machine whose apt sources name an archive with bullseye. It has to be run only if the archive changes or Julia
+turns out to need something else; the tests check that the pinned packages need no others.
 """
 
 from __future__ import annotations

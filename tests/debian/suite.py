@@ -1,7 +1,7 @@
-"""What a suite of Debian holds, by its signed lists, and what of it a program needs that is unpacked, not installed.
+"""The packages of a Debian suite, by its signed lists, and those that a program needs which is unpacked, not installed.
 
-apt keeps the lists in a private folder and checks them with the keys that the machine has: no root, nothing of the
-system touched.
+apt keeps the lists in a private folder and checks them with the machine's keys, without root and without touching the
+system.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def closure(available: Mapping[str, Package], roots: Iterable[str]) -> list[Pin]
 
 
 def _names(alternatives: str) -> list[str]:
-    """Those in `a (>= 1) | b:any`."""
+    """The names in alternatives such as `a (>= 1) | b:any`."""
     return [match[0] for part in alternatives.split("|") if (match := re.match(r"[^\s(:]+", part.strip()))]
 
 

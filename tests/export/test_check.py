@@ -22,7 +22,7 @@ from export.check import (
     check_export,
     compare,
     replays,
-    truth_and_twins,
+    truth_and_replicas,
 )
 from export.fold import fold
 from export.manifest import CHECKING, Manifest, describe_files
@@ -39,8 +39,8 @@ def wrong(found):
 
 @pytest.fixture(scope="module")
 def replayed(model):
-    """What PyTorch makes of the replays of the model that most exports here are of: computed once for all of them."""
-    models = truth_and_twins(model, torch.float32)
+    """PyTorch's results for the replays of the model that most exports here are of, computed once for all tests."""
+    models = truth_and_replicas(model, torch.float32)
     return {stepwise: list(by_pytorch(models, stepwise)) for stepwise in GRAPHS}
 
 
@@ -88,7 +88,7 @@ KINDS = [
 
 @pytest.mark.parametrize("name", KINDS)
 def test_any_weight_that_is_a_little_wrong_is_seen(export_of, config, replayed, monkeypatch, name):
-    """By a five-hundredth: far above what rounding does, far below what a reader would notice."""
+    """Wrong by a five-hundredth: far above what rounding does, far below what a reader would notice."""
 
     def faulty(parameters, config):
         folded = fold(parameters, config)
@@ -133,13 +133,13 @@ def test_a_host_that_breaks_a_rule_is_seen(exported, replayed, monkeypatch, faul
 
 
 def test_what_is_computed_once_passes_what_is_right(exported, replayed):
-    """So that what fails it above fails for what is wrong there; the numbers are those of the whole check."""
+    """The numbers are those of the whole check, so what fails in the tests above fails for what is wrong there."""
     found = compared(exported, replayed)
     assert found.passed
     assert found.rows == [row for row in check_export(exported).rows if row.graph != "step.int8"]
 
 
-def test_a_number_that_is_none_never_passes():
+def test_nan_never_passes():
     errors = Errors()
     errors.add(np.array([0.0, np.nan, 1.0]), np.zeros(3))
     assert math.isnan(errors.rms)
@@ -179,7 +179,7 @@ def test_a_tampered_file_is_refused_by_name(copied, name):
 
 
 def rehash(folder):
-    """What someone does who changes a file and covers it up."""
+    """Correct the hash of a changed file in the manifest, as someone might who covers the change up."""
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"] = describe_files(folder, {name: entry["for"] for name, entry in manifest["files"].items()})
     (folder / "manifest.json").write_text(json.dumps(manifest))

@@ -15,7 +15,7 @@ CASES = "a prompt of words"
 
 @pytest.fixture
 def sharnn(capsys, monkeypatch):
-    """Run a command: (exit code, what it printed, what it complained of)."""
+    """Run a command: (exit code, stdout, stderr)."""
 
     def run(*arguments, stdin=b""):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
@@ -97,7 +97,7 @@ def test_both_back_ends_generate_the_same_text(sharnn, exported, checkpoint, tmp
 
 
 @pytest.mark.parametrize(("first", "second"), [("onnx", "torch"), ("torch", "onnx")])
-def test_text_goes_on_from_a_state_that_the_other_back_end_saved(sharnn, exported, tmp_path, first, second):
+def test_text_continues_from_a_state_that_the_other_back_end_saved(sharnn, exported, tmp_path, first, second):
     state = tmp_path / "state.safetensors"
     code, _, _ = sharnn("generate", exported, "--backend", first, "--prompt", "words", "-n", 9, "--save-state", state)
     assert code == 0

@@ -1,5 +1,7 @@
-"""Recording leaves the state as it was, and a replay that computes something else is never used. On a stand-in device:
-what a GPU does with the recording is seen in test_gpu.py, where there is one."""
+"""Recording leaves the state as it was, and a replay that computes something else is never used.
+
+This is tested on a stand-in device; what a GPU does with the recording is tested by test_gpu.py, where there is one.
+"""
 
 import numpy as np
 import pytest

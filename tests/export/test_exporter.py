@@ -90,7 +90,7 @@ def test_a_node_that_cuda_cannot_take_is_not_exported(checkpoint, tmp_path, monk
 
 
 @pytest.mark.parametrize(("options", "value"), [({}, np.inf), ({}, np.nan), ({"precision": "float16"}, 1e6)])
-def test_weights_that_are_no_numbers_in_the_exports_precision_are_refused(model, tmp_path, options, value):
+def test_weights_that_are_not_finite_in_the_exports_precision_are_refused(model, tmp_path, options, value):
     import copy
 
     broken = copy.deepcopy(model)

@@ -62,7 +62,7 @@ def test_collapsed_values_are_taken_as_they_are(config):
 
 @pytest.mark.parametrize("deviation", [0.0, 1e-14, 1e-12, 1e-10, 1e-6, 1.0])
 def test_moving_julias_eps_into_the_root_changes_no_more_than_docs_say(deviation):
-    """By a factor of 1 to sqrt(2), and by no more than 1 + eps / deviation; on a constant row by nothing."""
+    """The change is a factor from 1 to sqrt(2), and at most 1 + eps / deviation; on a constant row it is nothing."""
     width = 8
     module = LayerNorm(width, "julia").double()
     row = np.array([1.0, -1, 2, -2, 3, -3, 0.5, -0.5])

@@ -1,4 +1,4 @@
-"""What CUDA could not take is found on a machine without a GPU; ours it could."""
+"""Nodes that CUDA has no kernel for are found on a machine without a GPU; the exported graphs have none."""
 
 import onnx
 import pytest
@@ -89,7 +89,7 @@ def test_onnxruntime_tells_where_each_node_runs(exported, tmp_path):
 
 
 def test_a_graph_that_would_fall_back_is_reported_by_node(exported, tmp_path):
-    """In the report of `sharnn onnx check`, where every graph of the folder is looked at."""
+    """The report of `sharnn onnx check` covers every graph of the folder."""
     import shutil
 
     folder = tmp_path / "export"

@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux",
-    reason="the pretended CUDA is Linux's. test_placement.py holds the same graphs against the list of CUDA's kernels",
+    reason="the pretended CUDA is Linux's. test_placement.py compares the same graphs with the list of CUDA's kernels",
 )
 
 

@@ -62,7 +62,7 @@ def test_cuda_needs_no_tensorrt(libraries):
 
 
 def test_a_provider_that_fails_though_its_libraries_are_there_is_an_error(exported, libraries, capfd):
-    """Here onnxruntime itself cannot load CUDA and would go on with the CPU."""
+    """Here onnxruntime itself cannot load CUDA and would continue on the CPU."""
     without_gpu()
     libraries()
     with pytest.raises(ProviderError, match="cuda cannot run"):

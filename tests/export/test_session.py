@@ -114,7 +114,7 @@ def test_forks_go_their_own_ways(onnx):
         assert (onnx.batch, fork.batch) == (1, 2)
 
 
-def test_a_fork_of_a_wrapped_ring_goes_on_as_the_original(onnx):
+def test_a_fork_of_a_wrapped_ring_continues_as_the_original_does(onnx):
     for token in ids(11, 1)[:, 0]:
         onnx.step(np.array([token]))
     fork = onnx.fork()
@@ -150,7 +150,7 @@ def test_a_state_read_and_written_back_changes_nothing(onnx, tmp_path):
 
 
 def test_scoring_in_between_leaves_steps_as_they_are(onnx):
-    """Only the graph in use is open, but a state that steps keeps what it runs on."""
+    """Only the graph in use is open, but the state between steps keeps the graph that it runs on."""
     alone = onnx.fork()
     for token in (3, 4, 5, 6):
         onnx.score("words")
@@ -188,7 +188,7 @@ def test_bad_input_is_told_and_leaves_the_session_as_it_was(exported, load, call
 
 @pytest.mark.parametrize("load", [Session.load, TorchSession.load])
 @pytest.mark.parametrize("changes", [dict(layers=2, attention_layers=(0,)), dict(emb=24), dict(attention_layers=(1,))])
-def test_a_state_of_another_model_is_refused_and_the_session_goes_on(exported, load, config, changes, tmp_path):
+def test_a_state_of_another_model_is_refused_and_the_session_continues(exported, load, config, changes, tmp_path):
     session = load(exported)
     other = TorchSession(trained_looking(dataclasses.replace(config, **{"hidden": 72, **changes})))
     other.prefill(ids(3, 1))
@@ -225,7 +225,7 @@ def test_both_back_ends_find_the_same_text_as_likely(onnx, torch_session):
     assert (ours.tokens, ours.bytes) == (theirs.tokens, theirs.bytes) == (27, 27)
 
 
-def test_int8_steps_are_near_and_rows_do_not_feel_each_other(exported):
+def test_int8_steps_are_near_and_sequences_do_not_affect_each_other(exported):
     exact, int8 = Session.load(exported), Session.load(exported, precision="int8")
     exact.reset(3)
     int8.reset(3)
@@ -239,7 +239,7 @@ def test_int8_steps_are_near_and_rows_do_not_feel_each_other(exported):
         np.testing.assert_allclose(alone.step(tokens[1:2])[0], near[1], rtol=1e-5, atol=1e-5)
 
 
-def test_int8_that_was_not_exported_is_asked_for_in_vain(export_of, config):
+def test_asking_for_int8_that_was_not_exported_is_an_error(export_of, config):
     _, folder = export_of(config)
     with pytest.raises(ExportError, match="has no int8 step; export the model with --int8"):
         Session.load(folder, precision="int8")

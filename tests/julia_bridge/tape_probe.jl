@@ -1,4 +1,4 @@
-# Every operation of tape.jl, and those of reference.jl with a way back of their own, against central differences.
+# Every operation of tape.jl, and those of reference.jl with a backward pass of their own, against central differences.
 module TapeProbe
 
 using Statistics

@@ -67,8 +67,8 @@ def assert_close(found, expected, what):
 
 
 @pytest.mark.parametrize("seed", range(30, 36))
-def test_in_float64_they_are_torchs(worker, seed):
-    """Every parameter's and every intermediate's, over segments with carried state. Both sums differ in their order
+def test_in_float64_gradients_are_torchs(worker, seed):
+    """For every parameter and every intermediate, over segments with carried state. The two sums differ in their order
     alone: 1e-9 of the largest number is far above what that does in float64, and far below any fault."""
     case = random_case(seed)
     port = Torch(case)
@@ -80,7 +80,7 @@ def test_in_float64_they_are_torchs(worker, seed):
 
 
 @pytest.mark.parametrize("kept", [1, 5])
-def test_targets_left_out_of_the_loss_have_none(worker, kept):
+def test_targets_left_out_of_the_loss_have_no_gradient(worker, kept):
     case = random_case(31, [6])
     tokens, targets = case.segments[0]
     targets = torch.full_like(targets, -1).index_put((torch.arange(kept), torch.tensor([0])), targets[:kept, 0])
@@ -93,8 +93,8 @@ def test_targets_left_out_of_the_loss_have_none(worker, kept):
 
 
 @pytest.mark.parametrize("seed", [31, 34])
-def test_what_has_none(worker, seed):
-    """The intermediates that no parameter reaches, that are only carried on, and the loss itself."""
+def test_what_has_no_gradient(worker, seed):
+    """There is no gradient by intermediates that no parameter reaches, or that are only carried on, nor by the loss."""
     case = random_case(seed)
     *_, (_, _, output) = run_in_julia(case, worker, np.float32)
     without = output.intermediates.keys() - output.activation_gradients.keys()
@@ -107,7 +107,7 @@ RECORDED = sorted(path.name.removesuffix(".safetensors.xz") for path in (PACKAGE
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_they_are_those_that_were_recorded(worker, name):
+def test_gradients_are_those_that_were_recorded(worker, name):
     """SHA-RNN.jl's own, by AutoGrad, in every segment: the reference in float64 is no further from them than docs/
     tolerance.md allows for what rounding does to the reference in float32."""
     recording = Recording(name, PACKAGED / f"sha_rnn_jl/{name}.safetensors.xz")
@@ -143,7 +143,7 @@ def test_asking_for_gradients_changes_nothing_else(worker):
 
 
 def test_a_constant_row_gives_nan_where_torch_does(worker):
-    """As SHA-RNN.jl's: the deviation of a constant row has a slope of 0/0. What is before it is NaN, and no more."""
+    """So does SHA-RNN.jl: the deviation of a constant row has a slope of 0/0. What comes before it is NaN, no more."""
     case = random_case(32)
     case.parameters["encoder.w"][0] = 0.5
     tokens, targets = case.segments[0]
@@ -182,7 +182,7 @@ def test_more_than_one_portion_comes_whole(worker):
     assert relative(large.activation_gradients["logits"], expected.numpy()) < 1e-6
 
 
-def test_upstream_gives_none(worker, monkeypatch, tmp_path):
+def test_upstream_gives_no_gradients(worker, monkeypatch, tmp_path):
     case = random_case(30)
     assert case.config.semantics == JULIA
     monkeypatch.setattr("julia_bridge.sharnn.model.model_source", lambda path: tmp_path / "model.jl")

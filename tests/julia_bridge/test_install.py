@@ -266,7 +266,7 @@ def test_an_interrupted_installation_is_taken_up_again_by_one_of_two(empty: Path
     ends = [process.communicate(timeout=300) for process in (start_install(), start_install())]
     told = "".join(out for out, _ in ends)
     assert "fetching 1 packages of Debian bullseye" in told
-    assert "juliacall 0.9.26" not in told  # it was whole
+    assert "juliacall 0.9.26" not in told  # it was there with its sha256
     assert told.count("unpacking") == 1
     assert told.count(f"at {empty}/debian-") == 2, ends
     assert {path.name for path in empty.iterdir()} == {".lock", debian.find().place.name}
@@ -358,7 +358,7 @@ def test_the_doctor_finds_a_damaged_installation(empty: Path):
 
 
 def test_a_missing_library_is_named(empty: Path, installation: JuliaInstallation):
-    """By the doctor, and by the error of a Julia that does not start."""
+    """The doctor names it, and so does the error of a Julia that does not start."""
     if installation.name != "debian":
         pytest.skip("juliapkg's Julia brings libraries of its own")
     library = "root/usr/lib/x86_64-linux-gnu/libgit2.so.1.1"
@@ -374,7 +374,7 @@ def test_a_missing_library_is_named(empty: Path, installation: JuliaInstallation
 
 
 def test_every_library_is_in_the_folder(installation: JuliaInstallation):
-    """None is taken from the machine, which may not have it, but those of C and C++."""
+    """No library is taken from the machine, which may not have it, except those of C and C++."""
     if installation.name != "debian":
         pytest.skip("juliapkg's Julia brings libraries of its own")
     files = [file for file in (installation.place / "root").rglob("*.so*") if needed(file)]

@@ -6,10 +6,10 @@ on the 4715 recorded tensors: at most 17.1 units (reference) and 18.3 (upstream)
 float64 is 16.9 off, which is how far the recordings themselves are from the truth. On the real Knet 1.4.5, its GPU
 files left out, upstream gave every one of them bit for bit.
 
-On unseen models no such number can hold: a LayerNorm makes anything of a row that is nearly constant (1200 units were
-seen). There the truth is the reference in float64, and rounding is what float32 runs of it, with every parameter moved
-by at most its last bit, are off. SHA-RNN.jl may be off 16 times that, or 4 units where that is more; on 115,850 tensors
-it was off a third of what it may.
+For unseen models there is no such number: a LayerNorm amplifies rounding without bound on a row that is nearly constant
+(1200 units were seen). There the truth is the reference in float64, and rounding is what float32 runs of it, with every
+parameter moved by at most its last bit, are off. SHA-RNN.jl may be off 16 times that, or 4 units where that is more; on
+115,850 tensors it was off a third of what it may.
 """
 
 import json
@@ -78,7 +78,7 @@ def group(tensors, prefix):
 
 
 def drawn(config, seed, dtype=np.float32):
-    """Parameters at which no layer does nothing: everything normal, the LayerNorms' gains around 1."""
+    """Parameters at which every layer does something: all drawn from a normal, the LayerNorms' gains around 1."""
     rng = np.random.default_rng(seed)
     shapes = parameter_shapes(config)
     return {name: (0.3 * rng.standard_normal(s) + name.endswith("gamma")).astype(dtype) for name, s in shapes.items()}
@@ -147,7 +147,7 @@ def test_a_model_outlives_its_julia(worker):
 
 @pytest.mark.parametrize("seed", range(30))
 def test_unseen_case(seed, checkout, worker):
-    """SHA-RNN.jl against the reference on configurations, parameters and segments that nobody recorded."""
+    """SHA-RNN.jl against the reference on configurations, parameters and segments that were not recorded."""
     rng = np.random.default_rng(seed)
     heads = int(rng.integers(1, 5))
     emb = heads * int(rng.integers(2 if heads == 1 else 1, 9))
@@ -242,7 +242,7 @@ def test_loss_leaves_targets_of_minus_one_out(source, worker):
     assert np.isnan(model.run(tokens, np.full_like(targets, -1)).loss)
 
 
-def test_a_state_without_memory_goes_on_from_its_hidden_states_alone(source, worker):
+def test_a_state_without_memory_continues_from_its_hidden_states_alone(source, worker):
     model = JuliaModel(source, SMALL, drawn(SMALL, 0), worker)
     tokens, targets = segment(SMALL, 4, 2, 0)
     carried = model.run(tokens, targets).state
@@ -309,7 +309,7 @@ def test_one_julia_runs_upstream_on_one_knet(checkout, worker, tmp_path, monkeyp
         other.run(*segment(SMALL, 2, 1, 0))
 
 
-def test_a_knet_project_that_is_none_is_refused(tmp_path, monkeypatch):
+def test_a_folder_that_is_no_knet_project_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("SHARNN_KNET_PROJECT", str(tmp_path))
     with pytest.raises(ConfigError, match=r"Project\.toml"):
         JuliaModel("upstream", SMALL, drawn(SMALL, 0), Unused())

@@ -1,8 +1,8 @@
-"""Every way back in tape.jl and reference.jl against central differences; and that one which is wrong is seen.
+"""Every backward pass in tape.jl and reference.jl against central differences; and that a wrong one is seen.
 
 Central differences with a step of 2^-17 are off by its square, 6e-11, times a sixth of the third derivative, and by
 the rounding of a loss of some 10, 1e-15, over twice the step: 1e-10 relative, measured at most 9e-10. In float32 the
-tape may be off by 16 units of rounding; measured at most 2. In both a wrong way back is off by far more than 1e-3.
+tape may be off by 16 units of rounding; measured at most 2. In both a wrong backward pass is off by far more than 1e-3.
 """
 
 import re
@@ -78,7 +78,7 @@ FAULTS = [
     ("mean", "tape.jl", "ȳ ./ x̄.size[dims]", "ȳ"),
     ("std", "tape.jl", "(size(a, dims) - 1)", "size(a, dims)"),
 ]
-"""An operation, and a change of a source that makes its way back wrong."""
+"""An operation, and a change of a source that makes its backward pass wrong."""
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def another(installation):
 
 
 @pytest.mark.parametrize(("operation", "file", "right", "wrong"), FAULTS)
-def test_a_wrong_way_back_is_seen(operation, file, right, wrong, another, tmp_path):
+def test_a_wrong_backward_pass_is_seen(operation, file, right, wrong, another, tmp_path):
     folder = Path(shutil.copytree(SOURCE, tmp_path / "julia"))
     text = (folder / file).read_text()
     assert text.count(right) == 1

@@ -104,7 +104,7 @@ def test_models_that_julia_does_not_have(tmp_path):
 
     sizes = dict(vocab=7, emb=4, hidden=8, layers=2)
     refuse(SHARNN(Config(**sizes, semantics=PAPER)), ConfigError, "is not a model of SHA-RNN.jl's")
-    refuse(SHARNN(Config(**sizes, attention_layers=(0, 1))), ConfigError, "attention in the last but one block alone")
+    refuse(SHARNN(Config(**sizes, attention_layers=(0, 1))), ConfigError, "attention in the second to last block alone")
     refuse(Baseline(BaselineConfig(vocab=7, emb=4, hidden=8)), ConfigError, "holds a baseline")
     refuse(SHARNN(Config(**sizes)).double(), WeightsError, r"torch\.float64; SHA-RNN\.jl's are float32")
 

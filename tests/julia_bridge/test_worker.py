@@ -1,4 +1,4 @@
-"""The worker: what arrives in Julia, what comes back, and what is left when a call ends badly."""
+"""The worker: what Julia is given, what it returns, and what is left when a call ends badly."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ def shared_memories() -> int:
 def wait_until(condition, seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition did not come true"
         time.sleep(0.01)
 
 
-# ---- what arrives and what comes back
+# ---- values, to Julia and back
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64"])
@@ -190,7 +190,7 @@ def test_settings_that_make_no_sense(timeout: float, isolation: str):
 # ---- exceptions
 
 
-def test_an_exception_carries_julias_message_and_the_worker_goes_on(julia: Worker):
+def test_an_exception_carries_julias_message_and_the_worker_continues(julia: Worker):
     pid = julia.pid
     for _ in range(3):
         with pytest.raises(JuliaError, match=r"^ArgumentError: the probe was told to fail$"):
@@ -490,7 +490,7 @@ def test_in_one_process_is_refused_beside_triton(installation: JuliaInstallation
 
 def test_in_one_process_is_refused_without_julias_libraries(installation: JuliaInstallation):
     if "LD_LIBRARY_PATH" not in installation.environment:
-        pytest.skip(f"the {installation.name} installation's Julia finds its libraries by itself")
+        pytest.skip(f"the {installation.name} installation's Julia finds its own libraries")
     reason = refusal_of({"LD_LIBRARY_PATH": ""})
     assert f"LD_LIBRARY_PATH={installation.environment['LD_LIBRARY_PATH']}" in reason
     assert "depot" in refusal_of({**installation.environment, "JULIA_DEPOT_PATH": "/elsewhere"})

@@ -17,22 +17,22 @@ from tests.laws.targets import MAKERS
 from tests.laws.torch_laws import TORCH_LAWS
 
 CASES = 40
-"""Tried of every law, until one does not hold."""
+"""The cases tried of every law, until one does not hold."""
 
 
 @dataclass(frozen=True)
 class Kill:
     law: str
     cases: int
-    """Tried before the first that failed, over all laws before and this one."""
+    """How many cases were tried up to the first that failed, over all laws."""
     message: str
-    """What was broken, in the smallest case found, or the first."""
+    """What is wrong in the smallest case found, or in the first."""
     case: str
-    """That case: what was drawn."""
+    """What was drawn for that case."""
 
 
 def kill(where: str, worker: Callable[[], Worker], only: str | None = None, shrink: bool = True) -> Kill | None:
-    """The first law that does not hold on the back end `where`, or None: then the fault lives.
+    """The first law that does not hold on the back end `where`; None if all do, so that the fault is not found.
 
     With `only`, no other law is tried; without `shrink`, the case is the first that was found and not the smallest.
     """
@@ -75,7 +75,7 @@ class _Counter:
 
 
 def laws_of(where: str, worker: Callable[[], Worker]) -> Iterator[tuple[str, Callable]]:
-    """The laws that a back end is held to, in order. Back ends are made within a law, with its fault in them."""
+    """The laws that a back end is tested by, in order. Back ends are made within a law, with the fault in them."""
     if where == "torch":
         yield from TORCH_LAWS.items()
     for semantics in ("julia", "paper"):

@@ -19,7 +19,7 @@ class TestLaws(LawSuite):
 
 
 def test_every_law_says_why():
-    """In a docstring, from which the docs' table of laws is built."""
+    """The docs' table of laws is built from their docstrings."""
     assert [name for name, function in LAWS.items() if not function.__doc__] == []
 
 

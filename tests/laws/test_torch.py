@@ -1,4 +1,4 @@
-"""The laws that only PyTorch can be asked."""
+"""The laws of PyTorch alone hold."""
 
 import pytest
 from hypothesis import given

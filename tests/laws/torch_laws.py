@@ -1,6 +1,6 @@
-"""Laws that only PyTorch can be asked: what attention weighs, where gradients go, what a dtype does.
+"""Laws of PyTorch alone: what attention weighs, where gradients go, what a dtype does.
 
-A law here takes `draw`; it is checked by `test_torch.py`, and faults are held to it like to the others.
+A law here takes `draw`; `test_torch.py` checks it, and faults are looked for by it as by the others.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from sharnn_py import LayerState, State, nll
 
 SPECS = st.sampled_from(["julia", "paper"]).flatmap(specs)
 ROUNDING = 8 * UNITS[np.float32]
-"""Of a sum of a dozen weights that add up to 1, each rounded once and added once."""
+"""The rounding of a sum of a dozen weights that add up to 1, each rounded once and added once."""
 
 TORCH_LAWS = {}
 

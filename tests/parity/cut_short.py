@@ -26,4 +26,4 @@ def as_far_as(name, last, updates=False):
 def first_seen_at(name, first, after=1):
     """A recording up to the tensor that is the first to be wrong, and `after` segments that begin with what it left."""
     group, number = first.split("/")[:2]
-    return as_far_as(name, (int(number) if number.isdigit() else 1) + after, group == "train")
+    return as_far_as(name, (int(number) if number.isdigit() else 1) + after, group in ("train", "loop"))

@@ -5,7 +5,7 @@ import torch
 from parity.measure import measure_rounded
 from parity.sharnn.faults.plant import planted
 from parity.sharnn.names import SMERITY_BLOCK, SMERITY_OUTSIDE_BLOCKS
-from parity.sharnn.operations import parameter_key, segment_steps
+from parity.sharnn.operations import parameter_key, segment_operations
 from parity.subject.scene import Scene
 from sharnn_py import JULIA, PAPER, SHARNN, Config
 from sharnn_py import model as port
@@ -13,7 +13,7 @@ from sharnn_py.weights import from_julia, from_smerity, to_julia, to_smerity
 from sharnn_py.weights.smerity import unused_shapes
 
 LENGTHS, BATCH = (4, 5, 5), 3
-"""Of the segments, from the first; no size is another's double."""
+"""The segments' lengths, from the first; no size is another's double."""
 PAPERS = {"semantics": "paper"}
 SMERITY = {"semantics": "paper", "kept": "smerity"}
 """Options of `scene_of`: the paper's semantics, and only what Smerity's recordings hold, which leave out most of the
@@ -52,7 +52,7 @@ def tokens_of(config, segment):
 
 
 def run(model, config, before, segment, isolated=None):
-    """Every tensor of a segment by its key; with `forced`, computed from what that has."""
+    """Every tensor of a segment by its key; with `isolated`, each layer computed from the tensors in that."""
     seen = {}
 
     def note(name, tensor):
@@ -122,13 +122,15 @@ def scene_of(
     tokens, targets = tokens_of(config, segment)
     ids = {"tokens": tokens, "targets": targets}
     parameters = {parameter_key(name): p.detach() for name, p in faulty.named_parameters()}
-    steps = segment_steps(subject_config)
+    operations = segment_operations(subject_config)
     rounding = {k: measure_rounded(reference[k], truth[k], [truth[k].float()]).tolerance for k in truth if k in keys}
     if recorded_parameters:
         wide.update({parameter_key(name): p.detach() for name, p in clean.named_parameters()})
-    scene = Scene(steps, {**ids, **wide}, {**subject, **parameters, **ids}, rounding)
+    scene = Scene(operations, {**ids, **wide}, {**subject, **parameters, **ids}, rounding)
     wrong = [
-        key for key in [*steps] if key in keys and key in subject and not _agree(wide[key], subject[key], rounding[key])
+        key
+        for key in [*operations]
+        if key in keys and key in subject and not _agree(wide[key], subject[key], rounding[key])
     ]
     return scene, wrong
 

@@ -98,7 +98,7 @@ def _noise(draw, steps):
     return measure(units, [units * draw.uniform(0.2, 1) for _ in range(steps)])
 
 
-def faultless(seed=0, segments=5, blocks=4, steps=8):
+def agreeing_comparisons(seed=0, segments=5, blocks=4, steps=8):
     draw = random.Random(seed)
     out = [exact(f"param/{layer}") for layer in layers(blocks)[:30]]
     for segment in range(1, segments + 1):
@@ -115,10 +115,10 @@ SECOND_HINT = Hint("the gates of the reference are in the order i f o c, the sub
 
 
 def diverging(segments=6, blocks=4, steps=16):
-    """A layer wrong in every segment, first in segment 2 at step 5; another wrong by itself; the rest inherits."""
+    """A layer wrong in every segment, first in segment 2 at step 5; another wrong in isolation; the rest inherits."""
     draw = random.Random(7)
     out = []
-    for c in faultless(7, segments, blocks, steps):
+    for c in agreeing_comparisons(7, segments, blocks, steps):
         hurt = c.segment is not None and c.segment >= 2 and not c.exact
         depth = layers(blocks).index(c.layer) if c.layer in layers(blocks) else 0
         after = hurt and (c.name.startswith("grad/") or depth > layers().index("blocks.1.boom") or c.segment > 2)
@@ -210,7 +210,7 @@ def several_causes(blocks=3, segments=4):
 
 
 def accumulated():
-    """Nothing wrong by itself, and yet the end is off."""
+    """Nothing is wrong in isolation, and yet the end is off."""
     growing = [2, 6, 11, 15, 19, 31]
     return [comparison(f"eval/{s}/state", measure(units), measure(0.4)) for s, units in enumerate(growing, 1)]
 
@@ -218,7 +218,7 @@ def accumulated():
 def rich():
     """A suite with a case of every kind."""
     cases = [
-        case("sha_rnn_jl/L4_h1_tied_b2", faultless(1)),
+        case("sha_rnn_jl/L4_h1_tied_b2", agreeing_comparisons(1)),
         case("sha_rnn_jl/L4_longseg", diverging(), subject="julia, boom flipped"),
         case("exact/ids", [exact("eval/1/x"), exact("eval/1/y", 3, shape=(7, 2)), exact("eval/2/x", 2)]),
         case("strange/infinities", infinities()),
@@ -233,7 +233,7 @@ def rich():
 
 
 def agreeing(count=3):
-    return SuiteResult([case(f"sha_rnn_jl/case_{n}", faultless(n)) for n in range(count)], ENVIRONMENT, 12.0)
+    return SuiteResult([case(f"sha_rnn_jl/case_{n}", agreeing_comparisons(n)) for n in range(count)], ENVIRONMENT, 12.0)
 
 
 def large(cases=51, comparisons=40_000):
@@ -242,7 +242,7 @@ def large(cases=51, comparisons=40_000):
     blocks = 8
     out = []
     for n in range(cases):
-        made = diverging(5, blocks) if n % 5 == 0 else faultless(n, 5, blocks)
+        made = diverging(5, blocks) if n % 5 == 0 else agreeing_comparisons(n, 5, blocks)
         while len(made) < each:
             made += [
                 comparison(f"train/{1 + len(made) % 5}/param/w{len(made)}", measure(0.5), measure(0.5), shape=(8, 8))

@@ -1,4 +1,4 @@
-"""A gradient that is wrong is traced to the layer whose way back is wrong, by name and with what is wrong about it."""
+"""A wrong gradient is traced to the layer whose backward path is wrong, by name and with what is wrong about it."""
 
 from unittest import mock
 
@@ -57,12 +57,12 @@ FAULTS = [
 
 @pytest.mark.parametrize("name", [JULIA, PAPER])
 @pytest.mark.parametrize(("patch", "description", "expected"), FAULTS, ids=["keys", "tied decoder", "gelu"])
-def test_a_wrong_way_back_is_named_and_all_gradients_behind_it_inherit(name, patch, description, expected):
+def test_a_wrong_backward_path_is_named_and_all_gradients_after_it_inherit(name, patch, description, expected):
     with patch:
         result = case(name)
     assert [c.name for c in result.wrong] == expected[name]
     assert description in result.first.hints[0].description
-    assert all(c.name.startswith(("grad", "train/")) for c in result.inherited)
+    assert all(c.name.startswith(("grad", "train/", "loop/")) for c in result.inherited)
     assert any(c.name.startswith("grad/1/") for c in result.inherited)
     position = result.comparisons.index(result.first)
     assert all(c.agrees for c in result.comparisons[:position])
@@ -91,7 +91,7 @@ def test_a_state_that_is_not_detached_is_the_fault_and_the_next_gradients_inheri
 
 
 class Middle(nn.Module):
-    """Three layers, with something on the way from the second to the third."""
+    """Three layers, with something between the second and the third."""
 
     def __init__(self, on_the_way):
         super().__init__()
@@ -116,7 +116,7 @@ def test_any_module(on_the_way, wrong):
     subject, x = Middle(lambda x: x * 1.0), torch.randn(5, 3, 4)
     recording = parity.capture(subject, x, loss=lambda out: out.square().mean())
     without = {name: t for name, t in recording.tensors.items() if not name.startswith("agrad/")}
-    recording = parity.recorded(without, implementation="torch")
+    recording = parity.recording_of(without, implementation="torch")
     subject.on_the_way = lambda x: on_the_way(x * 1.0)
     result = parity.check(subject, recording, loss=lambda out: out.square().mean())
     assert bool(result) == (not wrong)
@@ -146,5 +146,5 @@ def test_a_recorded_gradient_that_never_comes_back_is_a_finding():
     assert result.first.name == "backward/1/blocks.1.ff.act"
     cut = next(c for c in result.comparisons if c.name == "agrad/1/blocks.1.ff.linear1")
     assert cut.verdict == "inherited"
-    assert "none came back" in cut.where
+    assert "none arrived" in cut.where
     assert cut.end_to_end.worst.port == 0

@@ -1,4 +1,4 @@
-"""Every fault is explained, by a first hint that says what it is; what cannot be explained is not."""
+"""Every fault is explained, by a first hint that says what it is; what is not known is not explained."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ def assert_explained(expected, scene, wrong):
 
 
 def test_there_is_one_hint_and_it_tells_where():
-    """The fault is in a step that Smerity's recordings do not hold."""
+    """The fault is in an operation whose result Smerity's recordings do not hold."""
     scene, wrong = scene_of(CHANGE["scale-without-root"], **SMERITY)
     assert wrong[0] == "blocks.1.attn.focus"
     assert [hint.at for hint in explain(scene, wrong[0])] == ["blocks.1.attn.scores"]
@@ -68,7 +68,7 @@ def test_no_error_no_hint(options):
 
 
 @pytest.mark.parametrize("options", CLEAN)
-def test_the_steps_compute_what_the_reference_does(options):
+def test_the_operations_compute_what_the_reference_does(options):
     scene, _ = scene_of(**options)
     for key, recorded in scene.reference.items():
         if key in scene.operations and recorded.numel():
@@ -77,13 +77,13 @@ def test_the_steps_compute_what_the_reference_does(options):
 
 
 @pytest.mark.parametrize("options", CLEAN)
-def test_every_kind_can_prepare_its_variants(options):
-    """A search goes on past a variant that does not fit; on ordinary tensors none should be lost so."""
+def test_every_operation_can_prepare_its_variants(options):
+    """A search skips variants that do not fit their operands; on ordinary tensors none should be lost that way."""
     scene, _ = scene_of(**options)
-    for key, step in scene.operations.items():
+    for key, operation in scene.operations.items():
         operands = Interpreter(scene, key).operands(key)
-        if step.inputs and len(operands.tensors) == len(step.inputs):
-            assert list(OPERATIONS[step.name].variants(operands)), key
+        if operation.inputs and len(operands.tensors) == len(operation.inputs):
+            assert list(OPERATIONS[operation.name].variants(operands)), key
 
 
 @pytest.mark.parametrize("options", [{}, SMERITY])
@@ -126,7 +126,7 @@ def test_an_error_just_above_the_tolerance_is_not_explained_by_one_just_below():
     assert not explain(Scene(scene.operations, reference, scene.subject, {wrong[0]: 0.9 * error}), wrong[0])
 
 
-def test_a_fault_that_no_kind_knows_is_not_explained():
+def test_a_fault_that_no_operation_lists_is_not_explained():
     median = Edit("sharnn_py.layers:LayerNorm.forward", "x.mean(-1, keepdim=True)", "x.median(-1, keepdim=True).values")
     scene, wrong = scene_of(median)
     assert explain(scene, wrong[0]) == []
@@ -137,7 +137,7 @@ def test_keys_without_a_tensor_on_both_sides_have_no_hint():
     assert explain(scene, "blocks.7.rnn") == []
 
 
-def test_without_steps_a_transform_of_the_whole_tensor_is_found():
+def test_without_operations_a_transform_of_the_whole_tensor_is_found():
     x = torch.randn(5, 3, 4, dtype=torch.float64)
     for turned, description in (
         (x.flip(0), "reversed along axis 0"),
@@ -153,7 +153,7 @@ def test_a_number_without_a_name_is_fitted():
     assert "applies x sigmoid(1.65 x)" in explain(scene, wrong[0])[0].description
 
 
-def test_the_reference_may_be_the_odd_one():
+def test_the_reference_may_compute_the_variant():
     """The recording's LSTM started from zeros, the subject's did not."""
     scene, _ = scene_of()
     zeros = {key: torch.zeros_like(t) for key, t in scene.reference.items() if key.startswith("before.blocks.0.")}
@@ -163,8 +163,8 @@ def test_the_reference_may_be_the_odd_one():
     assert hint.description.startswith("the reference starts from zeros")
 
 
-def test_both_may_be_odd():
-    """Neither side computes what the step says, each something else that is known."""
+def test_both_may_compute_variants():
+    """Neither side computes the canonical formula; each computes another known variant."""
     scene, _ = scene_of(Edit("sharnn_py.model:Block.forward", 'note("rnn", h)', 'note("rnn", h.flip(0))'))
     key = "blocks.0.rnn"
     reference = {**scene.reference, key: 2 * scene.reference[key]}
@@ -172,7 +172,7 @@ def test_both_may_be_odd():
     assert "the reference gives its result scaled by 2; the subject gives its result reversed" in hint.description
 
 
-def test_parameters_of_a_step():
+def test_parameters_of_an_operation():
     scene, _ = scene_of()
     assert parameters_of(scene.operations["blocks.1.attn.q_ln"]) == [
         "blocks.1.attn.qln.weight",

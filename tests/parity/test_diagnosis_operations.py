@@ -1,4 +1,4 @@
-"""Operations of other models than SHA-RNN, operations of one's own, and those too large to be looked at whole."""
+"""Operations of other models than SHA-RNN, operations of one's own, and those too large to be computed whole."""
 
 import pytest
 import torch
@@ -114,7 +114,7 @@ GRU_FAULTS = [
 
 @pytest.mark.parametrize(("run", "expected"), GRU_FAULTS)
 @pytest.mark.parametrize("keep", [("gru", "logits"), ("logits",)])
-def test_a_gru_is_explained_at_its_own_tensor_or_behind_one_that_was_not_recorded(run, expected, keep):
+def test_a_gru_is_explained_at_its_own_tensor_or_after_one_that_was_not_recorded(run, expected, keep):
     (hint,) = explain(gru_scene(run, keep), keep[0])
     assert expected in hint.description
     assert hint.at == "gru"
@@ -175,8 +175,8 @@ def test_a_large_lstm_is_explained_by_its_first_steps():
     assert "returns c in place of h" in explained(steps, "h", h[0], c[0], x=x, **names)
 
 
-def test_large_attention_is_explained_behind_what_was_not_recorded():
-    """The scale is of all T queries, of which only some are looked at."""
+def test_large_attention_is_explained_after_what_was_not_recorded():
+    """The scale depends on all T queries, of which only some are computed."""
     T, K, H = 400, 700, 16
     q, k = numbers(T, 1, H), numbers(K, 1, H)
     mask = torch.full((T, K), -torch.inf, dtype=torch.float64).triu(K - T + 1)
@@ -206,8 +206,8 @@ def test_shapes_that_differ_are_explained_by_rows_alone():
     assert "keeps the last 5 rows; the reference the last 6" in explained(steps, "kept", keys[3:], keys[4:], keys=keys)
 
 
-def test_a_state_of_several_layers_that_none_takes_up():
-    """The layer between is not recorded, so that two unrecorded steps are wrong at once."""
+def test_a_state_of_several_layers_that_none_uses():
+    """The layer between is not recorded, so that two unrecorded operations are wrong at once."""
     torch.manual_seed(0)
     lstm = nn.LSTM(4, 4, num_layers=2).double()
     x, h, c = numbers(5, 3, 4), numbers(2, 3, 4), numbers(2, 3, 1).expand(2, 3, 4)
@@ -245,7 +245,7 @@ def leaky():
 
 
 @pytest.mark.usefixtures("leaky")
-def test_an_operation_of_ones_own_is_diagnosed_behind_one_that_is_known():
+def test_an_operation_of_ones_own_is_diagnosed_after_one_that_is_known():
     x, w = numbers(7, 2, 4), numbers(4, 4)
     operations = {
         "average": Operation("leaky_average", {"x": "x"}, {"keep": 0.9}),

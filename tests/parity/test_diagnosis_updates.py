@@ -10,7 +10,7 @@ from parity.diagnosis.interpreter import Interpreter
 from parity.diagnosis.matching import distance
 from parity.sharnn.faults import FAULTS
 from parity.sharnn.faults.plant import planted
-from parity.sharnn.update_operations import parameter_step, schedule_factors, update_steps
+from parity.sharnn.update_operations import parameter_operation, schedule_factors, update_operations
 from parity.subject.scene import Scene
 from sharnn_py import lamb
 
@@ -65,8 +65,8 @@ MATRIX_FAULTS = [
 ]
 
 
-def parameter_hint(steps, recorded, key, held):
-    scene = Scene(steps, {k: t.double() for k, t in recorded.items()}, {key: held.double()}, {})
+def parameter_hint(operations, recorded, key, held):
+    scene = Scene(operations, {k: t.double() for k, t in recorded.items()}, {key: held.double()}, {})
     (hint,) = explain(scene, key)
     assert hint.after == 0
     return hint.description
@@ -75,34 +75,39 @@ def parameter_hint(steps, recorded, key, held):
 @pytest.mark.parametrize(("change", "expected"), LSTM_FAULTS)
 def test_a_flat_vector_is_explained_part_by_part(change, expected):
     flat, parts = flat_lstm()
-    steps = {"rnn.w": parameter_step("rnn.w", gates="ifco", parts=parts)}
-    assert expected in parameter_hint(steps, {"rnn.w": flat}, "rnn.w", change(flat))
+    operations = {"rnn.w": parameter_operation("rnn.w", gates="ifco", parts=parts)}
+    assert expected in parameter_hint(operations, {"rnn.w": flat}, "rnn.w", change(flat))
 
 
 @pytest.mark.parametrize(("change", "expected"), MATRIX_FAULTS)
 def test_a_matrix_is_explained(change, expected):
     w = torch.randn(H, H, generator=torch.Generator().manual_seed(1))
-    assert expected in parameter_hint({"w": parameter_step("w")}, {"w": w}, "w", change(w))
+    assert expected in parameter_hint({"w": parameter_operation("w")}, {"w": w}, "w", change(w))
 
 
 def test_a_matrix_that_was_reshaped_and_not_transposed():
     w = torch.randn(H, 2 * H, generator=torch.Generator().manual_seed(1))
-    description = parameter_hint({"w": parameter_step("w")}, {"w": w}, "w", w.T.reshape(w.shape))
+    description = parameter_hint({"w": parameter_operation("w")}, {"w": w}, "w", w.T.reshape(w.shape))
     assert "is transposed, but reshaped and not turned" in description
 
 
 def test_a_parameter_taken_for_another_is_named():
     ih, hh, w = (torch.randn(4 * H, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2, 3))
     recorded = {"bias_ih": ih, "bias_hh": hh, "w": w}
-    steps = {"bias_ih": parameter_step("bias_ih", gates="ifco", others=["bias_hh"]), "w": parameter_step("w")}
-    assert "has bias_hh in its place" in parameter_hint(steps, recorded, "bias_ih", hh)
-    assert "has bias_hh added to it" in parameter_hint(steps, recorded, "bias_ih", ih + hh)
-    assert "takes w" in parameter_hint(steps, recorded, "bias_ih", w)
+    operations = {
+        "bias_ih": parameter_operation("bias_ih", gates="ifco", others=["bias_hh"]),
+        "w": parameter_operation("w"),
+    }
+    assert "has bias_hh in its place" in parameter_hint(operations, recorded, "bias_ih", hh)
+    assert "has bias_hh added to it" in parameter_hint(operations, recorded, "bias_ih", ih + hh)
+    assert "takes w" in parameter_hint(operations, recorded, "bias_ih", w)
 
 
 def test_a_parameter_as_recorded_has_no_hint():
     flat, parts = flat_lstm()
-    scene = Scene({"w": parameter_step("w", gates="ifco", parts=parts)}, {"w": flat.double()}, {"w": flat.double()}, {})
+    scene = Scene(
+        {"w": parameter_operation("w", gates="ifco", parts=parts)}, {"w": flat.double()}, {"w": flat.double()}, {}
+    )
     assert explain(scene, "w") == []
 
 
@@ -146,10 +151,10 @@ def update_scene(key, clip, *changes):
 
     g = gradients[-1].double()
     factor, others = schedule_factors("warmup_cosine", UPDATE, 8, 0.2)
-    steps = update_steps(**SETTINGS, step=UPDATE, clip=clip, factor=factor, other_factors=others)
+    operations = update_operations(**SETTINGS, update=UPDATE, clip=clip, factor=factor, other_factors=others)
     joint = {"joint": (g.norm() * 3).reshape(())}
     extra = {"update": before["w"] - subject["w_after"]}
-    return Scene(steps, {**before, "g": g, key: reference[key]}, {**subject, **joint, **extra}, {})
+    return Scene(operations, {**before, "g": g, key: reference[key]}, {**subject, **joint, **extra}, {})
 
 
 UPDATES = [

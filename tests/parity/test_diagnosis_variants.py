@@ -1,7 +1,7 @@
 """Every variant of every operation names itself: where the subject computes it, the hint says so in its words.
 
-The variants come from the definitions, so that a new one is tested as soon as it is there. A variant must be told from
-the canonical formula and from every variant that is tried before it on at least one of its operation's examples.
+The variants come from the definitions, so that a new one is tested as soon as it is there. On at least one of its
+operation's examples, a variant must differ from the canonical formula and from every variant that is tried before it.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ from tests.parity.operands import EXAMPLES, example
 pytestmark = pytest.mark.slow
 
 EXPLAINED = 40
-"""Variants of an operation, about, that are put through a whole search, and one compound one: its search is long."""
+"""About how many variants of an operation go through a whole search, besides one compound one, whose search is long."""
 
 
 def hint_of(name, operands, canonical, value):

@@ -64,7 +64,7 @@ def test_translated_names_every_tensor_as_the_port_does():
 def tensors(**changed):
     generator = torch.Generator().manual_seed(0)
     made = {f"eval/1/{name}": torch.randn(50, generator=generator) for name in ("a", "b", "c")}
-    return parity.recorded(
+    return parity.recording_of(
         {**made, "input/1/0": torch.ones(2), **{f"eval/1/{n}": made[f"eval/1/{n}"] + d for n, d in changed.items()}}
     )
 
@@ -79,24 +79,24 @@ def test_where_nothing_is_known_the_first_difference_is_wrong_and_the_rest_inher
     assert parity.diff(tensors(), tensors(b=1e-6))
 
 
-def test_half_precision_is_held_to_its_own_rounding():
-    half = parity.recorded({name: t.half() for name, t in tensors().tensors.items()})
+def test_half_precision_is_judged_by_its_own_rounding():
+    half = parity.recording_of({name: t.half() for name, t in tensors().tensors.items()})
     assert parity.diff(tensors(), half)
-    assert not parity.diff(tensors(), parity.recorded({n: (t + 0.5).half() for n, t in tensors().tensors.items()}))
+    assert not parity.diff(tensors(), parity.recording_of({n: (t + 0.5).half() for n, t in tensors().tensors.items()}))
 
 
-def test_a_tensor_that_only_one_has_is_left_out_and_said():
-    case = parity.diff(tensors(), parity.recorded({"eval/1/a": tensors().tensor("eval/1/a")}))
+def test_a_tensor_that_only_one_has_is_skipped_and_said():
+    case = parity.diff(tensors(), parity.recording_of({"eval/1/a": tensors().tensor("eval/1/a")}))
     assert case.compared == 1
     assert set(case.skipped) == {"eval/1/b", "eval/1/c", "input/1/0"}
 
 
 def test_nothing_in_common_is_an_error_and_not_agreement():
     with pytest.raises(RecordingError, match=r"no tensor of the same name; .* has eval/1/a"):
-        parity.diff(tensors(), parity.recorded({"z": [1.0]}))
+        parity.diff(tensors(), parity.recording_of({"z": [1.0]}))
 
 
-def test_a_name_that_is_none():
+def test_a_name_of_no_recording():
     with pytest.raises(UsageError, match="neither a recording's file"):
         find("nonesuch")
     with pytest.raises(UsageError, match="sha_rnn_jl/L4_h1_tied_b2, smerity/L4_h1_tied_b2"):

@@ -32,7 +32,7 @@ LEDGER = load()
 EXPLAINABLE = [
     r.name for r in discover(PACKAGED) if not r.is_data and "baseline" not in r.name and not r.name.endswith("_lamb")
 ]
-"""Told by their names, since to read them takes a second, of every run of any test."""
+"""They are chosen by name, since reading them would add a second to every run of any test."""
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_every_row_shows_in_the_default_cases(explanation):
         assert found.added.loss != 0
 
 
-def test_one_end_is_the_recording_and_the_port_is_well_within_rounding_of_it(explanation):
+def test_one_endpoint_is_the_recording_and_the_port_is_well_within_rounding_of_it(explanation):
     for case in explanation.cases[:-1]:
         own = 0 if case.name.startswith("sha_rnn_jl/") else 1
         assert case.endpoints[own].what == "the recording"
@@ -191,7 +191,7 @@ def test_a_wrong_place_in_the_ledger_is_a_failure():
 
 
 def n_minus_1_alone(patch):
-    """n - 1 under paper, too: row 1 does nothing any more."""
+    """n - 1 under paper, too, so that row 1 does nothing."""
 
     def forward(self, x):
         return self.weight * (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1e-12) + self.bias
@@ -289,7 +289,7 @@ def test_a_folder_of_ones_own(elsewhere):
     assert {c.switch for c in explanation.cases[0].contributions if c.first} == set(FORWARD_SWITCHES)
 
 
-def test_a_model_that_julia_has_not_is_said_and_the_port_stands_for_it(elsewhere):
+def test_a_model_that_julia_does_not_have_is_said_and_the_port_stands_for_it(elsewhere):
     run = RecordedRun(Recording("mine", elsewhere / "mine.safetensors"))
     case = forward.explain(run, LEDGER, lambda recorded: endpoints.live(recorded, "reference", worker=None))
     assert case
@@ -299,7 +299,7 @@ def test_a_model_that_julia_has_not_is_said_and_the_port_stands_for_it(elsewhere
 
 
 @pytest.mark.usefixtures("installation", "as_run")
-def test_live_julia_is_the_julia_end_at_smeritys_recordings():
+def test_live_julia_is_the_julia_endpoint_at_smeritys_recordings():
     explanation = explain(["smerity/L4_h2_tied_b3"], live=True)
     assert explanation, explanation.cases[0].problems
     end = explanation.cases[0].endpoints[0]
@@ -327,7 +327,7 @@ def test_recordings_that_say_nothing_of_the_rows(elsewhere):
 
 
 @pytest.mark.usefixtures("as_run")
-def test_a_paper_model_that_julia_cannot_have_is_left_out(elsewhere):
+def test_a_paper_model_that_julia_cannot_have_is_skipped(elsewhere):
     recording = Recording("mine", elsewhere / "mine.safetensors")
     config = {**recording.config, "hidden": 13}
     save_file(
@@ -391,7 +391,7 @@ def test_importing_the_command_loads_no_torch():
 
 
 @pytest.mark.usefixtures("as_run")
-def test_both_ends_are_recorded_where_both_programs_ran_on_the_same_weights():
+def test_both_endpoints_are_recorded_where_both_programs_ran_on_the_same_weights():
     (case, _) = explain(["smerity/jl_L4_longseg"]).cases
     assert [end.what for end in case.endpoints] == ["the recording sha_rnn_jl/L4_longseg", "the recording"]
     assert all(end.ratio < 0.4 for end in case.endpoints)

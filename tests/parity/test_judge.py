@@ -4,6 +4,7 @@ import pytest
 
 from parity import run_case
 from parity.recording.library import find
+from parity.sharnn.faults.catalogue import FAULTS
 from parity.sharnn.faults.plant import Edit, planted
 from tests.parity.cut_short import as_far_as, first_seen_at
 
@@ -50,9 +51,16 @@ def test_a_port_that_stops_with_an_error_diverges():
         result = run_case(as_far_as("sha_rnn_jl/L1_h1_tied_b2", 2))
     assert not result
     assert result.first.name == "eval/1/blocks.1.boom"
-    last = result.comparisons[-1]
-    assert last.name == "after eval/1/blocks.1.boom"
-    assert "stopped with RuntimeError" in last.end_to_end.problem
+    stopped = next(c for c in result.comparisons if c.name == "after eval/1/blocks.1.boom")
+    assert "stopped with RuntimeError at sharnn_py/model.py:" in stopped.end_to_end.problem
+    assert not any(c.name == "eval/1/blocks.1.out" and c.verdict == "agrees" for c in result.comparisons)
+
+
+def test_a_wrong_shape_does_not_cascade():
+    """Behind a layer that gives a wrong shape every layer is judged on the reference's inputs."""
+    with planted(Edit("sharnn_py.layers:Boom.forward", "self.fold(self.dropout(x))", "x")):
+        result = run_case(as_far_as("sha_rnn_jl/L1_h1_tied_b2", 2))
+    assert {c.layer for c in result.wrong if c.tensor_name.is_forward} == {"blocks.1.boom"}
 
 
 def test_a_port_that_refuses_its_own_state_diverges():
@@ -63,3 +71,21 @@ def test_a_port_that_refuses_its_own_state_diverges():
     assert not result.problem
     assert result.first.name == "carry/1/blocks.1.h"
     assert "stopped with InputError" in result.comparisons[-1].end_to_end.problem
+
+
+def test_the_baseline_is_judged_in_isolation():
+    """An LSTM that is wrong is wrong alone; what is made of it inherits that."""
+    change = Edit("sharnn_py.baseline:Baseline.forward", "self.rnn(x, state)", "self.rnn(x * 1.01, state)")
+    with planted(change):
+        result = run_case(find("sha_rnn_jl/baseline_l2"))
+    assert {c.layer for c in result.wrong} == {"rnn", "h", "c"}
+    assert {"logits", "loss", "grad/projection.w"} <= {c.layer for c in result.inherited}
+
+
+def test_a_loaders_fault_does_not_accuse_the_optimiser():
+    """Updates take over recorded parameters, gradients and moments by the same loader."""
+    fault = next(fault for fault in FAULTS if fault.name == "query-loaded-transposed")
+    with planted(fault.change):
+        result = run_case(find(fault.recording))
+    assert {c.tensor_name.group for c in result.wrong} == {"param"}
+    assert any(c.tensor_name.group == "train" for c in result.inherited)

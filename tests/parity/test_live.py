@@ -1,4 +1,4 @@
-"""Live cases: SHA-RNN run in Julia now, held against the port, recorded and read back."""
+"""Live cases: SHA-RNN run in Julia now, compared with the port, recorded and read back."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def test_a_difference_in_julia_is_found(worker, tmp_path):
     assert {c.name.split("/", 2)[2] for c in result.wrong} == {"blocks.1.lnff"}
 
 
-def test_a_wrong_way_back_is_found_live(worker, tmp_path, monkeypatch):
+def test_a_wrong_backward_pass_is_found_live(worker, tmp_path, monkeypatch):
     live = record(random_case(11, lengths=(4, 3)), "reference", worker, tmp_path / "x.safetensors")
     gelu = layers.gelu
     monkeypatch.setattr(layers, "gelu", lambda x: 2 * gelu(x) - gelu(x).detach())

@@ -1,4 +1,4 @@
-"""Results are handed over as they come, none are lost, and a function nobody listens to any more is unwound."""
+"""Results are handed over in order, none are lost, and a function whose results are no longer read is unwound."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Any torch module: recorded, held against its recording and against others, with state, gradients and diagnosis."""
+"""Any torch module: recorded, compared with its recording and with others, with state, gradients and diagnosis."""
 
 import copy
 
@@ -47,7 +47,7 @@ def reference(tagger):
     return parity.capture(tagger, *ids, **OPTIONS)
 
 
-def test_all_that_passes_is_recorded(tagger, reference):
+def test_every_tensor_of_a_module_is_recorded(tagger, reference):
     names = list(reference.tensors)
     for name in (
         "param/rnn.weight_hh_l0", "input/2/0", "eval/1/embed", "eval/1/rnn.in.0", "eval/1/rnn.0", "eval/1/rnn.1.0",
@@ -96,7 +96,7 @@ def shift_rows(t):
 
 
 class Sigmoid(nn.LSTM):
-    """An LSTM whose output is not what it should be, and no parameter tells."""
+    """An LSTM whose output is wrong, though its parameters are right."""
 
     def forward(self, x, state=None):
         y, state = super().forward(x.flip(0), state)
@@ -133,7 +133,7 @@ def test_the_first_wrong_layer_is_named_and_what_follows_inherits(tagger, refere
 def test_parameters_that_differ_unseen_show_in_their_layer(tagger, reference):
     """Against a program that gives no parameters, the LSTM's own output tells how its gates are ordered."""
     tensors = {name: t for name, t in reference.tensors.items() if not name.startswith(("param/", "grad/", "agrad/"))}
-    result = parity.check(changed(tagger, swap_gates), parity.recorded(tensors), **OPTIONS)
+    result = parity.check(changed(tagger, swap_gates), parity.recording_of(tensors), **OPTIONS)
     assert result.first.name == "eval/1/rnn.0"
     assert "order" in result.first.hints[0].description
 
@@ -145,7 +145,7 @@ def test_names_of_another_program(tagger, reference):
         for prefix in ("param/", "eval/1/", "eval/2/", "eval/3/"):
             if prefix + ours in renamed:
                 renamed[prefix + other] = renamed.pop(prefix + ours)
-    recording = parity.recorded(renamed, implementation="another program")
+    recording = parity.recording_of(renamed, implementation="another program")
     result = parity.check(tagger, recording, names=theirs, call=call)
     assert result
     assert result.reference == "another program"
@@ -156,16 +156,16 @@ def test_names_of_another_program(tagger, reference):
     assert parity.check(tagger, recording, call=call).compared < result.compared
 
 
-def test_what_cannot_be_held_against_anything(tagger, reference):
+def test_what_cannot_be_compared_with_anything(tagger, reference):
     with pytest.raises(UsageError, match="no inputs"):
         parity.capture(tagger)
     with pytest.raises(RecordingError, match="holds no inputs"):
-        parity.check(tagger, parity.recorded({"eval/1/out": torch.ones(2)}))
-    nothing = parity.check(tagger, parity.recorded({"input/1/0": torch.ones(2, 2).long()}), call=call)
+        parity.check(tagger, parity.recording_of({"eval/1/out": torch.ones(2)}))
+    nothing = parity.check(tagger, parity.recording_of({"input/1/0": torch.ones(2, 2).long()}), call=call)
     assert not nothing
     assert nothing.verdict == "diverges"
     with pytest.raises(AssertionError):
-        parity.assert_parity(tagger, parity.recorded({"input/1/0": torch.ones(2, 2).long()}), call=call)
+        parity.assert_parity(tagger, parity.recording_of({"input/1/0": torch.ones(2, 2).long()}), call=call)
 
 
 def test_a_module_that_stops_says_where(tagger, reference):

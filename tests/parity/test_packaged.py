@@ -21,7 +21,7 @@ def test_every_recording_agrees(result):
     assert result.exit_code == 0
 
 
-def test_every_tensor_is_compared_or_left_out_for_a_reason(result):
+def test_every_tensor_is_compared_or_skipped_for_a_reason(result):
     for case in result.cases:
         assert case.recorded == case.compared + len(case.skipped)
         assert case.compared > 0.7 * case.recorded

@@ -121,7 +121,7 @@ def test_cells_show_verdicts_and_sizes(chromium, pages):
     assert sum(int(re.search(r"\bb(\d)", name)[1]) > 4 for name in drawn) == above
 
 
-def test_the_switch_shows_errors_by_themselves(chromium, pages):
+def test_the_switch_shows_isolated_errors(chromium, pages):
     chromium.open(pages["rich"])
     case = samples.rich().cases[1]
     chromium.run("document.querySelector('#case-1 input[value=local]').click()")
@@ -140,7 +140,7 @@ def readout(chromium, number):
     return " ".join(text.split())
 
 
-def test_the_first_wrong_cell_is_spoken_of_and_in_sight(chromium, pages):
+def test_the_first_wrong_cell_is_described_and_in_sight(chromium, pages):
     chromium.open(pages["rich"])
     assert readout(chromium, 1) == (
         "wrong eval/2/blocks.1.boom segment 2, 7×2×8 end to end 49,800 units (error 0.00498, allowed 1.6e-06) "
@@ -280,7 +280,7 @@ def test_text_stands_out_from_its_ground(chromium, pages, scheme):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_scale_gets_stronger_with_the_error(chromium, pages, scheme):
-    """In grey, too, so that it needs no sense of colour; the tolerance is marked by a line besides."""
+    """It does so in grey, too, for readers who do not see colours; a line marks the tolerance besides."""
     chromium.open(pages["rich"], scheme=scheme)
     found = colours(chromium, [f"b{n}" for n in range(10)] + ["panel"])
     distance = [contrast(found[f"b{n}"], found["panel"]) for n in range(10)]

@@ -22,7 +22,7 @@ def rich():
 
 
 def strict(text):
-    """JSON as its standard has it: Python's reader takes NaN and Infinity too."""
+    """Parse JSON strictly: Python's own parser takes NaN and Infinity too."""
     return json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
 
 
@@ -79,7 +79,7 @@ def test_nothing_is_left_out(rich):
     assert wrong["hints"][0]["says"] == measured.hints[0].description
 
 
-def test_numbers_that_json_has_not_are_words(rich):
+def test_numbers_that_json_does_not_have_are_words(rich):
     case = next(case for case in rich["cases"] if case["name"] == "strange/infinities")
     by_name = {c["name"]: c for c in case["comparisons"]}
     assert by_name["eval/1/mask"]["local"]["worst"]["recorded"] == "-Infinity"

@@ -1,4 +1,4 @@
-"""The HTML page as a text: whole, harmless, readable without its scripts, and no larger than need be."""
+"""The HTML page as text: complete, safe, readable without its scripts, and no larger than it need be."""
 
 import json
 import re
@@ -180,14 +180,14 @@ def test_a_name_that_is_compared_twice_has_two_rows():
 
 
 def test_rows_stand_in_order_of_computation_group_by_group():
-    """Also where gradients alternate with their norms, and where a layer is not in the first segment."""
+    """This holds also where gradients alternate with their norms, and where a layer is not in the first segment."""
     names = ["eval/1/a", "eval/1/c", "eval/2/a", "eval/2/b", "eval/2/c", "grad/1/v", "norm/1/v", "grad/1/w", "norm/1/w"]
     rows = page_data(samples.case("x", [samples.comparison(name, samples.measure(1)) for name in names]), 100)["rows"]
     assert ["/".join(row) for row in rows] == ["eval/a", "eval/b", "eval/c", "grad/v", "grad/w", "norm/v", "norm/w"]
 
 
 def test_names_are_made_of_group_segment_and_layer():
-    assert page_data(samples.case("x", samples.faultless()), 100)["names"] == {}
+    assert page_data(samples.case("x", samples.agreeing_comparisons()), 100)["names"] == {}
 
 
 def test_a_name_out_of_pattern_is_kept():

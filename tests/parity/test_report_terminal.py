@@ -151,7 +151,7 @@ def test_growth_over_many_segments_keeps_the_first_and_the_last(shown):
     assert (columns[0], columns[-1], len(columns)) == ("1", "100", 10)
 
 
-def test_an_error_that_nothing_makes_by_itself_is_said_to_be_so(rich):
+def test_an_error_that_no_layer_makes_in_isolation_is_said_to_be_so(rich):
     said = section(rich, "accumulated")
     assert "first: eval/5/state (segment 5), the first that is off; no layer is wrong in isolation" in said
     assert "why:" not in said

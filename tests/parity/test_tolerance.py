@@ -8,7 +8,7 @@ from parity.judge.verdicts import judge
 from parity.sharnn.header import program_of
 from parity.sharnn.replay import replay
 from parity.sharnn.subject import PortOf
-from parity.tolerance import FLOOR, MULTIPLE, ROUNDING_RUNS, UNIT, nudge
+from parity.tolerance import FLOOR, MULTIPLE, ROUNDED_RUNS, UNIT, nudge
 from sharnn_py import JULIA
 from sharnn_py.config import PRESETS
 from sharnn_py.layers import LayerNorm
@@ -117,20 +117,20 @@ def test_nudges_are_about_one_unit_repeatable_and_leave_zero():
 @pytest.mark.parametrize("isolated", [False, True], ids=["end_to_end", "isolated"])
 @pytest.mark.parametrize("name", ["sha_rnn_jl/L3_h2_tied_b2", "smerity/L4_T1_steps"])
 def test_other_float32_runs_of_the_port_never_fail(name, isolated):
-    """Twenty runs with other nudges stand in for other people's float32: none is taken for a divergence."""
+    """Twenty runs with other nudges stand for other float32 programs: none is taken for a divergence."""
     recording = Recording(name, PACKAGED / f"{name}.safetensors.xz")
     semantics = PRESETS[program_of(recording)]
     modes = [RunMode(torch.float64, 0, isolated)]
-    modes += [RunMode(torch.float32, run, isolated) for run in range(ROUNDING_RUNS)]
+    modes += [RunMode(torch.float64, run, isolated) for run in range(1, ROUNDED_RUNS + 1)]
     streams = [replay(recording, semantics, mode) for mode in modes]
     others = [replay(recording, semantics, RunMode(torch.float32, 100 + i, isolated)) for i in range(20)]
     count = 0
     for items in zip(*streams, *others, strict=True):
         truth, *rest = items
-        if truth.exact or (isolated and truth.end_to_end_only):  # those are held against the tolerance of what arrives
+        if truth.exact or (isolated and truth.end_to_end_only):  # those are compared with the end-to-end tolerance
             continue
-        runs = [item.tensor for item in rest[:ROUNDING_RUNS]]
-        for other in rest[ROUNDING_RUNS:]:
+        runs = [item.tensor for item in rest[:ROUNDED_RUNS]]
+        for other in rest[ROUNDED_RUNS:]:
             found = measure_rounded(other.tensor, truth.tensor, runs)
             assert found.agrees, (truth.name, found.ratio)
             count += 1
@@ -140,7 +140,7 @@ def test_other_float32_runs_of_the_port_never_fail(name, isolated):
 def test_every_packaged_tensor_in_the_middle_is_watched():
     """One element of each recorded intermediate of a segment, moved by a thousandth of its tensor's size, is seen.
 
-    The layers that take it differ too, by what they make of the change; all that is off by itself is said.
+    The layers that take it as input differ too; all that is off in isolation is reported.
     """
     prefix, cut = "eval/3/", as_far_as("sha_rnn_jl/L1_h1_tied_b2", 3)
     names = [n for n, t in cut.tensors.items() if n.startswith(prefix) and t.is_floating_point() and "mask" not in n]

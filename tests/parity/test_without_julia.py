@@ -1,4 +1,4 @@
-"""A run that was asked for live Julia, on a machine that cannot have it: what it says first, and how it ends."""
+"""A run that was asked for live Julia, on a machine where it cannot run: its headline and its exit code."""
 
 import json
 import os
@@ -112,5 +112,5 @@ def test_a_julia_that_does_not_start_is_none(monkeypatch, tmp_path):
 def test_the_commands_that_need_julia_end_with_3(without_julia, command):
     done = without_julia(*command)
     assert done.returncode == 3
-    assert "\nerror: no way to Julia works" in f"\n{done.stderr}"
+    assert "\nerror: no way of getting Julia works" in f"\n{done.stderr}"
     assert "Traceback" not in done.stderr

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from parity import Recording, RecordingError, recorded, save
+from parity import Recording, RecordingError, recording_of, save
 from parity.errors import UsageError
 from parity.recording.writer import DTYPES, RecordingWriter
 
@@ -77,7 +77,7 @@ def test_a_name_twice_and_an_element_type_without_a_place(tmp_path):
 
 def test_save_wants_the_ending_and_returns_what_is_read(tmp_path):
     with pytest.raises(UsageError, match="ends in"):
-        save(recorded({"a": torch.ones(1)}), tmp_path / "r.bin")
-    again = save(recorded({"a": [1.0, 2.0]}, implementation="list"), tmp_path / "r.safetensors")
+        save(recording_of({"a": torch.ones(1)}), tmp_path / "r.bin")
+    again = save(recording_of({"a": [1.0, 2.0]}, implementation="list"), tmp_path / "r.safetensors")
     assert torch.equal(again.tensor("a"), torch.tensor([1.0, 2.0]))
     assert again.metadata["implementation"] == "list"

@@ -20,7 +20,7 @@ def config(semantics):
 
 @pytest.fixture
 def model(config):
-    """In evaluation mode, with every parameter away from its special initial value."""
+    """A model in evaluation mode, with every parameter away from its special initial value."""
     model = SHARNN(config, torch.Generator().manual_seed(1)).eval()
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():

@@ -36,13 +36,13 @@ def test_paper_cuts_hidden_down_to_whole_chunks_and_so_takes_sizes_julia_cannot(
         Config(vocab=11, emb=8, hidden=4, layers=2, semantics=PAPER)
 
 
-def test_the_last_but_one_block_attends_and_none_of_a_single_one():
+def test_the_second_to_last_block_attends_and_a_single_one_does_not():
     assert Config(**GOOD).attention_layers == (2,)
     assert Config(**{**GOOD, "layers": 1}).attention_layers == ()
     assert Config(**GOOD, attention_layers=(3, 0, 3)).attention_layers == (0, 3)
 
 
-def test_every_row_can_be_flipped_by_itself():
+def test_every_row_can_be_flipped_alone():
     for field in dataclasses.fields(Semantics):
         flipped = JULIA.flipped(field.name)
         differing = [

@@ -58,7 +58,7 @@ def test_large_logits_and_minus_infinity_are_no_trouble():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_logits_that_are_no_numbers_are_refused(value):
+def test_logits_that_are_not_numbers_are_refused(value):
     with pytest.raises(InputError, match="logits that are not numbers"):
         Sampling().draw(np.array([0.0, value], np.float32), np.random.default_rng(0))
 

@@ -99,7 +99,7 @@ def test_generating_streams(session, monkeypatch):
 
 
 def test_a_prompt_may_be_fed_in_segments(session):
-    """Under julia's semantics the numbers depend on them, so that there only the state's reach is seen."""
+    """Under julia's semantics the numbers depend on the segments, so only the memory's length is compared there."""
     whole, cut = session.fork(), session.fork()
     list(whole.generate("abcab", 0, segment=100))
     list(cut.generate("abcab", 0, segment=2))

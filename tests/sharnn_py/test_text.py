@@ -27,7 +27,7 @@ def test_which_vocabularies_are_of_bytes():
 
 @given(st.binary(max_size=60))
 def test_bytes_are_what_the_data_pipeline_makes_of_them(data):
-    """Which ends every line, the last too, with `<s>`; a text goes on after its last byte."""
+    """The data pipeline ends every line, the last too, with `<s>`; `encode` adds none after the last byte."""
     prepared = list(BYTES.encode(bytes_to_text(data).split("\n")))
     assert encode(BYTES, data).tolist() == prepared[:-1]
     assert len(encode(BYTES, data)) == len(data)

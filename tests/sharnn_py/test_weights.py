@@ -83,7 +83,7 @@ def test_smerity_after_vq_collapse():
     ours = from_smerity(theirs, SM)
     model = SHARNN(SM).eval()
     model.load_state_dict(ours)
-    # What vq_collapse does: vs becomes the gain, and the over-parametrisation goes.
+    # What vq_collapse does: vs becomes the gain, and the over-parametrisation is dropped.
     collapsed = {k: v for k, v in theirs.items() if ".vq." not in k}
     collapsed["blocks.0.attn.vs"] = model.blocks[0].attn.value_gain().detach().reshape(1, 1, -1)
     config = Config(**{**SM.__dict__, "collapsed_values": True})

@@ -7,8 +7,8 @@ from parity.diagnosis.definition import OperationDefinition
 from parity.errors import UsageError
 
 OPERATIONS: dict[str, OperationDefinition] = {}
-"""What diagnosis knows of each operation, by its name: the `OPERATIONS` of every file here. An operation of any other
-name is left alone: what it gives is taken as the subject gives it."""
+"""What diagnosis knows of each operation, by its name: the `OPERATIONS` of every file here. The result of an operation
+of any other name is taken from the subject."""
 
 for _module in iter_modules(__path__):
     OPERATIONS |= getattr(import_module(f"{__name__}.{_module.name}"), "OPERATIONS", {})

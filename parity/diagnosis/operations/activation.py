@@ -1,4 +1,4 @@
-"""A function of every number by itself. Role: x. Setting: `function`, a key of `FUNCTIONS`."""
+"""A function applied to each number. Role: x. Setting: `function`, a key of `FUNCTIONS`."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -36,7 +36,7 @@ RULES: dict[str, tuple[str, Rule]] = {
     "elementwise": ("adds the chunks element by element", lambda c: c.sum(-2)),
     "totals": ("gives the total of each chunk, and zeros for the rest", _totals),
 }
-"""By the setting, a rule's words, and what it makes of the chunks."""
+"""By the setting `rule`: a description of the rule, and what it makes of the chunks."""
 OTHERS: dict[str, Rule] = {
     "takes the mean of the chunks": lambda c: c.mean(-2),
     "gives the mean of each chunk, and zeros for the rest": lambda c: _totals(c) / c.shape[-1],

@@ -5,7 +5,7 @@
 
 Roles: w before the update, m and v after theirs; `g`, the gradient, for variants. Settings: `lr`, `factor` (of the
 schedule, 1), `other_factors` (words to the factor that they describe), `eps`, `weight_decay`, `min_trust`, `max_norm`
-(None: no limit), `step` from 1, `betas`, `parts` (name and shape, of a vector of several parameters).
+(None: no limit), `update`, its number from 1, `betas`, `parts` (name and shape, of a vector of several parameters).
 """
 
 import math
@@ -23,7 +23,7 @@ NUMBERS: dict[str, tuple[str, tuple[float | None, ...]]] = {
     "max_norm": ("takes a limit of the weight's norm of", (None, 10.0, 1.0, 5.0, 100.0)),
     "eps": ("takes eps =", (1e-6, 1e-8, 1e-5, 1e-12, 1e-3, 1e-7, 1e-10, 0.0)),
 }
-"""By option, the words for another value, and other values."""
+"""By option, how to describe another value, and other values to try."""
 
 
 def _compute(
@@ -66,8 +66,8 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
     for number in (10.0, 0.1, 2.0, 0.5):
         yield Change(f"takes {number:g} times the learning rate", "the rate itself", {"lr": lr * number})
     yield Change("adds the step", "subtracts it", {"lr": -lr})
-    step = int(o.setting("step", 1))
-    first, second = (1 - beta**step for beta in o.setting("betas", (0.9, 0.999)))
+    number = int(o.setting("update", 1))
+    first, second = (1 - beta**number for beta in o.setting("betas", (0.9, 0.999)))
     corrections = {
         "both moments": (both := _corrected(m=first, v=second)),
         "the first moment alone": _corrected(m=first),

@@ -1,9 +1,9 @@
 """Rows kept, dropped, joined and carried on along time, the first axis.
 
 `concat`: first, then second, (M, ...) and (T, ...) -> (M + T, ...). `last_rows`: the last `rows` of x. `drop_rows`: x
-without its first `rows`, a number or a function of every input's length by role. `carried`: x, what goes on to the
+without its first `rows`, a number or a function of every input's length by role. `carried`: x, what is carried to the
 next segment; the role `exchanged` is what may be carried in its place by mistake, `before` the state that came in,
-`whole` the rows that x was cut from, `steps` the rows that x is the last of.
+`whole` the rows that x was cut from, `steps` the rows of which x is the last.
 """
 
 from collections.abc import Iterator

@@ -1,9 +1,9 @@
-"""The gradient's way into an optimiser's moments.
+"""From a gradient to an optimiser's moments.
 
 `clipped`: g scaled so that its norm is at most the setting `limit` (None: as it is); `jointly`, by the norm of all
 gradients, the role `joint`, a scalar, which may be there for variants, too; `norm_eps` is added to the norm.
 `moment`: beta m + (1 - beta) g; `square_moment`: beta v + (1 - beta) g^2, without m or v from zeros. Settings: `beta`;
-`step`, the number of the update from 1.
+`update`, its number from 1.
 """
 
 from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ def _clipped_changes(o: Operands, options: Options) -> Iterator[Change]:
     if limit is not None and o.setting("parts", ()):
         sizes = [torch.Size(shape).numel() for _, shape in o.settings["parts"]]
         by_parts = on(partial(_by_parts, sizes, limit), "g")
-        yield Change("clips each part of the vector by itself", "all of it together", {"limit": None}, by_parts)
+        yield Change("clips each part of the vector separately", "all of it together", {"limit": None}, by_parts)
 
 
 def _by_parts(sizes: list[int], limit: float, g: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ def _averaged(old: Tensor | None, new: Tensor, beta: float) -> Tensor:
 
 
 def _average_variants(o: Operands, old: str, new: Tensor) -> Iterator[Variant]:
-    """Of a moving average of `new`, whose role is `old`."""
+    """Variants of a moving average of `new`; `old` is the role of the average before."""
     beta, before = o.settings["beta"], o.get(old)
     others = [other for other in BETAS if other != beta]
     yield from for_each(others, "takes beta = {:g}", f"{beta:g}", lambda other: _averaged(before, new, other))
@@ -74,7 +74,7 @@ def _average_variants(o: Operands, old: str, new: Tensor) -> Iterator[Variant]:
     yield Variant(f"starts {old} from zeros in every update", "from what came before", lambda: (1 - beta) * new)
     yield Variant(f"adds {old} without beta", "beta of it", lambda: kept + (1 - beta) * new)
     yield Variant(f"does not update {old}", "updates it", lambda: kept.clone())
-    correction = 1 - beta ** int(o.setting("step", 1))
+    correction = 1 - beta ** int(o.setting("update", 1))
     yield Variant(f"corrects the bias of {old}, by 1 - beta^t", "does not", lambda: average() / correction)
     yield Variant("takes the new one's negative", "the new one", lambda: _averaged(kept, -new, beta))
     yield Variant("keeps the larger of old and new", "the average", lambda: torch.maximum(kept, average()))
@@ -98,7 +98,7 @@ def _square_variants(o: Operands) -> Iterator[Variant]:
     yield Variant("averages the gradient's size, not its square", "its square", lambda: _averaged(v, g.abs(), beta))
     mean = g.square().mean().expand_as(g)
     every = "averages the mean square of all the gradient"
-    yield Variant(every, "every square by itself", lambda: _averaged(v, mean, beta))
+    yield Variant(every, "each square", lambda: _averaged(v, mean, beta))
     if "m" in o:
         m, squared = o["m"], "averages the square of the first moment"
         yield Variant(squared, "of the gradient", lambda: _averaged(v, m.square(), beta))

@@ -26,7 +26,7 @@ def _compute(
     eps: float = 1e-5,
     eps_outside: bool = False,
     over: tuple[int, ...] = (-1,),
-    parts: int = 1,  # of the last axis, each normalised by itself
+    parts: int = 1,  # of the last axis, each normalised separately
     centred: bool = True,
     by_mean_square: bool = False,  # divided by the root of the mean square instead of by the deviation
     root: bool = True,
@@ -102,7 +102,7 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
         description, axes = f"normalises over the last {-axis} axes together", tuple(range(axis, 0))
         yield Change(description, "over the last", {"over": axes}, needs_whole_tensor=True)
     for parts in (2, 4, 8):
-        yield Change(f"normalises {parts} parts of the last axis each by itself", "all of it", {"parts": parts})
+        yield Change(f"normalises {parts} parts of the last axis separately", "all of it", {"parts": parts})
     yield Change("normalises twice", "once", operands=lambda o: o.having(x=NORM(o)))
 
 

@@ -32,7 +32,7 @@ def _variants(o: Operands) -> Iterator[Variant]:
 
 
 def _orders(gates: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every order of the gates but their own, in words, and of their blocks of rows."""
+    """Every order of the gates but their own: in words, and as an order of their blocks of rows."""
     for order in [*permutations(range(len(gates)))][1:]:
         yield f"has its gates in the order {', '.join(gates[place] for place in order)}", order
 
@@ -49,7 +49,7 @@ def _rows_moved(x: Tensor, orders: Iterable[tuple[str, tuple[int, ...]]], canoni
 
 
 def _moved(x: Tensor, gates: str, flattened: bool = False) -> Iterator[Variant]:
-    """The same numbers elsewhere, or none of them."""
+    """The same numbers in other places, or other numbers altogether."""
     if x.ndim == 2:
         rows, width = x.shape
         yield Variant("is transposed", "is not", lambda: x.mT)

@@ -1,4 +1,4 @@
-"""What LSTM and GRU layers share: weights, biases, a state and functions that may be others.
+"""What LSTM and GRU layers share: variants of their weights, biases, state and functions.
 
 Roles: x (T, B, X), weight_ih (nH, X), weight_hh (nH, H), bias_ih and bias_hh (nH,) or none, h (and c) (B, H) or none.
 """
@@ -16,18 +16,18 @@ from parity.diagnosis.formula import Change, exchange, flipped, on, without
 from parity.diagnosis.operations.weights import bias_changes, gates_transposed, reshaped
 
 LONG = 2**17
-"""Elements of x."""
+"""The number of elements of x above which one run takes seconds."""
 WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def reordered(held: str, wanted: str, weight: Tensor) -> Tensor:
-    """A weight or bias with its blocks of rows, which lie in the order `held` of the gates, in another."""
+    """A weight or bias with its blocks of rows moved from the gates' order `held` to the order `wanted`."""
     blocks = weight.chunk(len(held))
     return weight if held == wanted else torch.cat([blocks[held.index(gate)] for gate in wanted])
 
 
 def with_gates(o: Operands, order: str, gates: str) -> Operands:
-    """The operands with gates that lie in `order` as `gates`."""
+    """The operands with their gates moved from `order` to `gates`."""
     return o.mapped(partial(reordered, order, gates), *(role for role in WEIGHTS if role in o))
 
 
@@ -39,7 +39,7 @@ def start(o: Operands, part: str = "h") -> Tensor:
 def given_out(steps: Mapping[str, list[Tensor]], output: str, given: str = "", last: int = -1) -> Tensor:
     """For the output "y" every step's h, (T, B, H); for a state that of the step `last`, (B, H).
 
-    Or what is `given` in its place.
+    `given` names what is returned in place of h or of the state.
     """
     found = steps[given or ("h" if output == "y" else output)]
     return torch.stack(found) if output == "y" else found[last]
@@ -51,7 +51,7 @@ def other_orders(order: str) -> list[str]:
 
 
 def shared_changes(o: Operands, *state: str) -> Iterator[Change]:
-    """What every recurrent layer may do otherwise with its operands; `state` names its parts."""
+    """What any recurrent layer may do differently with its operands; `state` names the parts of its state."""
     for bias, name in (("bias_ih", "input"), ("bias_hh", "recurrent")):
         if bias in o:
             yield from bias_changes(bias, f"the {name} bias ({bias})")
@@ -101,7 +101,7 @@ def _state_changes(*state: str) -> Iterator[Change]:
 
 
 def function_changes(new: str, functions: Mapping[str, str]) -> Iterator[Change]:
-    """Other functions of the gates, and of what they let in, which is called `new`: a name and words for each."""
+    """Other functions of the gates, and of what they let in, called `new`; `functions` maps names to descriptions."""
     for name, words in functions.items():
         yield Change(f"applies {words} to the {new}", "tanh", {"candidate": name})
     yield Change("applies the hard sigmoid to its gates", "the sigmoid", {"gate": "hard_sigmoid"})

@@ -27,7 +27,7 @@ def _compute(o: Operands) -> Tensor:
 
 
 def _factors(o: Operands) -> Iterator[tuple[str, str, float]]:
-    """Other factors, after what is done and what the formula does."""
+    """Other factors, each after a description of it and of the canonical one."""
     (letter, own), *others = _sizes(o).items()
     root, by = math.sqrt(own), f"by sqrt({letter}) = sqrt({own})"
     sizes = [(other, n) for other, n in others if n > 1]

@@ -1,4 +1,4 @@
-"""Softmax over the last axis of x. Roles that may be there: `unmasked`, x before the mask, and `mask`."""
+"""Softmax over the last axis of x. Optional roles: `unmasked`, x before the mask, and `mask`."""
 
 import math
 from collections.abc import Iterator

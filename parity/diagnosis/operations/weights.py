@@ -31,7 +31,7 @@ def gates_transposed(weight: Tensor) -> Tensor:
 
 
 def block_orders() -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every order of 2, 3 or 4 blocks but their own, in words; of those that are alike, the one of fewest blocks."""
+    """Every order of 2, 3 or 4 blocks but their own, with a description; of equal ones, that of fewest blocks."""
     for count in BLOCKS:
         for order in permutations(range(count)):
             if order not in (tuple(range(count)), (2, 3, 0, 1)):
@@ -46,5 +46,5 @@ def block_order(size: int, order: tuple[int, ...]) -> Tensor | None:
 
 
 def interleaved(size: int, count: int) -> Tensor:
-    """Indices that take one row of each of `count` equal blocks in turn, without rows that are left over."""
+    """Indices that take one row of each of `count` equal blocks in turn; rows that do not fill a block are dropped."""
     return torch.arange(size - size % count).reshape(count, -1).mT.flatten()

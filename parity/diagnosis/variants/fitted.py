@@ -1,7 +1,7 @@
 """Variants whose numbers are fitted: another eps, slope or scale than any that has a name.
 
-A number is found by Gauss and Newton's method, from the formula's differences: where a formula does give the tensor for
-some number, that is where the method ends, to the last places; where it does not, the residual stays.
+A number is found by the Gauss-Newton method, with derivatives by differences. Where a formula gives the tensor for some
+number, the method ends there, to the last places; where it does not, a residual stays.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,14 +17,14 @@ from parity.diagnosis.variants.site import Site
 from parity.diagnosis.variants.transforms import ENOUGH, named, nearest_factor
 
 Residue = tuple[Tensor, float]
-"""What is missing of a tensor, and its square."""
+"""The difference from a tensor, and its sum of squares."""
 Residual = Callable[[float], Residue | None]
 """The residue for a number; None where the formula does not fit."""
 ROUNDS = 40
 PATIENCE = 6
 """Rounds after which the residual must have become a tenth of what it was."""
 STEP = 1e-6
-"""Of the differences, relative."""
+"""The differences' size, relative to the number."""
 
 
 def fitted_parameters(site: Site, goal: Goal | None) -> Iterator[Variant]:
@@ -35,7 +35,7 @@ def fitted_parameters(site: Site, goal: Goal | None) -> Iterator[Variant]:
 
 def fitted_inputs(site: Site, goal: Goal | None) -> Iterator[Variant]:
     """Variants of an operation with a fitted scale or offset of an input, or of a result before the goal."""
-    # Not of a large operation: many runs of it for an unlikely fault.
+    # Not for a large operation: that would be many runs of it for an unlikely fault.
     if goal is not None and _can_be_fitted(site, goal) and site.interpreter.window.covers_all:
         yield from _with_numbers(site, _of_ends(site, goal), goal)
 
@@ -66,12 +66,12 @@ def _of_ends(site: Site, goal: Goal) -> Iterator[FittedParameter]:
 
 
 def _with(site: Site, function: Callable[..., Tensor], roles: list[str], number: float) -> Tensor:
-    """The operation of inputs that are each put together with a number."""
+    """The operation on inputs that are each combined with a number."""
     return site.computed(site.operands.mapped(partial(function, other=number), *roles))
 
 
 def _fitted(site: Site, parameter: FittedParameter, goal: Goal) -> float | None:
-    """The number for which the formula leads nearest to the goal; None where it comes to none."""
+    """The number for which the formula leads nearest to the goal; None where the method finds none."""
     finite = goal.tensor.isfinite()
 
     def residual(number: float) -> Residue | None:

@@ -14,7 +14,7 @@ from parity.diagnosis.variants.transforms import ENOUGH, HALVES, Transform
 
 
 def generic(site: Site, goal: Goal | None) -> Iterator[Variant]:
-    """Every generic variant of an operation, likeliest first; with scales and sums fitted to its own goal."""
+    """Every generic variant of an operation, likeliest first; scales and sums are fitted if the goal is its result."""
     given = goal.tensor if goal is not None and goal.key == site.node else None
     if site.result.numel() < transforms.FEW:
         return
@@ -35,7 +35,7 @@ def generic(site: Site, goal: Goal | None) -> Iterator[Variant]:
 
 
 def own_parameters(site: Site, goal: Goal | None) -> Iterator[Variant]:
-    """An operation with all of the subject's parameters that differ, where nothing tells more of them."""
+    """An operation with all of the subject's parameters that differ, for want of a more precise explanation."""
     held = inputs.held_otherwise(site)
     if len(held) > 1:
         yield site.with_inputs(f"holds other {site.names([*held])}", "those recorded", held)
@@ -60,7 +60,7 @@ def _result(site: Site, found: Iterable[Transform], meaning: str = "") -> Iterat
 
 
 def _added(site: Site, given: Tensor) -> Iterator[Variant]:
-    """A multiple of another tensor of the scene: a residual too many, or too few; or a mean of the two."""
+    """A multiple of another tensor of the scene added, as by a residual too many or too few; or the two mixed."""
     result = site.result
     if given.shape != result.shape or given.numel() < ENOUGH or not bool(given.isfinite().all()):
         return
@@ -89,7 +89,7 @@ def _times(factor: float, site: Site, name: str) -> str:
 
 
 def _in_half_precision(site: Site) -> Iterator[Variant]:
-    """Rounded at one end or the other; or computed so, which no other arithmetic repeats to the last place."""
+    """Inputs or result rounded; or all computed in half precision, which cannot be repeated to the last place."""
     roundings = list(transforms.roundings())
     yield from _result(site, roundings)
     for role in site.floats:

@@ -22,10 +22,12 @@ SHAPE_KEEPING = ("layer_norm", "activation", "product", "linear")
 
 
 def skipped(site: Site) -> Iterator[Variant]:
-    """An input of the result's shape as the result."""
+    """The operation left out: an input of the result's shape in place of the result."""
     for role, tensor in site.floats.items():
         if tensor.shape == site.result.shape and not torch.equal(tensor, site.result):
-            description = f"leaves this step out (the {_words(site.operation)}) and gives {site.name(role)} as it is"
+            description = (
+                f"leaves this operation out (the {_words(site.operation)}) and gives {site.name(role)} as it is"
+            )
             yield Variant(description, "does not", tensor.clone)
 
 
@@ -34,7 +36,7 @@ def _words(operation: Operation) -> str:
 
 
 def other_inputs(site: Site) -> Iterator[Variant]:
-    """Another tensor in an input's place: any that is there before for what was computed, else one that was not."""
+    """Another tensor in an input's place: any earlier one; but for a parameter or a state, only another such."""
     operations = site.scene.operations
     for role, own in site.operands.tensors.items():
         name = site.name(role)
@@ -53,12 +55,12 @@ def other_inputs(site: Site) -> Iterator[Variant]:
 
 
 def groups(site: Site) -> list[list[str]]:
-    """The inputs that no operation computes, as far as there are several of a sort: the parameters, the state."""
+    """The inputs that no operation computes, in groups of several of a sort: the parameters, the state."""
     return of_a_sort({role: site.name(role) for role in site.leaves})
 
 
 def of_a_sort(names: Mapping[str, str]) -> list[list[str]]:
-    """What has a name that begins alike, up to the first dot, slash or space, as far as there are several."""
+    """Groups of several whose names begin alike, up to the first dot, slash or space."""
     found: dict[str, list[str]] = {}
     for thing, name in names.items():
         found.setdefault(re.split(r"[/. ]", name)[0], []).append(thing)
@@ -79,7 +81,7 @@ def siblings(site: Site) -> Iterator[Variant]:
 
 
 def exchanged(site: Site) -> Iterator[Variant]:
-    """Two inputs of the same shape."""
+    """Two inputs of the same shape exchanged."""
     for second, first in combinations(site.floats, 2):
         a, b = site.floats[first], site.floats[second]
         if a.shape == b.shape and not torch.equal(a, b):
@@ -88,7 +90,7 @@ def exchanged(site: Site) -> Iterator[Variant]:
 
 
 def missing(site: Site) -> Iterator[Variant]:
-    """An input left out, or nothing but zeros or ones."""
+    """An input left out, or replaced by zeros or ones."""
     for role, tensor in site.floats.items():
         name = site.name(role)
         yield Variant(f"leaves {name} out", "takes it", partial(site.computed, site.operands.without(role)))
@@ -156,7 +158,7 @@ def _after(site: Site, again: Callable[[Tensor], Tensor], role: str) -> Tensor:
 
 
 def held_otherwise(site: Site) -> dict[str, Tensor]:
-    """By role, what the subject itself holds where the reference has something else."""
+    """By role, the parameters that the subject holds and that differ from the reference's."""
     found: dict[str, Tensor] = {}
     for role in site.leaves:
         held = site.scene.subject.get(site.name(role))
@@ -168,14 +170,14 @@ def held_otherwise(site: Site) -> dict[str, Tensor]:
 
 
 def own_parameter(site: Site) -> Iterator[Variant]:
-    """One parameter as the subject holds it, and what that is of the recorded one, if it is plain."""
+    """One parameter as the subject holds it, with how it comes from the recorded one, if that is found."""
     for role, held in held_otherwise(site).items():
         description = f"holds another {site.name(role)}{_of_recorded(site.floats[role], held)}"
         yield site.with_inputs(description, "the one recorded", {role: held})
 
 
 def _of_recorded(recorded: Tensor, held: Tensor) -> str:
-    """What a parameter that is held is of the recorded one."""
+    """How the subject's parameter comes from the recorded one, in words; empty if that is not found."""
     for variant in OPERATIONS["parameter"].variants(Operands({"x": recorded})):
         value = attempt(variant.compute)
         if value is not None and equals(value, held):

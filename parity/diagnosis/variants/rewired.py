@@ -1,4 +1,4 @@
-"""Variants of several unrecorded operations at once: a state that none takes up, parameters in each other's place."""
+"""Variants of several unrecorded operations at once: a state that none of them uses, parameters exchanged."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ from parity.diagnosis.variants.site import Site
 
 
 def rewired(site: Site, goal: Goal | None) -> Iterator[Variant]:
-    """Of the target alone, if operations before it are unrecorded: their inputs zeroed or exchanged together."""
+    """Variants for the target, if operations before it are unrecorded: their inputs zeroed or exchanged together."""
     interpreter, nodes = site.interpreter, site.interpreter.nodes
     if site.node != interpreter.target or len(nodes) < 2 or any(map(interpreter.is_slow, nodes)):
         return
@@ -33,7 +33,7 @@ def rewired(site: Site, goal: Goal | None) -> Iterator[Variant]:
 
 
 def _leaves(interpreter: Interpreter) -> dict[str, Tensor]:
-    """What the chain starts from and no operation computes, by key."""
+    """By key, the tensors that the chain starts from and no operation computes."""
     keys = [key for node in interpreter.nodes for key in interpreter.scene.operations[node].inputs.values()]
     found = {key: interpreter.value(key) for key in dict.fromkeys(keys) if key not in interpreter.scene.operations}
     return {key: tensor for key, tensor in found.items() if tensor is not None and tensor.is_floating_point()}
@@ -42,7 +42,7 @@ def _leaves(interpreter: Interpreter) -> dict[str, Tensor]:
 def _parameters_exchanged(
     interpreter: Interpreter, leaves: Mapping[str, Tensor], a: str, b: str, sort: str
 ) -> dict[str, Tensor]:
-    """Of two operations of one name, the values of the roles that begin with `sort`, each under the other's key."""
+    """For two operations of one name, the values of the roles that begin with `sort`, each under the other's key."""
     first, second = interpreter.scene.operations[a], interpreter.scene.operations[b]
     exchanged: dict[str, Tensor] = {}
     for role, key in first.inputs.items():

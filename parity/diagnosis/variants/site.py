@@ -25,7 +25,7 @@ class Site:
 
     @classmethod
     def of(cls, interpreter: Interpreter, node: str) -> Site | None:
-        """None if the operation is not known, or cannot be computed."""
+        """The site of `node`; None if its operation is not known, or cannot be computed."""
         definition, result = interpreter.definition(node), interpreter.computed(node)
         if definition is None or result is None:
             return None
@@ -41,12 +41,12 @@ class Site:
 
     @property
     def scale_meaning(self) -> str:
-        """What a wrong scale of the result amounts to, in brackets, for the end of a description."""
+        """What a wrong scale of the result means, in brackets, for the end of a description."""
         return f" ({self.definition.scale_meaning})" if self.definition.scale_meaning else ""
 
     @cached_property
     def floats(self) -> dict[str, Tensor]:
-        """The inputs that are no ids, by role."""
+        """The inputs in floating point, by role."""
         return {role: t for role, t in self.operands.tensors.items() if t.is_floating_point()}
 
     @cached_property
@@ -56,7 +56,7 @@ class Site:
 
     @cached_property
     def earlier(self) -> dict[str, Tensor]:
-        """What is there before this operation, by key: parameters, what has no operation, or an earlier one."""
+        """The tensors before this operation, by key: parameters, those that none computes, and earlier results."""
         order = {key: place for place, key in enumerate(self.scene.operations)}
 
         def precedes(key: str) -> bool:
@@ -71,11 +71,11 @@ class Site:
         return self.operands.keys[role]
 
     def names(self, roles: Sequence[str]) -> str:
-        """The keys of several."""
+        """The keys of several inputs, separated by commas."""
         return ", ".join(map(self.name, roles))
 
     def computed(self, operands: Operands) -> Tensor:
-        """The operation of other operands."""
+        """The operation's result on other operands."""
         return self.definition.compute(operands)
 
     def with_inputs(

@@ -1,6 +1,6 @@
 """What may happen to any tensor, whatever computes it: reversed, shifted, scaled, rounded to half precision.
 
-A transform is told by a phrase that goes after "gives its result" or "takes x".
+A transform is described by a phrase that goes after "gives its result" or "takes x".
 """
 
 import math
@@ -13,15 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 HALVES = {"bfloat16": (torch.bfloat16, 2.0**-7), "float16": (torch.float16, 2.0**-10)}
-"""The half precisions, each with its unit of rounding; bfloat16 first, for most of its numbers are float16's, too."""
+"""The half precisions, each with its unit of rounding; bfloat16 first, as float16 can hold most of its numbers."""
 FEW = 4
-"""Elements from which on anything but an operation's own variants is no coincidence."""
+"""The fewest elements on which a match with a generic variant is not a coincidence."""
 LEAST = 1e-6
-"""Of a fitted factor."""
+"""The smallest size of a fitted factor that counts as one."""
 ENOUGH = 8
-"""Elements from which on a fitted number is no coincidence."""
+"""The fewest elements on which a fitted number is not a coincidence."""
 AGREEING = 1e-5
-"""Relative, of a fitted number and the constant it is named after."""
+"""The relative difference within which a fitted number is named after a constant."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Transform:
 
 
 def constants(sizes: Iterable[int]) -> dict[str, float]:
-    """Numbers worth a name: small ones, and what is made of the sizes about."""
+    """Numbers worth a name: a few small ones, and those made of `sizes`."""
     found = {"-1": -1.0, "2": 2.0, "1 / 2": 0.5, "sqrt(2)": math.sqrt(2), "1 / sqrt(2)": math.sqrt(0.5)}
     for n in dict.fromkeys(n for n in sizes if n > 1):
         found[f"sqrt({n})"] = math.sqrt(n)
@@ -46,7 +46,7 @@ def constants(sizes: Iterable[int]) -> dict[str, float]:
 
 
 def scalings(sizes: Iterable[int]) -> Iterator[Transform]:
-    """By every constant worth a name."""
+    """Scalings by every constant worth a name."""
     for name, number in constants(sizes).items():
         phrase = "with its sign turned" if number == -1 else f"scaled by {name}"
         yield Transform(phrase, partial(torch.mul, other=number))
@@ -110,13 +110,13 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def functions() -> Iterator[Transform]:
-    """A function of every number, or of every row, by itself."""
+    """Functions of each number, or of each row."""
     for name, function in FUNCTIONS.items():
         yield Transform(f"through {name}", function)
 
 
 def roundings() -> Iterator[Transform]:
-    """To a half precision."""
+    """Rounding to each half precision."""
     for name, (dtype, _) in HALVES.items():
         yield Transform(f"rounded to {name}", partial(lambda dtype, x: x.to(dtype).to(x.dtype), dtype))
 
@@ -133,13 +133,13 @@ def fitted(x: Tensor, given: Tensor, sizes: Iterable[int]) -> Iterator[Transform
 
 
 def nearest_factor(x: Tensor, given: Tensor) -> float:
-    """What `x` is to be multiplied by to come nearest to `given`; 0 for a tensor of zeros."""
+    """The factor by which `x` comes nearest to `given`; 0 for a tensor of zeros."""
     squares = float(x.square().sum())
     return float((x * given).sum()) / squares if squares else 0.0
 
 
 def named(number: float, sizes: Iterable[int]) -> str:
-    """A number in words, with the constant that it is, if it is one."""
+    """A number as text, with the name of the constant that it is, if it is one."""
     for name, constant in constants(sizes).items():
         if abs(number - constant) <= AGREEING * abs(constant):
             return f"{number:.6g} = {name}" if "sqrt" in name else name

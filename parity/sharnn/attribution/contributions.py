@@ -1,4 +1,4 @@
-"""The whole difference between two runs, row by row, and whether it bears the ledger's entries out."""
+"""The whole difference between two runs, row by row, and whether the ledger's entries are right about it."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class FirstChange:
 class FirstChangeFinder:
     """A note to a run that finds the first tensor to differ from that of an earlier run, `base`.
 
-    `base` may be filled while both runs go on; it only has to hold a tensor by the time the later run computes it.
+    `base` may be filled while both runs proceed; it only has to hold a tensor by the time the later run computes it.
     """
 
     def __init__(self, base: dict[str, Tensor]) -> None:
@@ -126,7 +126,7 @@ def problems(
 ) -> tuple[str, ...]:
     """What the ledger does not explain, in words.
 
-    `switches` are all there are; one that has no entry is named where a difference is left.
+    `switches` are all that exist; where a difference is left, those without an entry are named.
     """
     words = []
     left = found[-1].left if found else total

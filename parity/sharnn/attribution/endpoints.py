@@ -1,4 +1,4 @@
-"""Both ends of an explanation are the programs themselves where they can be had: a recording, or live Julia."""
+"""The endpoints of an explanation: the programs themselves where they can be had, from a recording or live Julia."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,6 +1,6 @@
-"""Both programs as they are run, each written out separately: what a run with switches has to begin and end at.
+"""Both programs as they are run, each written out separately: where a run with switches has to begin and end.
 
-No switch is looked at here. `parity.sharnn.attribution.training` must come to the same numbers by another way.
+No switch is used here. `parity.sharnn.attribution.training` must arrive at the same numbers independently.
 """
 
 from itertools import islice

@@ -29,7 +29,7 @@ class OutputChange:
 
     @property
     def is_zero(self) -> bool:
-        """Whether there is no difference at all. A NaN is one."""
+        """Whether there is no difference at all. A NaN counts as one."""
         return self.largest == 0 and self.loss == 0
 
 
@@ -42,20 +42,20 @@ class Contribution:
     row: int | None
     switch: str
     alone: OutputChange
-    """From `julia` to `julia` with this row as in `paper`."""
+    """The change from `julia` to `julia` with this row as in `paper`."""
     added: OutputChange
-    """From the rows before this one switched on to this one switched on, too."""
+    """The change from the rows before this one switched on to this one switched on, too."""
     left: OutputChange
-    """From these rows switched on to `paper`."""
+    """The change from these rows switched on to `paper`."""
     first: str
     """The first tensor that this row alone changes; empty if it changes none."""
     measured: dict[str, float]
-    """Of the row alone, the quantities that the ledger gives a size in."""
+    """The quantities that the ledger gives a size in, measured with this row alone switched on."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One end of the explanation: a program, and what stands for it. True if the port computes the same."""
+    """One endpoint of the explanation: a program, and what stands for it. True if the port computes the same."""
 
     program: str
     what: str
@@ -81,7 +81,7 @@ class Attribution:
 
     name: str
     total: OutputChange
-    """From `julia` to `paper`."""
+    """The change from `julia` to `paper`."""
     loss: tuple[float, float]
     """The losses of `julia` and of `paper`, nats a token."""
     rms: float

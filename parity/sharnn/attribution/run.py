@@ -1,4 +1,4 @@
-"""`sharnn parity explain`: which recordings, and everything that is made of them."""
+"""`sharnn parity explain`: choosing the recordings, and explaining each of them."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +45,7 @@ def explain(
 
     `names` are recordings' names, or last parts of them; without any, `CASES`, or all of the folder `references`.
     With `live`, Julia itself stands for SHA-RNN.jl at Smerity's recordings. `progress` is called with a line for each
-    step. Raises `UsageError` for a name that does not exist, `RecordingError` for a recording that cannot be read or
+    case. Raises `UsageError` for a name that does not exist, `RecordingError` for a recording that cannot be read or
     shows nothing of the rows, `LedgerError`, and with `live` `JuliaUnavailable` and what `Worker` raises.
     """
     start = time.perf_counter()

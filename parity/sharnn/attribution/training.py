@@ -27,7 +27,7 @@ WRITTEN_OUT = "the program written out without switches"
 
 @dataclass(frozen=True)
 class Switches:
-    """Which program each thing is done as; by default, all as in SHA-RNN.jl."""
+    """Which program each part of a run follows; by default SHA-RNN.jl in all of them."""
 
     semantics: Semantics = JULIA
     optimiser: Program = "julia"

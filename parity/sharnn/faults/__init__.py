@@ -6,6 +6,6 @@
 from parity.sharnn.faults.catalogue import FAULTS
 
 RECORDED = [fault for fault in FAULTS if fault.recording]
-"""Those that are held against a recording."""
+"""The faults that are compared with a recording."""
 
 __all__ = ["FAULTS", "RECORDED"]

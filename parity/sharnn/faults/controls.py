@@ -1,7 +1,7 @@
 """Controls: random cases in which there is no fault, to see whether the suite raises an alarm.
 
-A case is a random model of either program, recorded by the port in float32: with its parameters moved in their last
-place as in no run of the suite, and with many of its functions computed in another way.
+A case is a random model of either program, recorded by the port in float32: with its parameters nudged as in no run of
+the suite, and with many of its functions computed in another way.
 """
 
 import json
@@ -30,7 +30,7 @@ from sharnn_py.weights import to_julia, to_smerity
 from sharnn_py.weights.smerity import unused_shapes
 
 NUDGE = 1000
-"""Nudged runs from here on are none of the suite's."""
+"""The suite uses no nudged run from this number on."""
 UPDATES = 3
 
 
@@ -45,11 +45,11 @@ class RandomCase:
     gradients: bool
     updates: int
     changes: list[Edit]
-    """Of the port, for the time of recording."""
+    """The changes of the port for the time of recording."""
 
     @property
     def words(self) -> str:
-        """Semantics and sizes."""
+        """Semantics and sizes, in words."""
         return f"{self.program}: " + ", ".join(f"{name} {value}" for name, value in self.settings.items())
 
     @property
@@ -129,7 +129,7 @@ def _given(recording: Recording, case: RandomCase) -> dict[str, Tensor]:
 
 
 def _begun(case: RandomCase) -> dict[str, Tensor]:
-    """One tensor of every group that is to be computed, as a recording that has one has them all."""
+    """One tensor of every group that is to be computed: a recording that has one tensor of a group has all of them."""
     encoder = "encoder.w" if case.program == "julia" else "encoder.weight"
     names = [f"grad/{segment}/{encoder}" for segment in range(1, len(case.settings["segs"]) + 1) if case.gradients]
     names += [f"train/{update}/loss" for update in range(1, case.updates + 1)]

@@ -12,7 +12,7 @@ EQUIVALENT = entries(Path(__file__).with_name("equivalent.toml"), "edit", Edit)
 
 
 def other_way(draw: random.Random) -> Iterator[Edit]:
-    """Of every function that has another way, half of the time one of them."""
+    """For each function that has equivalent rewrites, one of them in half of the cases."""
     for _, alternatives in groupby(EQUIVALENT, lambda edit: edit.where):
         if draw.random() < 0.5:
             yield draw.choice(list(alternatives))

@@ -19,20 +19,20 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    """As the command line takes it: lower case, with hyphens."""
+    """The fault's name on the command line: lower case, with hyphens."""
     place: str
-    """What kind of place it is in, such as "mask"."""
+    """The part of the model that it is in, such as "mask"."""
     description: str = ""
     """What is wrong, in a line; empty where the name says it."""
     edit: Edit | None = None
     """The change of a function's source that plants it."""
     value: Value | None = None
-    """In place of an edit: the other value of a name that plants it."""
+    """The other value of a name that plants it, in place of an edit."""
     recording: str = ""
     """The packaged recording that it is compared with, the smallest that shows it; empty for none."""
     first: str = ""
     """The tensor of that recording that is wrong first. Where the recording does not hold the tensor that the fault is
-    in, it is the first recorded one behind it."""
+    in, it is the first recorded one after it."""
     hint: str | None = None
     """A regular expression that one of the suite's hints has to match; None where no hint is expected."""
     scenes: Mapping[str, str] = {}

@@ -32,5 +32,5 @@ def _row(fault: Fault) -> tuple[str, ...]:
 
 
 def _code(text: str) -> str:
-    """In a cell of one line, whatever `text` has in it."""
+    """`text` as code in a cell of one line, whatever it contains."""
     return f"`` {' '.join(text.split())} ``"

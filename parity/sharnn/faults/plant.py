@@ -26,22 +26,22 @@ class PlantError(SharnnError):
 
 
 class Edit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Other text in a function's source."""
+    """A change of a function's source."""
 
     where: str
     """The function, as `sharnn_py.layers:LayerNorm.forward`."""
     old: str
-    """What stands there, exactly once; lines are indented as in a function at the margin."""
+    """The text that is replaced, there exactly once; lines are indented as in a function at the margin."""
     new: str
 
 
 class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Another value of a name in a module or class."""
+    """A change of the value of a name in a module or class."""
 
     where: str
     """The name, as `sharnn_py.layers:EPS`."""
     new: str
-    """An expression in the terms of that module; the name itself stands for the value so far."""
+    """An expression, evaluated in that module, where the name itself still has the old value."""
 
 
 Change = Edit | Value
@@ -54,7 +54,7 @@ def planted(*changes: Change) -> Iterator[None]:
     Raises `PlantError` for a change whose place is not there or no longer reads as it says, and for two in one place.
     """
     if len({change.where for change in changes}) < len(changes):
-        raise PlantError(f"of {[change.where for change in changes]} some are the same place")
+        raise PlantError(f"two changes are of one place: {[change.where for change in changes]}")
     with ExitStack() as undo:
         for change in changes:
             if isinstance(change, Edit):

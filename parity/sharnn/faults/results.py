@@ -1,4 +1,4 @@
-"""What came of planting faults, and of looking for some where there are none."""
+"""The results of planting faults and of running controls."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from parity.sharnn.faults.fault import Fault
 
 LEAST_DIAGNOSED = 0.8
-"""Of the faults, how many the suite must explain."""
+"""The share of the faults that the suite must explain."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Outcome:
     units: float
     """That tensor's own error, in units of what rounding explains."""
     wrong: int
-    """Comparisons that are wrong by themselves."""
+    """Comparisons that are wrong in isolation."""
     inherited: int
     seconds: float
     problem: str = ""
@@ -41,7 +41,7 @@ class Outcome:
 
     @property
     def reason(self) -> str:
-        """The diagnosis that is the right one; empty if there is none."""
+        """The diagnosis that names the fault; empty if there is none."""
         expected = self.fault.hint
         if expected is None or not self.localised:
             return ""
@@ -67,7 +67,7 @@ class Control:
     worst: str
     """The comparison nearest to its tolerance."""
     units: float
-    """Its error, in units of what rounding explains."""
+    """The error of `worst`, in units of rounding."""
     seconds: float
 
     def __bool__(self) -> bool:

@@ -1,4 +1,4 @@
-"""Planting every fault, each in a process that is sound otherwise, and holding it against its recording."""
+"""Planting faults, one at a time, in an otherwise sound process, and comparing each with its recording."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ Found = TypeVar("Found", Outcome, Control)
 
 
 def select(faults: Sequence[Fault], names: Sequence[str]) -> list[Fault]:
-    """Those named, or all. Raises `UsageError` for a name there is not, and if that leaves none."""
+    """The faults named, or all. Raises `UsageError` for an unknown name, and if there are no faults."""
     known = {fault.name: fault for fault in faults}
     for name in names:
         if name not in known:

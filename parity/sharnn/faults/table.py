@@ -1,4 +1,4 @@
-"""What came of planting faults: on the terminal, as Markdown, as JSON."""
+"""The results of planting faults: on the terminal, as Markdown, as JSON."""
 
 import dataclasses
 from typing import Any
@@ -45,7 +45,7 @@ def show(result: FaultsResult) -> None:
 
 
 def progress_line(found: Outcome | Control) -> str:
-    """One result as it comes, in a line."""
+    """One result in a line, to print as soon as it is there."""
     if isinstance(found, Control):
         return f"control {found.seed}: {'no alarm' if found else 'ALARM'} ({found.seconds:.1f} s)"
     return f"{found.fault.name}: {found.first or 'NOT CAUGHT'} ({found.seconds:.1f} s)"
@@ -87,7 +87,7 @@ def verdict(result: FaultsResult) -> str:
 
 
 def to_markdown(result: FaultsResult) -> str:
-    """All of them as a table in Markdown, and the totals."""
+    """All faults as a table in Markdown, and the totals."""
     return "\n".join([markdown(COLUMNS, map(_row, result.outcomes)), *(f"{line}." for line in totals(result))]) + "\n"
 
 
@@ -98,7 +98,7 @@ def _row(o: Outcome) -> tuple[str, ...]:
 
 
 def to_json(result: FaultsResult) -> dict[str, Any]:
-    """Everything, as `encode` has it."""
+    """The whole result, encoded by `encode`."""
     return {
         "proved": bool(result),
         "exit_code": result.exit_code,

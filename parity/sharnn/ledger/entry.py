@@ -9,9 +9,9 @@ import msgspec
 from sharnn_py.config import Semantics
 
 FORWARD_SWITCHES = ("layer_norm", "boom", "attention_scale", "memory_cut", "tied_bias")
-"""What shows in a forward pass on given weights."""
+"""The switches that show in a forward pass on given weights."""
 RUN_SWITCHES = ("optimiser", "evaluation_state", "segment_lengths")
-"""How the programs are run."""
+"""The switches of how the programs are run."""
 SWITCHES = (*(field.name for field in dataclasses.fields(Semantics)), *RUN_SWITCHES)
 """Every switch that an entry may name: the fields of `Semantics`, and `RUN_SWITCHES`."""
 
@@ -40,13 +40,13 @@ class Size(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How large a difference was measured to be."""
 
     quantity: str
-    """Of `QUANTITIES` if the entry has a switch, else in words."""
+    """The quantity measured: one of `QUANTITIES` if the entry has a switch, else in words."""
     low: float
     """The smallest value measured, with the margin that docs/ledger.md tells."""
     high: float
     """The largest value measured, with the same margin."""
     over: str
-    """Of `OVER`: the cases that the range holds for."""
+    """The cases that the range holds for: a key of `OVER`."""
 
     def __post_init__(self) -> None:
         _check_known("over", self.over, OVER)
@@ -78,7 +78,7 @@ class Since(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One known difference."""
+    """One known difference between the two programs."""
 
     id: str
     """Unique, and lasting: the name to cite an entry by."""
@@ -94,12 +94,12 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     row: int | None = None
     """The row of docs/semantics.md that it is, or is part of."""
     switch: str = ""
-    """Of `SWITCHES`; empty for what has none."""
+    """The entry's switch, one of `SWITCHES`; empty if it has none."""
     sizes: list[Size] = msgspec.field(name="size", default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.evidence or (self.switch and not self.sizes):
-            raise ValueError("it needs evidence" + (", and a size, for it has a switch" if self.switch else ""))
+            raise ValueError("it needs evidence" + (", and a size, as it has a switch" if self.switch else ""))
         if self.switch:
             _check_known("switch", self.switch, SWITCHES)
             for size in self.sizes:

@@ -28,7 +28,7 @@ class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All entries, in the file's order."""
 
     version: int
-    """Of the content: it grows with every change of the entries."""
+    """The version of the content: it grows with every change of what the entries say."""
     entries: tuple[Entry, ...] = msgspec.field(name="entry")
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """The planted faults, a file for each part of the source that they break.
 
-`parity.sharnn.faults.fault.Fault` has what an entry says. A new entry in any of these files is planted and checked
-wherever the ones before it are.
+`parity.sharnn.faults.fault.Fault` describes an entry. A new entry in any of these files is planted and checked wherever
+the others are.
 """
 
 from pathlib import Path
@@ -32,4 +32,4 @@ def entries(path: Path, name: str, kind: type[T]) -> list[T]:
 
 
 FAULTS = [fault for part in PARTS for fault in entries(Path(__file__).with_name(f"{part}.toml"), "fault", Fault)]
-"""All of them, in the order of what they break."""
+"""All faults, in the order of what they break."""
