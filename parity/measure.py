@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parity.tolerance import MULTIPLE, UNIT, allowed, units
+from parity.tolerance import FEW, MULTIPLE, UNIT, allowed, units
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,8 @@ def measure_rounded(
 
     distance = torch.where(finite, recorded - truth, 0.0).abs()
     moves = [torch.where(finite, r.to(torch.float64) - truth, 0.0).abs().max() for r in runs]
-    rounding = float(torch.stack(moves).max().clamp(min=least))  # a NaN stays one, and agrees with nothing
+    shown = torch.stack(moves).max() * max(1.0, FEW / recorded.numel())
+    rounding = float(shown.clamp(min=least))  # a NaN stays one, and agrees with nothing
     scale = float(torch.where(finite, truth, 0.0).abs().max())
     error, tolerance = float(distance.max()), allowed(rounding, scale, unit)
     index = tuple(int(i) for i in torch.unravel_index(distance.argmax(), distance.shape))

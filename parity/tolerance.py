@@ -17,10 +17,13 @@ import math
 import torch
 from torch import Tensor
 
-ROUNDED_RUNS = 2
+ROUNDED_RUNS = 3
 """Runs a case with random rounding."""
 ROUNDING_RUNS = 4
 """Float32 runs where an export or a back end is compared with PyTorch: one plain, the others nudged."""
+FEW = 4
+"""Numbers of which the runs with random rounding show enough; of fewer, all runs may happen to hit the truth, so what
+they show counts `FEW` over how many there are times."""
 MULTIPLE = 16.0
 """Of the measured rounding."""
 FLOOR = 4.0

@@ -135,6 +135,7 @@ def _var_mean(
 
 def _spread(total: Tensor, squares: Tensor, terms: int) -> Tensor:
     """The standard deviation of a sum's rounding error."""
+    total = torch.where(total.isfinite(), total, 0.0)  # infinities stay
     return UNIT[torch.float32] / math.sqrt(12) * math.sqrt(max(terms - 1, 0) / 2) * torch.sqrt(total**2 + squares)
 
 

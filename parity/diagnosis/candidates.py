@@ -1,5 +1,6 @@
 """The two sides of a wrong tensor, the subject's and the recorded one, and the formulas that reproduce each."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,19 +8,30 @@ from functools import cached_property
 from torch import Tensor
 
 from parity.diagnosis.definition import Variant
-from parity.diagnosis.interpreter import UNFIT, Goal, Interpreter, attempt
+from parity.diagnosis.interpreter import LONG, UNFIT, Goal, Interpreter, attempt
 from parity.diagnosis.matching import distance, equals, floor, reproduces, scale
+from parity.diagnosis.variants.everywhere import everywhere
 from parity.diagnosis.variants.fitted import fitted_inputs, fitted_parameters
 from parity.diagnosis.variants.generic import generic, own_parameters
 from parity.diagnosis.variants.rewired import rewired
 from parity.diagnosis.variants.site import Site
+from parity.diagnosis.variants.sources import sources
+from parity.diagnosis.variants.vectors import vectors
 from parity.results import Hint
 from parity.subject.scene import Scene
 from parity.tolerance import units
 
 Stage = Callable[[Site, Goal | None], Iterator[Variant]]
+MOST = 1e-4
+"""Of a tensor's scale: within a tolerance beyond it, as of a subject whose numbers are too large, anything is met."""
 NEAR = 4.0
 """Units of rounding: formulas that are all within this distance of a recorded tensor cannot be ranked by distance."""
+
+
+def _compound(site: Site, goal: Goal | None) -> Iterator[Variant]:
+    """Two mistakes at once, of an operation that is not one of several like it."""
+    if sum(site.scene.operations[node].name == site.operation.name for node in site.interpreter.nodes) == 1:
+        yield from site.definition.compound_variants(site.operands)
 
 
 STAGES: tuple[Stage, ...] = (
@@ -28,7 +40,10 @@ STAGES: tuple[Stage, ...] = (
     generic,
     fitted_inputs,
     rewired,
-    lambda site, goal: site.definition.compound_variants(site.operands),
+    everywhere,
+    sources,
+    _compound,
+    vectors,
     own_parameters,
 )
 """Where variants come from, in the order they are tried: what the definition knows goes before what may happen to any
@@ -60,11 +75,13 @@ class Candidates:
 
     def _tolerance(self, key: str) -> float:
         reference = self.scene.reference.get(key)
-        least = 0.0 if reference is None else floor(reference)
-        return max(self.scene.rounding.get(key, 0.0), least)
+        least, most = (0.0, math.inf) if reference is None else (floor(reference), MOST * scale(reference))
+        return max(min(self.scene.rounding.get(key, 0.0), most), least)
 
     def hint(self, description: str, at: str, after: float) -> Hint:
         """A hint that reduces the error to `after`."""
+        operation = self.scene.operations.get(at)
+        at = operation.at if operation is not None and operation.at else at
         return Hint(description, at, units(self.before, self.tolerance), units(after, self.tolerance))
 
     def is_recorded(self, value: Tensor) -> bool:
@@ -147,7 +164,9 @@ class Candidates:
 
         On a window, variants that need whole tensors are skipped; for a tensor of zeros, those not meant to give zeros.
         """
-        site = self._sites[node]
+        nodes = self.interpreter.nodes
+        far = self.interpreter.is_long and node not in nodes[-LONG:]
+        site = None if far else self._sites[node]
         zero = scale(given) == 0 and given.numel() > 0 and bool(given.isfinite().all())
         variants = iter(()) if site is None else stage(site, goal)
         while True:

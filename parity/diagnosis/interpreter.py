@@ -15,6 +15,8 @@ from parity.diagnosis.operations import OPERATIONS
 from parity.diagnosis.window import LARGE, Window
 from parity.subject.scene import Scene
 
+LONG = 40
+"""Operations of a chain, from which on there are few variants of each."""
 UNFIT = (RuntimeError, IndexError, KeyError, ValueError, ZeroDivisionError, OverflowError)
 """What torch and Python raise where a formula does not fit its operands' shapes or settings."""
 
@@ -65,6 +67,12 @@ class Interpreter:
         visit(self.target)
         return list(found)
 
+    @property
+    def sources(self) -> list[str]:
+        """What the chain starts from: recorded tensors, parameters and constants."""
+        inputs = [key for node in self.nodes for key in self.scene.operations[node].inputs.values()]
+        return [key for key in dict.fromkeys(inputs) if key not in self.nodes]
+
     def value(self, key: str) -> Tensor | None:
         """An operation's input: as recorded; else as computed from what was; else as the subject has it; else None."""
         if key in self.scene.reference:
@@ -110,6 +118,11 @@ class Interpreter:
                     return None
                 changed[key] = computed
         return changed.get(to)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether so many operations follow one another that each is tried by its own variants alone."""
+        return len(self.nodes) > LONG
 
     def is_slow(self, node: str) -> bool:
         """Whether an operation must be run over all of a long sequence, and so can be run only a few times."""

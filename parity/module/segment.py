@@ -8,20 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from parity.errors import RecordingError
-from parity.module.hooks import NAME, Called, ignored, mapped, watched
+from parity.module.hooks import NAME, Listener, mapped, watched
 from parity.recording.recording import Recording
 from parity.subject.gradient_probe import Note
 from parity.subject.segment_run import SAME, Layout, SegmentRun, gradients
 from parity.subject.subject import RunMode, TracedTensor
 
 Call = Callable[[nn.Module, tuple[Tensor, ...], Any], tuple[Any, Any]]
-"""A function that runs a segment: (module, inputs, state) to (output, state). The state is None before the first."""
+"""Runs a segment: of (module, inputs, state) the (output, state). State is None before the first."""
 Loss = Callable[[Any], Tensor]
-"""A function from an output to its loss, a scalar."""
+"""The loss of an output, a scalar."""
 
 
 def plainly(module: nn.Module, inputs: tuple[Tensor, ...], state: Any) -> tuple[Any, Any]:
-    """Run a module without state: `module(*inputs)`."""
+    """A module without state: `module(*inputs)`."""
     return module(*inputs), None
 
 
@@ -51,12 +51,13 @@ class Segment(SegmentRun):
     def entry(self, name: str) -> tuple[str, Layout]:
         return self.how.names.get(name, name), SAME
 
-    def compute(self, note: Note, called: Called = ignored) -> tuple[Any, Any]:
-        """Run one pass, with a fresh object for every input, which no earlier pass has given a name."""
+    def compute(self, note: Note, listener: Listener | None = None) -> tuple[Any, Any]:
+        """One pass; a fresh object for every input, so that no name of an earlier pass sticks to it."""
         given = tuple(x.to(self.mode.dtype) if x.is_floating_point() else x.clone() for x in self.inputs)
         for i, x in enumerate(given):
             setattr(x, NAME, f"input.{i}")
-        with watched(self.model, note, called):
+        listener = listener or Listener()
+        with watched(self.model, note, listener), listener.following():
             output, state = self.how.call(self.model, given, self.state)
         output = mapped(output, "output", note)
         return (None if self.how.loss is None else self.how.loss(output)), state

@@ -1,18 +1,22 @@
-"""Any torch module as a subject: compared with a recording of it, or of what it was ported from."""
+"""Any torch module as a subject: held against a recording of it, or of what it was ported from."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from parity.module.operations import FIRST_OF_STATE, operations_of
+from parity.module.attributes import other_settings
+from parity.module.parameters import parameter_scene, parameters_of
 from parity.module.segment import Run, Segment, segments
+from parity.module.trace import Tracer
 from parity.recording.recording import Recording
 from parity.results import Comparison
 from parity.subject.gradient_probe import GradientProbe
-from parity.subject.scene import Operation, Scene
+from parity.subject.scene import Scene
 from parity.subject.scene_recorder import SceneRecorder
 from parity.subject.segment_run import stream
 from parity.subject.subject import RunMode, TracedTensor
@@ -34,7 +38,7 @@ class ModuleSubject:
         return f"torch module {type(self.module).__qualname__}"
 
     def stream(self, recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
-        """See `Subject.stream`. Tensors that the recording does not hold are skipped."""
+        """See `Subject.stream`. What the recording does not hold is left out."""
         module = self._copy(mode)
         for name, tensor in module.state_dict().items():
             recorded = f"param/{self.run.names.get(name, name)}"
@@ -51,12 +55,12 @@ class ModuleSubject:
     def _copy(self, mode: RunMode) -> nn.Module:
         return copy.deepcopy(self.module).to(mode.dtype).eval()
 
-    def _isolated_segment(self, recording: Recording, segment: int) -> Segment:
-        """A segment in float64, with the state that isolated runs of the segments before it carry on."""
+    def _forced_segment(self, recording: Recording, segment: int) -> Segment:
+        """A segment in float64, with the state that forced runs of those before it carry on."""
         module, state = self._copy(TRUTH), None
         for number in range(1, segment):
             before = Segment(self.run, module, recording, TRUTH, number, state)
-            before.produce(lambda traced: None)
+            before.produce(lambda item: None)
             state = before.carried
         return Segment(self.run, module, recording, TRUTH, segment, state)
 
@@ -71,36 +75,78 @@ class ModuleSubject:
         """See `Subject.gradient_probe`."""
         if self.run.loss is None:
             return None
-        return self._isolated_segment(recording, segment).gradient_probe()
+        return self._forced_segment(recording, segment).gradient_probe()
 
     def scene(self, recording: Recording, comparison: Comparison) -> tuple[Scene, str] | None:
-        """See `Subject.scene`. For the outputs of submodules of torch's own types."""
+        """See `Subject.scene`. For parameters, and for whatever a forward pass computes."""
+        if comparison.tensor_name.group == "param":
+            return parameter_scene(self.module, recording, self.run.names, comparison.name)
         if comparison.segment is None or not comparison.tensor_name.is_forward:
             return None
-        run = self._isolated_segment(recording, comparison.segment)
-        recorder = SceneRecorder(run, {f"parameter {name}": p for name, p in run.model.named_parameters()}, {})
-        operations: dict[str, Operation] = {}
-        with torch.no_grad():
-            run.compute(recorder.note, lambda *call: operations.update(operations_of(*call)))
+        run = self._forced_segment(recording, comparison.segment)
+        recorder = SceneRecorder(run, parameters_of(run.model), {})
+        recorder.reference |= self._recorded_parameters(recording, recorder.subject)
+        tracer = Tracer(run.model, recorder)
+        # A faulty port may stop with an error; what it computed before that is here all the same.
+        with torch.no_grad(), suppress(Exception):
+            run.compute(tracer.note, tracer)
         for i, x in enumerate(run.inputs):
             recorder.reference[f"input.{i}"] = x.double() if x.is_floating_point() else x
-        own, reference = (_with_first_layers(found) for found in (recorder.subject, recorder.reference))
         key = self._own_name(comparison)
-        return Scene(operations, reference, {**reference, **own}, {key: comparison.own.tolerance}), key
+        subject = {**recorder.reference, **recorder.subject}
+        rounding = {key: comparison.own.tolerance}
+        unmatched = self._unmatched(recording, comparison.segment, subject)
+        reruns = self._reruns(recording, comparison.segment, key, run.model)
+        return Scene(tracer.operations, recorder.reference, subject, rounding, reruns, unmatched), key
+
+    def _reruns(
+        self, recording: Recording, segment: int, key: str, module: nn.Module
+    ) -> dict[tuple[str, str], Callable[[], Tensor]]:
+        """The module run again with attributes that are set otherwise, by words."""
+        found: dict[tuple[str, str], Callable[[], Tensor]] = {}
+        for path, others in other_settings(module, key):
+            own = module.get_submodule(path)
+            does, has = (
+                ", ".join(f"{path}.{n} = {v}".lstrip(".") for n, v in values.items())
+                for values in (others, {n: getattr(own, n) for n in others})
+            )
+            found[f"has {does}", has] = partial(self._rerun, recording, segment, key, path, others)
+        return found
+
+    def _rerun(self, recording: Recording, segment: int, key: str, path: str, others: Mapping[str, object]) -> Tensor:
+        run = self._forced_segment(recording, segment)
+        changed = run.model.get_submodule(path)
+        for name, value in others.items():
+            setattr(changed, name, value)
+        recorder = SceneRecorder(run, {}, {})
+        try:
+            with torch.no_grad():
+                run.compute(recorder.note)
+        except Exception as error:
+            if key not in recorder.subject:
+                raise ValueError("the module cannot be run so") from error
+        return recorder.subject[key]
+
+    def _unmatched(self, recording: Recording, segment: int, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What was recorded of a segment and the subject computes nothing of, by the module's names."""
+        ours = {theirs: name for name, theirs in self.run.names.items()}
+        prefix = f"eval/{segment}/"
+        found = {ours.get(name, name): t for name, t in recording.group(prefix).items()}
+        return {name: t.double() for name, t in found.items() if name not in known and t.is_floating_point()}
+
+    def _recorded_parameters(self, recording: Recording, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The recorded parameters that have the shape of the subject's, by the keys of these."""
+        found = {}
+        for key, tensor in own.items():
+            name = key.removeprefix("parameter ")
+            recorded = recording.tensors.get(f"param/{self.run.names.get(name, name)}")
+            if recorded is not None and recorded.shape == tensor.shape:
+                found[key] = recorded.double() if recorded.is_floating_point() else recorded
+        return found
 
     def _own_name(self, comparison: Comparison) -> str:
         """The module's name of what is compared."""
         return {theirs: name for name, theirs in self.run.names.items()}.get(comparison.layer, comparison.layer)
-
-
-def _with_first_layers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors, and for every state of one layer that layer by its own key."""
-    found: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        found[name] = tensor
-        if tensor.ndim == 3 and tensor.shape[0] == 1:
-            found[name + FIRST_OF_STATE] = tensor[0]
-    return found
 
 
 def _path(module: nn.Module, name: str) -> str:

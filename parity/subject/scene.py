@@ -4,7 +4,7 @@ An `Operation` has a name (a key of `parity.diagnosis.operations.OPERATIONS`, su
 "lstm"), the tensors it takes by role, and its settings. It says nothing of the model it is part of.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ class Operation:
     """The role of every tensor it takes, parameters included, to that tensor's key in the scene. A role whose key the
     scene has nothing for is absent: an LSTM without "h" and "c" starts from zeros, a linear without "bias" has none."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    at: str = ""
+    """Where it happens, for hints, if its key does not tell: the call of a function behind a recorded tensor."""
 
 
 @dataclass(frozen=True)
@@ -34,3 +36,8 @@ class Scene:
     """What the subject computes from the reference's inputs, and its parameters, by key."""
     rounding: Mapping[str, float]
     """By key, the tolerance within which the reference's tensor is explained by rounding."""
+    reruns: Mapping[tuple[str, str], Callable[[], Tensor]] = field(default_factory=dict)
+    """The subject run again with something about it otherwise: what it has then, and has now, in words for hints, and
+    what it computes then for the tensor that is explained."""
+    unmatched: Mapping[str, Tensor] = field(default_factory=dict)
+    """What the reference recorded besides, under names that the subject computes nothing of."""

@@ -25,7 +25,11 @@ def example(tensors, **settings):
 def activations():
     x = 2 * draw(T, B, H)
     functions = ("sigmoid", "tanh", "gelu_sigmoid", "gelu_erf", "relu", "identity")
-    return [example({"x": x}, function=function) for function in functions] + [example({"x": 3 * x}, function="relu6")]
+    return [example({"x": x}, function=function) for function in functions] + [
+        example({"x": 3 * x}, function="relu6"),
+        example({"x": x}, function="leaky_relu", slope=0.3),
+        example({"x": x}, function="elu", slope=0.7),
+    ]
 
 
 def attention():
@@ -56,7 +60,14 @@ def masks():
     return {
         "causal_mask": [example({"new": new, "memory": memory}), example({"new": new})],
         "masked": [example({"x": x, "mask": hidden}), example({"x": draw(B, 2, T, T), "mask": square})],
-        "softmax": [example({"x": draw(B, 2, T, 7)}), example(masked)],
+        "softmax": [
+            example({"x": draw(B, 2, T, 7)}),
+            example(masked),
+            example({"x": draw(B, 2, T, 7)}, axis=-3),
+            example({"x": draw(B, T, 7)}, log=True),
+            example({role: masked[role] for role in ("x", "unmasked")}),
+            example({"x": draw(2, T, T)}),
+        ],
     }
 
 
@@ -152,6 +163,86 @@ def norms():
     return [example(tensors, **form) for tensors in (full, small, tiny) for form in settings]
 
 
+def functions():
+    """What a module's `forward` calls between its submodules."""
+    x, y = draw(2, 3, 4, 6), draw(2, 3, 4, 6, seed=1)
+    hidden = torch.ones(5, 5, dtype=torch.bool).triu(1)
+    scores = draw(2, 3, 5, 5)
+    alike = [("takes atan", "erf", torch.atan)]
+    parts = [("takes part 2 of 2", "part 1", lambda x: x.chunk(2, -1)[1])]
+    return {
+        "call": [example({"0": x}, call=torch.erf, others=alike)],
+        "move": [
+            example({"x": draw(2, 5, 12)}, call=lambda x: x.reshape(2, 5, 3, 4), words="view"),
+            example({"x": x}, call=lambda x: x.transpose(1, 2), words="transpose(1, 2)"),
+            example({"x": x}, call=lambda x: x.chunk(2, -1)[0], words="part 1 of 2", others=parts),
+            example({"x": x}, call=lambda x: x.repeat_interleave(3, 1), words="repeat_interleave"),
+        ],
+        "matmul": [
+            example({"a": x, "b": y.mT}, sizes=(24,)),
+            example({"a": draw(2, 6, 6), "b": draw(2, 6, 6, seed=1)}),
+            example({"a": x, "b": y}, equation="bhqd,bhkd->bhqk"),
+        ],
+        "scaled": [example({"x": x}, factor=0.7), example({"x": x}, factor=3.3, sizes=(24,))],
+        "shifted": [example({"x": x}, term=0.3), example({"x": x.abs().sqrt(), "square": x.abs()}, term=1e-2)],
+        "filled": [
+            example({"x": scores, "mask": hidden}),
+            example({"x": scores, "mask": ids(2, 1, 1, 5, below=2) == 1}, value=-7.0, added=True),
+            example({"x": draw(2, 3, 5, 9), "mask": ids(5, 9, below=2, seed=2)}, value=0.5, shows=True),
+        ],
+        "reduced": [
+            example({"x": x}, how="mean", keep=True),
+            example({"x": x}, how="var", axes=(-1,), keep=True, unbiased=False),
+            example({"x": x[..., :2, :]}, how="sum", axes=(-2, -1)),
+        ],
+        "root": [example({"x": x.abs() + 0.1, "bare": x.abs()}, eps=0.1), example({"x": x.abs() + 0.2}, inverse=True)],
+        "joined": [
+            example({"0": x, "1": y}, axis=-1),
+            example({"0": x, "1": y, "2": draw(2, 3, 4, 6, seed=2)}, axis=-2),
+            example({"0": x, "1": y}, axis=-3, stacked=True),
+        ],
+        "times": [
+            example({"x": x, "gain": y * y.sigmoid(), "inner": y}),
+            example({"x": x, "gain": draw(6).sigmoid()}),
+        ],
+        "difference": [example({"a": x, "b": draw(2, 3, 4, 1)})],
+        "quotient": [example({"x": x, "by": draw(2, 3, 4, 1).abs() + 0.3})],
+    }
+
+
+def channels():
+    x, series, image = draw(2, 4, 9), draw(2, 4, 12), draw(2, 4, 7, 8)
+    affine = {"weight": 1 + draw(4) / 2, "bias": draw(4)}
+    kept = {"mean": draw(4, seed=1).abs() + 0.2, "variance": draw(4, seed=2).abs() + 0.1}
+    numbers = {"bias": draw(6)}
+    return {
+        "group_norm": [
+            example({"x": image, **affine}, groups=2),
+            example({"x": 1e-3 * image, **affine}, groups=2),
+            example({"x": draw(2, 4, 4), **affine}, groups=2),
+        ],
+        "batch_norm": [
+            example({"x": x, **affine, **kept}),
+            example({"x": x, **affine, **{**kept, "variance": 1e-4 * kept["variance"]}}),
+            example({"x": draw(3, 4, 4), **affine, **kept}),
+        ],
+        "conv": [
+            example({"x": series, "weight": draw(6, 4, 3), **numbers}, padding=(1,)),
+            example(
+                {"x": image, "weight": draw(6, 4, 3, 3), **numbers}, stride=(2, 2), padding=(1, 1), dilation=(1, 1)
+            ),
+            example({"x": image, "weight": draw(4, 2, 3, 3)}, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=2),
+            example({"x": series, "weight": draw(4, 4, 4)}, padding=(2,), mode="circular"),
+        ],
+        "pool": [
+            example({"x": series}),
+            example({"x": image}, how="mean", size=(3, 3), stride=(2, 2), padding=(1, 1), dilation=(1, 1)),
+            example({"x": draw(2, 4, 12)}, how="mean", size=(4,), stride=(3,), ceil=True),
+        ],
+        "rnn": recurrent(1, "h"),
+    }
+
+
 EXAMPLES = {
     "activation": activations(),
     "add": [example({"a": draw(T, B, H), "b": draw(T, B, H, seed=1)})],
@@ -181,6 +272,8 @@ EXAMPLES = {
     "select": [example({"x": draw(4, B, H)}, row=1)],
     "stack": [example({"0": draw(B, H), "1": draw(B, H, seed=1), "2": draw(B, H, seed=2)})],
     **attention(),
+    **functions(),
+    **channels(),
     **masks(),
     **rows(),
     **optimiser(),

@@ -1,4 +1,5 @@
-"""A function applied to each number. Role: x. Setting: `function`, a key of `FUNCTIONS`."""
+"""A function of every number by itself. Role: x. Settings: `function`, a key of `FUNCTIONS` or `SLOPED`; `slope`, of
+the latter."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -40,18 +41,45 @@ FUNCTIONS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "tanh_twice": ("tanh twice", lambda x: torch.tanh(torch.tanh(x))),
     "exp": ("exp", torch.exp),
     "sine": ("the sine", torch.sin),
+    "tanh_shrink": ("x - tanh(x)", F.tanhshrink),
+    "soft_shrink": ("the soft shrink (0.5)", F.softshrink),
+    "hard_shrink": ("the hard shrink (0.5)", F.hardshrink),
+    "cosine": ("the cosine", torch.cos),
     "absolute": ("|x|", torch.abs),
     "square": ("the square", torch.square),
     "softmax": ("a softmax over the last axis", lambda x: x.softmax(-1)),
 }
 
 
+SLOPED: dict[str, tuple[str, float, Callable[[Tensor, float], Tensor]]] = {
+    "leaky_relu": ("leaky relu of slope {}", 0.01, lambda x, slope: torch.where(x > 0, x, slope * x)),
+    "elu": ("elu of alpha = {}", 1.0, lambda x, alpha: torch.where(x > 0, x, alpha * torch.expm1(x))),
+    "celu": (
+        "celu of alpha = {}", 1.0, lambda x, alpha: torch.where(x > 0, x, alpha * torch.expm1(x / alpha))
+    ),
+    "softplus": (
+        "softplus of beta = {}", 1.0, lambda x, beta: torch.log1p(torch.exp(-(beta * x).abs())) / beta + x.relu()
+    ),
+}  # fmt: skip
+"""Functions of a number besides, the setting `slope`: their words, its usual value, and what they compute."""
+
+
+def _own(o: Operands) -> tuple[str, Callable[[Tensor], Tensor]]:
+    """The canonical function, in words and as it is computed."""
+    name, slope = o.settings["function"], o.settings.get("slope")
+    if name in SLOPED and (slope is not None or name not in FUNCTIONS):
+        words, usual, function = SLOPED[name]
+        slope = usual if slope is None else slope
+        return words.format(f"{slope:g}"), lambda x: function(x, slope)
+    return FUNCTIONS[name]
+
+
 def _variants(o: Operands) -> Iterator[Variant]:
     name = o.settings["function"]
-    canonical, function = FUNCTIONS[name]
+    canonical, function = _own(o)
     x = o["x"]
     for other, (words, f) in FUNCTIONS.items():
-        if other != name:
+        if other != name or "slope" in o.settings:
             yield Variant(f"applies {words}", canonical, partial(f, x))
     yield Variant("applies its function twice", "once", lambda: function(function(x)))
     slopes = (1.5, 1.6, 1.703, 1.72, 1.74, 1.782, 1.8, 2.0, 0.851, 0.5)
@@ -59,15 +87,16 @@ def _variants(o: Operands) -> Iterator[Variant]:
 
 
 def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
-    x, canonical = o["x"], FUNCTIONS[o.settings["function"]][0]
+    x, canonical = o["x"], _own(o)[0]
+    for words, usual, function in SLOPED.values():
+        yield FittedParameter(f"applies a {words}", canonical, 0.9 * usual, partial(function, x), low=0.0)
     yield FittedParameter("applies x sigmoid({} x)", canonical, 1.702, lambda slope: x * torch.sigmoid(slope * x))
-    yield FittedParameter("applies a leaky relu of slope {}", canonical, 0.1, lambda slope: F.leaky_relu(x, slope))
     yield FittedParameter("applies the sigmoid of {} x", canonical, 1.0, lambda slope: torch.sigmoid(slope * x))
     yield FittedParameter("applies tanh of {} x", canonical, 1.0, lambda slope: torch.tanh(slope * x))
 
 
 OPERATIONS = {
     "activation": OperationDefinition(
-        lambda o: FUNCTIONS[o.settings["function"]][1](o["x"]), _variants, rowwise("x", mixes=1), _fitted_parameters
+        lambda o: _own(o)[1](o["x"]), _variants, rowwise("x", mixes=1), _fitted_parameters
     )
 }

@@ -1,15 +1,19 @@
 """Sums and products of tensors, and tensors passed on as they are.
 
-`same`: x. `add`: a + b. `product`: x (..., H) times gain (H,). `stack`: every input, under a new first axis. `select`:
+`same`: x. `add`: a + b. `difference`: a - b. `product`: x (..., H) times gain (H,). `times`: x times gain of any shape.
+Role `inner`: what a function
+was applied to, where the gain is such. `quotient`: x / by. `stack`: every input, under a new first axis. `select`:
 row `row` of x, a setting.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from parity.diagnosis.definition import Operands, OperationDefinition, Variant, for_each, rowwise
+from parity.diagnosis.operations.activation import FUNCTIONS
 
 
 def _same_variants(o: Operands) -> Iterator[Variant]:
@@ -59,6 +63,49 @@ def _product_variants(o: Operands) -> Iterator[Variant]:
         yield Variant(description, canonical, partial(torch.mul, x, factor))
 
 
+def _times_variants(o: Operands) -> Iterator[Variant]:
+    x, gain = o["x"], o["gain"]
+    yield Variant(f"leaves {o.name('x')} out", f"multiplies {o.name('gain')} by it", lambda: gain.expand_as(x * gain))
+    if "inner" in o:
+        inner = o["inner"]
+        for name in ("silu", "sigmoid", "tanh", "relu", "gelu_erf", "gelu_tanh"):
+            words, function = FUNCTIONS[name]
+            words = f"applies {words} to {o.name('x')} and not to {o.name('inner')}"
+            yield Variant(words, "the other way round", partial(_with_one, function, x, inner))
+    for variant in _product_variants(o):
+        if not variant.description.startswith(f"leaves {o.name('gain', 'the gain')}"):
+            yield variant
+    yield Variant(f"leaves {o.name('gain')} out", "multiplies by it", lambda: x.expand_as(x * gain))
+
+
+def _with_one(function: Callable[[Tensor], Tensor], x: Tensor, inner: Tensor) -> Tensor:
+    return function(x) * inner
+
+
+def _difference_variants(o: Operands) -> Iterator[Variant]:
+    a, b = o["a"], o["b"]
+    first, second = o.name("a"), o.name("b")
+    yield Variant(f"leaves {second} out", "subtracts it", lambda: a.expand_as(a - b))
+    yield Variant(f"leaves {first} out", f"subtracts {second} from it", lambda: -b.expand_as(a - b))
+    yield Variant(f"adds {second}", "subtracts it", lambda: a + b)
+    yield Variant(f"subtracts {first} from {second}", f"{second} from {first}", lambda: b - a)
+    yield Variant(f"subtracts {second} twice", "once", lambda: a - 2 * b)
+    yield Variant("multiplies the two", "subtracts", lambda: a * b)
+    yield Variant("takes the difference's absolute", "the difference", lambda: (a - b).abs())
+
+
+def _quotient_variants(o: Operands) -> Iterator[Variant]:
+    x, by = o["x"], o["by"]
+    name = o.name("by")
+    yield Variant(f"does not divide by {name}", "does", lambda: x.expand_as(x / by))
+    yield Variant(f"multiplies by {name}", "divides by it", lambda: x * by)
+    yield Variant(f"divides by the root of {name}", "by itself", lambda: x / by.sqrt())
+    yield Variant(f"divides by the square of {name}", "by itself", lambda: x / by.square())
+    yield Variant(f"divides by 1 + {name}", "by itself", lambda: x / (1 + by))
+    yield Variant(f"divides {name} by {o.name('x')}", "the other way round", lambda: by / x)
+    yield Variant(f"subtracts {name}", "divides by it", lambda: x - by)
+
+
 def _stack_variants(o: Operands) -> Iterator[Variant]:
     parts = list(o.tensors.values())
     yield Variant("stacks them last to first", "first to last", lambda: torch.stack(parts[::-1]))
@@ -76,6 +123,9 @@ OPERATIONS = {
     "same": OperationDefinition(lambda o: o["x"], _same_variants, rowwise("x")),
     "add": OperationDefinition(lambda o: o["a"] + o["b"], _add_variants, rowwise("a", "b")),
     "product": OperationDefinition(lambda o: o["x"] * o["gain"], _product_variants, rowwise("x", mixes=1)),
+    "times": OperationDefinition(lambda o: o["x"] * o["gain"], _times_variants),
+    "difference": OperationDefinition(lambda o: o["a"] - o["b"], _difference_variants),
+    "quotient": OperationDefinition(lambda o: o["x"] / o["by"], _quotient_variants),
     "stack": OperationDefinition(lambda o: torch.stack(list(o.tensors.values())), _stack_variants),
     "select": OperationDefinition(lambda o: o["x"][o.settings["row"]], _select_variants),
 }

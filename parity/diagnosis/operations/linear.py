@@ -12,7 +12,15 @@ from torch import Tensor
 
 from parity.diagnosis.definition import Operands, rowwise
 from parity.diagnosis.formula import Change, Formula, Options, flipped, on
-from parity.diagnosis.operations.weights import BLOCKS, bias_changes, block_order, block_orders, interleaved, reshaped
+from parity.diagnosis.operations.weights import (
+    BLOCKS,
+    bias_changes,
+    block_order,
+    block_orders,
+    interleaved,
+    reshaped,
+    reshaped_back,
+)
 
 
 def _compute(o: Operands) -> Tensor:
@@ -25,6 +33,8 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
     yield Change("transposes the weight", "does not", operands=on(torch.t, "weight"))
     words = "reads the transposed weight as if it were not (reshaped, not transposed)"
     yield Change(words, "takes it as it is", operands=on(reshaped, "weight"))
+    words = "reads the weight's numbers as if it were the transposed one"
+    yield Change(words, "as they are", operands=on(reshaped_back, "weight"))
     if "bias" in o:
         yield from bias_changes("bias", "the bias")
         yield Change("takes the bias in reverse", "in order", operands=flipped(0, "bias"))
@@ -56,8 +66,11 @@ def _blocks(o: Operands) -> Iterator[Change]:
             yield Change(f"takes the columns of the weight {words}", "in order", operands=columned)
     for count in BLOCKS:
         if out % count == 0:
-            woven = on(_indexed(0, interleaved(out, count)), *both)
-            yield Change(f"interleaves the {count} blocks of rows", "keeps them one after another", operands=woven)
+            for alone, roles in {"": both, **({" of the weight alone": ("weight",)} if biased else {})}.items():
+                if roles:
+                    woven = on(_indexed(0, interleaved(out, count)), *roles)
+                    words = f"interleaves the {count} blocks of rows{alone}"
+                    yield Change(words, "keeps them one after another", operands=woven)
 
 
 def _indexed(axis: int, index: Tensor) -> partial[Tensor]:

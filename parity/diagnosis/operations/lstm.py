@@ -3,8 +3,8 @@
     i, f, c, o = blocks of (W x + b + R h + d);  c' = sigmoid(f) c + sigmoid(i) tanh(c);  h' = sigmoid(o) tanh(c')
 
 Roles: x (T, B, X), weight_ih (4H, X), weight_hh (4H, H), bias_ih (4H,) and bias_hh (4H,) or none, h and c (B, H) or
-none for zeros. Settings: `output`, "y" for every step's h' (T, B, H), "h" or "c" for the last h' or c' (B, H); `order`
-of the gates' blocks ("ifco").
+none for zeros, weight_hr (P, H) if h is projected to (B, P). Settings: `output`, "y" for every step's h' (T, B, H), "h"
+or "c" for the last h' or c' (B, H); `order` of the gates' blocks ("ifco").
 """
 
 import math
@@ -50,6 +50,7 @@ def _run(
         i, f, out = (torch.ones_like(g) if ungated == n else g for n, g in (("i", i), ("f", f), ("o", out)))
         c = zoneout * c + (1 - zoneout) * (f * c + i * of_new(new)).clamp(-clip, clip)
         h = out * of_cell(c)
+        h = h @ o["weight_hr"].mT if "weight_hr" in o else h
         for name, tensor in (("h", h), ("c", c), ("outer", of_cell(c))):
             steps[name].append(tensor)
     return steps

@@ -1,7 +1,8 @@
 """Layer normalisation: (x - mean) / deviation over the last axis, times a gain, plus a bias.
 
 Roles: x (..., H), weight (H,) or none, bias (H,) or none. Settings: `unbiased` (n - 1 in place of n; False), `eps`
-(1e-5), `eps_outside` (added to the deviation, not to the variance; False).
+(1e-5), `eps_outside` (added to the deviation, not to the variance; False); `over`, the axes; `centred` and
+`by_mean_square`, of an RMS norm false and true.
 """
 
 from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ def _deviations(options: Options, n: int) -> Iterator[Change]:
     }
     does = {"unbiased": "divides the variance", "eps_outside": "adds eps", "eps": "takes eps ="}
     found = []
-    for values in product((True, False), (True, False), USUAL_EPS):
+    for values in product((True, False), (True, False), dict.fromkeys((options["eps"], *USUAL_EPS))):
         others = {name: other for name, other in zip(does, values, strict=True) if other != options[name]}
         if others and (values[-1] or "eps_outside" not in others):  # an eps of 0 is added nowhere
             description = _joined([f"{does[name]} {words[name](other)}" for name, other in others.items()])
@@ -75,7 +76,7 @@ def _joined(words: list[str]) -> str:
 
 def _changes(o: Operands, options: Options) -> Iterator[Change]:
     x = o["x"]
-    yield from _deviations(options, x.shape[-1])
+    yield from _deviations(options, torch.Size([x.shape[axis] for axis in options["over"]]).numel())
     if "weight" in o:
         yield Change("leaves the gain out", "multiplies by it", operands=without("weight"))
         yield Change("multiplies by 1 + gain", "by the gain", operands=on(lambda gain: 1 + gain, "weight"))
@@ -87,7 +88,9 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
         yield Change("leaves gain and bias out", "applies both", operands=without("weight", "bias"))
         early = on(lambda bias: bias * o["weight"], "bias")
         yield Change("adds the bias before the gain", "after it", operands=early)
-    rms = {"centred": False, "by_mean_square": True}
+    rms, centred = {"centred": False, "by_mean_square": True}, {"centred": True, "by_mean_square": False}
+    if not options["centred"]:
+        yield Change("subtracts the mean (a layer norm)", "does not centre (an RMS norm)", centred)
     yield Change("does not centre (an RMS norm)", "subtracts the mean", rms)
     uncentred = "does not subtract the mean before it divides by the deviation"
     yield Change(uncentred, "subtracts it", {"centred": False})

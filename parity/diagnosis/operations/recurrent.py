@@ -13,7 +13,7 @@ from torch import Tensor
 
 from parity.diagnosis.definition import Operands
 from parity.diagnosis.formula import Change, exchange, flipped, on, without
-from parity.diagnosis.operations.weights import bias_changes, gates_transposed, reshaped
+from parity.diagnosis.operations.weights import bias_changes, gates_transposed, reshaped, reshaped_back
 
 LONG = 2**17
 """The number of elements of x above which one run takes seconds."""
@@ -33,7 +33,10 @@ def with_gates(o: Operands, order: str, gates: str) -> Operands:
 
 def start(o: Operands, part: str = "h") -> Tensor:
     """The state at the start, (B, H)."""
-    return o[part] if part in o else o["x"].new_zeros(o["x"].shape[1], o["weight_hh"].shape[1])
+    if part in o:
+        return o[part]
+    width = o["weight_hh"].shape[0] // 4 if part == "c" else o["weight_hh"].shape[1]  # of a projected layer, h is less
+    return o["x"].new_zeros(o["x"].shape[1], width)
 
 
 def given_out(steps: Mapping[str, list[Tensor]], output: str, given: str = "", last: int = -1) -> Tensor:
@@ -57,7 +60,7 @@ def shared_changes(o: Operands, *state: str) -> Iterator[Change]:
             yield from bias_changes(bias, f"the {name} bias ({bias})")
     if "bias_ih" in o and "bias_hh" in o:
         yield Change("leaves both biases out", "adds them", operands=without("bias_ih", "bias_hh"))
-    yield from _weight_changes()
+    yield from _weight_changes(o)
     yield from _state_changes(*state)
     words = "starts from the state with its batch reversed"
     yield Change(words, "in order", operands=flipped(0, *state), needs_whole_tensor=True)
@@ -66,25 +69,38 @@ def shared_changes(o: Operands, *state: str) -> Iterator[Change]:
     if o.setting("output", "y") == "y":
         words = f"{words} and turns its output round"
         yield Change(words, "forwards", operands=backwards, result=_turned, needs_whole_tensor=True)
+        words = "takes batch for time in what it takes and gives (the first two axes exchanged)"
+        crossed = on(partial(torch.transpose, dim0=0, dim1=1), "x")
+        yield Change(words, "does not", operands=crossed, result=_crossed, needs_whole_tensor=True)
     else:
         yield Change("returns its state with the batch reversed", "in order", result=_turned, needs_whole_tensor=True)
+
+
+def _crossed(x: Tensor) -> Tensor:
+    return x.transpose(0, 1)
 
 
 def _turned(x: Tensor) -> Tensor:
     return x.flip(0)
 
 
-def _weight_changes() -> Iterator[Change]:
+def _weight_changes(o: Operands) -> Iterator[Change]:
     both = exchange(("weight_ih", "weight_hh"), ("bias_ih", "bias_hh"))
     yield Change("exchanges the input and the recurrent weights", "does not", operands=both)
     for role, name in (("weight_ih", "input"), ("weight_hh", "recurrent")):
         words = f"the {name} weight ({role})"
         yield Change(f"transposes each gate's block of {words}", "does not", operands=on(gates_transposed, role))
+        yield Change(f"leaves {words} out", "uses it", operands=on(torch.zeros_like, role))
+        if o[role].shape[0] == o[role].shape[1]:  # a block is all of it
+            continue
         again = f"reads {words} transposed (reshaped, not transposed)"
         yield Change(again, "as it is", operands=on(reshaped, role))
-        yield Change(f"leaves {words} out", "uses it", operands=on(torch.zeros_like, role))
+        words = f"reads the numbers of {words} as if it were the transposed one"
+        yield Change(words, "as they are", operands=on(reshaped_back, role))
     transposed = on(gates_transposed, "weight_ih", "weight_hh")
     yield Change("transposes each gate's blocks of both weights", "does not", operands=transposed)
+    if all(o[role].shape[0] == o[role].shape[1] for role in ("weight_ih", "weight_hh")):
+        return
     again = "reads both weights transposed (reshaped, not transposed)"
     yield Change(again, "as they are", operands=on(reshaped, "weight_ih", "weight_hh"))
 

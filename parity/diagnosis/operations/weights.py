@@ -24,6 +24,16 @@ def reshaped(weight: Tensor) -> Tensor:
     return weight.mT.reshape(weight.shape)
 
 
+def reshaped_back(weight: Tensor) -> Tensor:
+    """A weight read as if it were its transposed: what undoes `reshaped`."""
+    return weight.reshape(weight.shape[::-1]).mT
+
+
+def reshaped_last(x: Tensor) -> Tensor:
+    """The last two axes read transposed as if they were not."""
+    return x.mT.reshape(x.shape)
+
+
 def gates_transposed(weight: Tensor) -> Tensor:
     """Every square block of rows transposed, (nH, H) -> (nH, H)."""
     width = weight.shape[1]

@@ -10,11 +10,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from parity.diagnosis.constants import named
 from parity.diagnosis.definition import FittedParameter, Variant
 from parity.diagnosis.interpreter import Goal, attempt
 from parity.diagnosis.variants.inputs import groups
 from parity.diagnosis.variants.site import Site
-from parity.diagnosis.variants.transforms import ENOUGH, named, nearest_factor
+from parity.diagnosis.variants.transforms import ENOUGH, nearest_factor
 
 Residue = tuple[Tensor, float]
 """The difference from a tensor, and its sum of squares."""
@@ -36,6 +37,8 @@ def fitted_parameters(site: Site, goal: Goal | None) -> Iterator[Variant]:
 def fitted_inputs(site: Site, goal: Goal | None) -> Iterator[Variant]:
     """Variants of an operation with a fitted scale or offset of an input, or of a result before the goal."""
     # Not for a large operation: that would be many runs of it for an unlikely fault.
+    if site.interpreter.is_long:
+        return
     if goal is not None and _can_be_fitted(site, goal) and site.interpreter.window.covers_all:
         yield from _with_numbers(site, _of_ends(site, goal), goal)
 

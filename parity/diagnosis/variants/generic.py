@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from parity.diagnosis import constants
 from parity.diagnosis.definition import Variant
 from parity.diagnosis.interpreter import Goal
 from parity.diagnosis.variants import inputs, transforms
@@ -16,7 +17,7 @@ from parity.diagnosis.variants.transforms import ENOUGH, HALVES, Transform
 def generic(site: Site, goal: Goal | None) -> Iterator[Variant]:
     """Every generic variant of an operation, likeliest first; scales and sums are fitted if the goal is its result."""
     given = goal.tensor if goal is not None and goal.key == site.node else None
-    if site.result.numel() < transforms.FEW:
+    if site.result.numel() < transforms.FEW or (site.interpreter.is_long and site.node != site.interpreter.target):
         return
     yield from inputs.skipped(site)
     if site.interpreter.is_slow(site.node):
@@ -25,6 +26,7 @@ def generic(site: Site, goal: Goal | None) -> Iterator[Variant]:
     yield from _in_half_precision(site)
     yield from inputs.other_inputs(site)
     yield from inputs.siblings(site)
+    yield from inputs.started(site)
     yield from inputs.exchanged(site)
     yield from _given_out(site, given)
     yield from inputs.missing(site)
@@ -64,6 +66,7 @@ def _added(site: Site, given: Tensor) -> Iterator[Variant]:
     result = site.result
     if given.shape != result.shape or given.numel() < ENOUGH or not bool(given.isfinite().all()):
         return
+    yield from _joined_with_parameter(site, given)
     others: dict[str, Tensor] = {}
     for key, tensor in site.earlier.items():
         other = site.interpreter.window.cut(site.node, tensor).to(torch.float64)
@@ -82,10 +85,21 @@ def _added(site: Site, given: Tensor) -> Iterator[Variant]:
             yield Variant(words, "its result", partial(torch.add, a * result, b * other))
 
 
+def _joined_with_parameter(site: Site, given: Tensor) -> Iterator[Variant]:
+    """A parameter that the operation does not take, added to the last axis of its result, or multiplied with it."""
+    own = set(site.operands.keys.values())
+    for key, tensor in site.earlier.items():
+        alike = 0 < tensor.ndim < given.ndim and tensor.shape == given.shape[given.ndim - tensor.ndim :]
+        if key not in own and alike and tensor.is_floating_point():
+            other = tensor.to(torch.float64)
+            yield Variant(f"adds {key} to its result", "does not", partial(torch.add, site.result, other))
+            yield Variant(f"multiplies its result by {key}", "does not", partial(torch.mul, site.result, other))
+
+
 def _times(factor: float, site: Site, name: str) -> str:
-    if abs(factor - 1) < transforms.AGREEING:
+    if abs(factor - 1) < constants.AGREEING:
         return name
-    return f"{transforms.named(factor, site.sizes(site.result))} times {name}"
+    return f"{constants.named(factor, site.sizes(site.result))} times {name}"
 
 
 def _in_half_precision(site: Site) -> Iterator[Variant]:

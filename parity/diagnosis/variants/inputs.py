@@ -24,10 +24,12 @@ SHAPE_KEEPING = ("layer_norm", "activation", "product", "linear")
 def skipped(site: Site) -> Iterator[Variant]:
     """The operation left out: an input of the result's shape in place of the result."""
     for role, tensor in site.floats.items():
-        if tensor.shape == site.result.shape and not torch.equal(tensor, site.result):
-            description = (
-                f"leaves this operation out (the {_words(site.operation)}) and gives {site.name(role)} as it is"
-            )
+        reshaping = site.operation.name in ("reduced", "move", "call") and site.node != site.interpreter.target
+        if (tensor.shape == site.result.shape and not torch.equal(tensor, site.result)) or (
+            reshaping and tensor.shape != site.result.shape
+        ):
+            words = _words(site.operation)
+            description = f"leaves this operation out (the {words}) and gives {site.name(role)} as it is"
             yield Variant(description, "does not", tensor.clone)
 
 
@@ -41,7 +43,8 @@ def other_inputs(site: Site) -> Iterator[Variant]:
     for role, own in site.operands.tensors.items():
         name = site.name(role)
         for key, tensor in site.earlier.items():
-            if key == name or (key in operations and name not in operations):
+            constant = ":" in name  # of a module, between its submodules
+            if key == name or (key in operations and name not in operations and not constant):
                 continue
             other = site.interpreter.window.as_input(site.node, role, tensor)
             turned = other.shape != own.shape and other.ndim == 2 and other.mT.shape == own.shape
@@ -52,6 +55,24 @@ def other_inputs(site: Site) -> Iterator[Variant]:
             if not torch.equal(other, own):
                 description = f"takes {key}{' transposed' if turned else ''}"
                 yield site.with_inputs(description, f"takes {name}", {role: other})
+
+
+def started(site: Site) -> Iterator[Variant]:
+    """A recurrent step from zeros that starts from another tensor of the scene."""
+    weight = site.floats.get("weight_hh")
+    if weight is None or "h" in site.floats or "x" not in site.floats:
+        return
+    shape = (site.floats["x"].shape[1], weight.shape[1])
+    for key, tensor in site.earlier.items():
+        if tensor.shape == shape and tensor.is_floating_point():
+            state = {"h": tensor.to(torch.float64)}
+            yield Variant(f"starts from {key}", "from zeros", partial(site.computed, site.operands.having(**state)))
+
+
+def fits(other: Tensor, tensor: Tensor) -> bool:
+    """Whether it can be added to a tensor without changing that one's shape."""
+    pairs = zip(other.shape[::-1], tensor.shape[::-1], strict=False)
+    return other.numel() > 1 and other.ndim <= tensor.ndim and all(a in (1, b) for a, b in pairs)
 
 
 def groups(site: Site) -> list[list[str]]:
@@ -127,7 +148,7 @@ def added_to(site: Site) -> Iterator[Variant]:
     for role, own in site.floats.items():
         for key, tensor in site.earlier.items() if role not in site.leaves else ():
             other = site.interpreter.window.as_input(site.node, role, tensor)
-            if other.shape == own.shape and other.is_floating_point():
+            if other.is_floating_point() and fits(other, own):
                 description = f"adds {key} to {site.name(role)} first"
                 yield site.with_inputs(description, "does not", {role: own + other.to(own.dtype)})
 

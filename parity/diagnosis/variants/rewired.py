@@ -21,15 +21,15 @@ def rewired(site: Site, goal: Goal | None) -> Iterator[Variant]:
     leaves = _leaves(interpreter)
     for keys in of_a_sort({key: key for key in leaves}):
         zeros = {key: torch.zeros_like(leaves[key]) for key in keys}
-        yield replace(_variant(interpreter, f"takes zeros for {', '.join(keys)}", zeros), zeros=True)
+        yield replace(rewired_variant(interpreter, f"takes zeros for {', '.join(keys)}", zeros), zeros=True)
     for a, b in combinations(leaves, 2):
         if leaves[a].shape == leaves[b].shape:
-            yield _variant(interpreter, f"takes {a} and {b} in each other's place", {a: leaves[b], b: leaves[a]})
+            yield rewired_variant(interpreter, f"takes {a} and {b} in each other's place", {a: leaves[b], b: leaves[a]})
     for a, b in combinations(nodes, 2):
         for sort, what in (("", "parameters"), ("weight", "weights"), ("bias", "biases")):
             exchanged = _parameters_exchanged(interpreter, leaves, a, b, sort)
             if exchanged:
-                yield _variant(interpreter, f"has the {what} of {a} and {b} in each other's place", exchanged)
+                yield rewired_variant(interpreter, f"has the {what} of {a} and {b} in each other's place", exchanged)
 
 
 def _leaves(interpreter: Interpreter) -> dict[str, Tensor]:
@@ -52,7 +52,9 @@ def _parameters_exchanged(
     return exchanged
 
 
-def _variant(interpreter: Interpreter, description: str, values: Mapping[str, Tensor]) -> Variant:
+def rewired_variant(interpreter: Interpreter, description: str, values: Mapping[str, Tensor]) -> Variant:
+    """The target with other values under some keys before it."""
+
     def compute() -> Tensor:
         result = interpreter.through(values, interpreter.target)
         if result is None:

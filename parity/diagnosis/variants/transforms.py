@@ -3,7 +3,6 @@
 A transform is described by a phrase that goes after "gives its result" or "takes x".
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,8 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from parity.diagnosis.constants import constants, named
 
 HALVES = {"bfloat16": (torch.bfloat16, 2.0**-7), "float16": (torch.float16, 2.0**-10)}
 """The half precisions, each with its unit of rounding; bfloat16 first, as float16 can hold most of its numbers."""
@@ -20,8 +21,6 @@ LEAST = 1e-6
 """The smallest size of a fitted factor that counts as one."""
 ENOUGH = 8
 """The fewest elements on which a fitted number is not a coincidence."""
-AGREEING = 1e-5
-"""The relative difference within which a fitted number is named after a constant."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +31,6 @@ class Transform:
     apply: Callable[[Tensor], Tensor]
     needs_whole_tensor: bool = False
     """Whether it moves rows, so that a window of its result is not its result on a window."""
-
-
-def constants(sizes: Iterable[int]) -> dict[str, float]:
-    """Numbers worth a name: a few small ones, and those made of `sizes`."""
-    found = {"-1": -1.0, "2": 2.0, "1 / 2": 0.5, "sqrt(2)": math.sqrt(2), "1 / sqrt(2)": math.sqrt(0.5)}
-    for n in dict.fromkeys(n for n in sizes if n > 1):
-        found[f"sqrt({n})"] = math.sqrt(n)
-        found[f"1 / sqrt({n})"] = 1 / math.sqrt(n)
-        found[str(n)] = float(n)
-        found[f"1 / {n}"] = 1 / n
-    return found
 
 
 def scalings(sizes: Iterable[int]) -> Iterator[Transform]:
@@ -93,6 +81,10 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "the sigmoid": torch.sigmoid,
     "relu": torch.relu,
     "gelu": lambda x: x * torch.sigmoid(1.702 * x),
+    "the exact gelu": F.gelu,
+    "the tanh gelu": partial(F.gelu, approximate="tanh"),
+    "a leaky relu": F.leaky_relu,
+    "elu": F.elu,
     "silu": lambda x: x * torch.sigmoid(x),
     "its size |x|": torch.abs,
     "its square": torch.square,
@@ -136,11 +128,3 @@ def nearest_factor(x: Tensor, given: Tensor) -> float:
     """The factor by which `x` comes nearest to `given`; 0 for a tensor of zeros."""
     squares = float(x.square().sum())
     return float((x * given).sum()) / squares if squares else 0.0
-
-
-def named(number: float, sizes: Iterable[int]) -> str:
-    """A number as text, with the name of the constant that it is, if it is one."""
-    for name, constant in constants(sizes).items():
-        if abs(number - constant) <= AGREEING * abs(constant):
-            return f"{number:.6g} = {name}" if "sqrt" in name else name
-    return f"{number:.6g}"
