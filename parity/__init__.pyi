@@ -6,7 +6,8 @@ from .module.capture import capture, recording_of, save
 from .module.check import assert_parity, check
 from .module.onnx_graph import from_onnx
 from .module.weights import Conversion, WeightMap, map_weights
-from .recording.library import PACKAGED, discover, find, open
+from .recording.files import PACKAGED
+from .recording.library import discover, find, open
 from .recording.names import TensorName
 from .recording.recording import Recording
 from .report.terminal import text

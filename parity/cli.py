@@ -5,6 +5,7 @@ import click
 from sharnn_py.lazy_group import LazyGroup
 
 SUBCOMMANDS = {
+    "check": ("parity.commands.check", "check"),
     "diff": ("parity.commands.diff", "diff"),
     "explain": ("parity.commands.explain", "explain"),
     "list": ("parity.commands.list", "list_recordings"),
@@ -16,4 +17,4 @@ SUBCOMMANDS = {
 
 @click.group(cls=LazyGroup, subcommands=SUBCOMMANDS)
 def parity() -> None:
-    """Compare the PyTorch port with what the public programs computed, tensor by tensor."""
+    """Compare the PyTorch port, or any torch module, with what another program computed, tensor by tensor."""

@@ -97,6 +97,8 @@ class CaseResult:
     """Recorded tensors that were compared at least once."""
     notes: list[str] = field(default_factory=list)
     """What a reader should know besides, a line each."""
+    known: Mapping[str, str] = field(default_factory=dict)
+    """Wrong comparisons that are a known difference: the name of each, to the id of the difference in the ledger."""
 
     def __bool__(self) -> bool:
         return not self.problem and bool(self.comparisons) and all(c.agrees for c in self.comparisons)
@@ -120,6 +122,11 @@ class CaseResult:
     def inherited(self) -> list[Comparison]:
         """Comparisons that are off only because something before them is."""
         return [c for c in self.comparisons if c.verdict == "inherited"]
+
+    @property
+    def isolates(self) -> bool:
+        """Whether any layer was run by itself; without, what is wrong is not told from what inherits an error."""
+        return any(c.isolated is not None for c in self.comparisons)
 
     @property
     def first(self) -> Comparison | None:

@@ -4,8 +4,11 @@ Subcommands are named here by module and load when they are called, so that this
 `sharnn --help` imports no torch.
 """
 
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from types import FrameType
 
 import click
 
@@ -21,7 +24,7 @@ SUBCOMMANDS = {
     "score": ("export.text_cli", "score"),
 }
 
-USAGE, ENVIRONMENT, INTERRUPTED = 2, 3, 130
+USAGE, ENVIRONMENT, INTERRUPTED, TERMINATED = 2, 3, 130, 143
 
 
 @click.group(cls=LazyGroup, subcommands=SUBCOMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,7 +38,15 @@ def sharnn() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit. An error is one sentence on stderr, never a traceback."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     sys.exit(_run(arguments))
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """End as by an exception, so that what was begun is taken back: half a file, a temporary folder, a process."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(TERMINATED)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

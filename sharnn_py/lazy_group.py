@@ -1,6 +1,7 @@
 """A command group whose modules load when one of its commands is called, so that `--help` imports nothing heavy."""
 
 import importlib
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -22,3 +23,15 @@ class LazyGroup(click.Group):
         module, name = self.subcommands[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, and of a misspelt name say which may have been meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], self.list_commands(ctx))
+            if not near or "Did you mean" in error.message:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {' or '.join(near)}?", ctx) from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import click.shell_completion
 
 if TYPE_CHECKING:
     from parity.results import SuiteResult
@@ -15,8 +17,26 @@ if TYPE_CHECKING:
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def case_names(ctx: click.Context, option: click.Parameter, incomplete: str) -> list[str]:
+    """For completion in a shell: names of recordings that begin so, or whose last part does."""
+    from parity.recording.files import PACKAGED, paths
+
+    names = sorted(name for name, _ in paths(ctx.params.get("references") or PACKAGED))
+    lasts = dict.fromkeys(name.rpartition("/")[2] for name in names)
+    return [n for n in names if n.startswith(incomplete)] or [n for n in lasts if n.startswith(incomplete)]
+
+
+def packaged_names(
+    ctx: click.Context, argument: click.Parameter, incomplete: str
+) -> list[click.shell_completion.CompletionItem]:
+    """For completion in a shell: names of packaged recordings, or the shell's own of files where none begins so."""
+    names = [click.shell_completion.CompletionItem(name) for name in case_names(ctx, argument, incomplete)]
+    return names or [click.shell_completion.CompletionItem(incomplete, type="file")]
 
 
 def segment_lengths(ctx: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -53,10 +73,10 @@ def live_options(command: Command) -> Command:
 
 
 def report_options(command: Command) -> Command:
-    """Add the options of where to write the reports."""
-    folder = click.Path(file_okay=False, path_type=Path)
+    """Add the options of where to write the reports, and of how much to print."""
     for option in (
-        click.option("--report", type=folder, help="Write the report to this folder: a page, JSON and JUnit XML."),
+        click.option("--quiet", "-q", is_flag=True, help="Print what is wrong first, and the verdict; nothing else."),
+        click.option("--report", type=FOLDER, help="Write the report to this folder: a page, JSON and JUnit XML."),
         click.option("--junit", "junit_path", type=FILE, help="Write a JUnit XML file for CI."),
         click.option("--json", "json_path", type=FILE, help="Write every comparison to this file."),
     ):
@@ -64,15 +84,48 @@ def report_options(command: Command) -> Command:
     return command
 
 
-def check_folders(*paths: Path | None) -> None:
-    """Raise `UsageError` for a file in a folder that does not exist."""
+def check_folders(*paths: Path | None, report: Path | None = None) -> None:
+    """Raise `UsageError` for a file that cannot be written where it is asked for, or a folder of reports that cannot.
+
+    `report` is made if need be. What is wrong shows before a run of minutes, not after.
+    """
     for path in paths:
         if path is not None and not path.parent.is_dir():
             raise click.UsageError(f"{path}: there is no folder {path.parent}")
+        if path is not None and not path.exists():  # what is there may be a device, which is written to in place
+            _check_writable(path, path.parent)
+    if report is not None:
+        try:
+            report.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.UsageError(f"{report}: no folder can be made there: {error.strerror}") from error
+        _check_writable(report, report)
 
 
-def write_reports(result: SuiteResult, json_path: Path | None, junit_path: Path | None, report: Path | None) -> None:
-    """Write what `report_options` asked for."""
+def _check_writable(path: Path, folder: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise click.UsageError(f"{path}: nothing can be written in {folder}: {error.strerror}") from error
+
+
+def show_and_write(
+    result: SuiteResult, json_path: Path | None, junit_path: Path | None, report: Path | None, quiet: bool = False
+) -> int:
+    """Print a result, write what `report_options` asked for, and return the exit code."""
+    from parity.report import terminal
+    from parity.report.step_summary import write_step_summary
+
+    terminal.show(result, quiet)
+    _write_reports(result, json_path, junit_path, report, quiet)
+    write_step_summary(result)
+    return result.exit_code
+
+
+def _write_reports(
+    result: SuiteResult, json_path: Path | None, junit_path: Path | None, report: Path | None, quiet: bool
+) -> None:
     from parity.report import files
     from parity.sharnn.ledger.ledger import load
 
@@ -81,7 +134,9 @@ def write_reports(result: SuiteResult, json_path: Path | None, junit_path: Path 
     if junit_path is not None:
         files.write_junit(result, junit_path)
     if report is not None:
-        click.echo(f"report: {files.write_report(result, report, load().to_json()['entries'])}")
+        page = files.write_report(result, report, load().to_json()["entries"])
+        if not quiet:
+            click.echo(f"report: {page}")
 
 
 def write_numbers(content: dict[str, Any], path: Path | None) -> None:

@@ -12,12 +12,13 @@ import click
 
 from parity.commands.options import (
     EXISTING_FOLDER,
+    case_names,
     check_folders,
     check_text,
     live_options,
     progress,
     report_options,
-    write_reports,
+    show_and_write,
 )
 from sharnn_py.config import Semantics
 
@@ -35,12 +36,27 @@ if TYPE_CHECKING:
     "program. A recording of the other program is run if --case names it.",
 )
 @click.option("--references", type=EXISTING_FOLDER, help="Folder of recordings; the packaged ones if not given.")
-@click.option("--case", "cases", multiple=True, metavar="NAME", help="Run this recording only; may be repeated.")
+@click.option(
+    "--case",
+    "cases",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=case_names,
+    help="Run this recording only; may be repeated, and may be a pattern, as '*longseg' or 'smerity/L[24]*'.",
+)
 @click.option(
     "--flip",
     multiple=True,
     type=click.Choice([field.name for field in dataclasses.fields(Semantics)]),
     help="Set one switch of the semantics to the other program; may be repeated.",
+)
+@click.option("--fail-fast", is_flag=True, help="Begin no recording after the first that does not agree.")
+@click.option(
+    "--jobs",
+    "-j",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Recordings to run at once; as many as there are processors if not given.",
 )
 @report_options
 @click.option(
@@ -62,9 +78,12 @@ def run(
     references: Path | None,
     cases: tuple[str, ...],
     flip: tuple[str, ...],
+    fail_fast: bool,
+    jobs: int | None,
     json_path: Path | None,
     junit_path: Path | None,
     report: Path | None,
+    quiet: bool,
     live: str | None,
     seeds: tuple[int, ...],
     upstream: Path | None,
@@ -74,9 +93,11 @@ def run(
 ) -> int:
     """Replay recordings with the port and compare every recorded tensor.
 
+    Recordings are SHA-RNN's; `sharnn parity check` holds any torch module against any recording.
+
     Exits with 0 if all agree, 1 if any diverges, 3 if a recording, or the live Julia asked for, could not be run.
     """
-    check_folders(json_path, junit_path)
+    check_folders(json_path, junit_path, report=report)
     if not live and (seeds or upstream or checkpoint or text or segments):
         raise click.UsageError(
             "--seed, --upstream, --checkpoint, --text and --segments are for --live or --live-if-possible"
@@ -87,10 +108,9 @@ def run(
     from parity.recording.recording import Recording
     from parity.report import terminal
     from parity.sharnn import live as julia
-    from parity.sharnn.suite import run as run_suite
-    from parity.sharnn.suite import select
+    from parity.sharnn.suite import run_chosen, select
 
-    folder = references or PACKAGED
+    chosen = select(discover(references or PACKAGED), semantics, cases)
     recordings: list[Recording] = []
     unavailable = ""
     with tempfile.TemporaryDirectory(prefix="sharnn-live-") as made:
@@ -99,14 +119,13 @@ def run(
             if checkpoint is not None and text is not None:
                 asked.append(julia.checkpoint_case(checkpoint, text, segments))
             if not asked:
-                asked = julia.recordable(select(discover(folder), semantics, cases))
+                asked = julia.recordable(chosen)
                 asked += [] if cases else [julia.random_case(seed, segments) for seed in julia.RANDOM_SEEDS]
             recordings, unavailable = julia.record_if_available(asked, upstream, Path(made), progress)
-        with terminal.progress() as finished:
-            result = run_suite(folder, semantics, cases, flip, finished, os.cpu_count() or 1, recordings)
+        everything = [*chosen, *recordings]
+        with terminal.progress(len(everything), quiet) as finished:
+            result = run_chosen(everything, semantics, flip, finished, jobs or os.cpu_count() or 1, fail_fast)
     if unavailable:
         required = live == "required" or bool(os.environ.get("CI"))
         result = dataclasses.replace(result, live_missing=unavailable, live_required=required)
-    terminal.show(result)
-    write_reports(result, json_path, junit_path, report)
-    return result.exit_code
+    return show_and_write(result, json_path, junit_path, report, quiet)

@@ -1,4 +1,4 @@
-"""How torch's own layers compute their outputs, for diagnosis: the operations of submodules whose types are known."""
+"""How torch's own layers compute their outputs, for diagnosis: the operations of submodules of known types."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

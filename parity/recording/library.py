@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from parity.errors import RecordingError, UsageError
-from parity.recording.recording import DATA_PIPELINE, Recording
+from parity.errors import RecordingError, UsageError, suggestion
+from parity.recording.files import PACKAGED, SUFFIXES, name_matches, paths, stem
+from parity.recording.recording import Recording
 
-PACKAGED = Path(__file__).parents[1] / "references"
-"""The folder of the recordings that come with the package."""
-SUFFIXES = (".safetensors", ".safetensors.xz")
+__all__ = ["PACKAGED", "SUFFIXES", "discover", "find", "is_packaged", "named", "open"]
 
 
 def open(path: str | Path, name: str | None = None) -> Recording:
@@ -19,7 +18,7 @@ def open(path: str | Path, name: str | None = None) -> Recording:
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
-    return Recording(_stem(path.name) if name is None else name, path)
+    return Recording(stem(path.name) if name is None else name, path)
 
 
 def discover(folder: str | Path) -> list[Recording]:
@@ -30,11 +29,10 @@ def discover(folder: str | Path) -> list[Recording]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder of recordings")
-    paths = [path for path in folder.rglob("*") if path.name == DATA_PIPELINE or path.name.endswith(SUFFIXES)]
-    if not paths:
+    found = paths(folder)
+    if not found:
         raise RecordingError(f"{folder} holds no recordings: no file ends in {' or '.join(SUFFIXES)}")
-    recordings = [Recording(_stem(path.relative_to(folder).as_posix()), path) for path in paths]
-    return sorted(recordings, key=lambda recording: recording.name)
+    return [Recording(name, path) for name, path in sorted(found)]
 
 
 def is_packaged(recording: Recording) -> bool:
@@ -43,25 +41,21 @@ def is_packaged(recording: Recording) -> bool:
 
 
 def named(recordings: Sequence[Recording], name: str) -> list[Recording]:
-    """The recordings of this name, or with names that end in it after a slash."""
-    return [r for r in recordings if r.name == name or r.name.endswith(f"/{name}")]
+    """The recordings of this name, or with names that end in it after a slash; `*`, `?` and `[ab]` are patterns."""
+    return [r for r in recordings if name_matches(r.name, name)]
 
 
 def find(given: str) -> Recording:
     """One recording by its file, or a packaged one by its name or the last part of it. Raises `UsageError`."""
     if given.endswith(SUFFIXES):
-        return open(given, name=_stem(given))
-    found = named(discover(PACKAGED), given)
+        return open(given, name=stem(given))
+    recordings = discover(PACKAGED)
+    found = named(recordings, given)
     if len(found) != 1:
         which = "are " + ", ".join(r.name for r in found) if found else "is none"
+        near = "" if found else f"; {suggestion(given, [r.name for r in recordings], 'names')}"
         raise UsageError(
             f"{given!r} is neither a recording's file (*.safetensors) nor the name of one packaged recording: of that "
-            f"name there {which}"
+            f"name there {which}{near}"
         )
     return found[0]
-
-
-def _stem(name: str) -> str:
-    for suffix in (*reversed(SUFFIXES), ".json"):
-        name = name.removesuffix(suffix)
-    return name

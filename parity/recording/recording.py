@@ -21,8 +21,9 @@ from safetensors.torch import load
 from torch import Tensor
 
 from parity.errors import RecordingError
+from parity.recording.files import DATA_PIPELINE
+from parity.recording.names import parse
 
-DATA_PIPELINE = "data_pipeline.json"
 LARGE = 2**22
 """The size in bytes from which a tensor is read by safetensors itself."""
 
@@ -223,6 +224,12 @@ class Recording:
     def has(self, group: str) -> bool:
         """Whether there is any tensor whose name begins with `group/`."""
         return any(name.startswith(f"{group}/") for name in self.tensors)
+
+    @property
+    def segments(self) -> list[int]:
+        """The numbers of the segments that anything was recorded of."""
+        numbers = {parse(name).index for name in self.tensors if parse(name).group in ("eval", "input")}
+        return sorted(number for number in numbers if number is not None)
 
     def count(self, group: str) -> int:
         """How many numbered members `group` has: segments of `eval` and `grad`, updates of `train`.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from parity.report import words
 from parity.results import CaseResult
+from parity.tolerance import MULTIPLE
 
 
 @dataclass(frozen=True)
@@ -15,11 +16,11 @@ class Column:
     text: Callable[[CaseResult], str]
     is_number: bool = True
     on_narrow_pages: bool = False
-    """Whether a page as wide as a phone shows it."""
+    """Whether a page as wide as a phone shows it, and a narrow terminal for as long as it can."""
 
 
 def _worst(case: CaseResult) -> str:
-    return "" if case.closest is None else words.ratio(case.closest.own.ratio)
+    return "" if case.closest is None else words.short(case.closest.own.units)
 
 
 COLUMNS = (
@@ -27,5 +28,5 @@ COLUMNS = (
     Column("recorded", lambda case: f"{case.recorded:,}"),
     Column("compared", lambda case: f"{case.compared:,}"),
     Column("skipped", lambda case: f"{len(case.skipped):,}"),
-    Column("worst / allowed", _worst, on_narrow_pages=True),
+    Column(f"worst (of {MULTIPLE:g} units)", _worst, on_narrow_pages=True),
 )

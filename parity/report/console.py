@@ -1,5 +1,6 @@
 """Where reports are printed."""
 
+import os
 import sys
 from typing import TextIO
 
@@ -8,7 +9,18 @@ from rich.console import Console
 WIDTH_WITHOUT_TERMINAL = 160
 
 
+class PatientConsole(Console):
+    """A console whose reader may leave, as `head` does: what it does not read is not missed."""
+
+    def on_broken_pipe(self) -> None:
+        """Print into nothing from here on, so that what the command does besides printing is still done."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+
+
 def console(stream: TextIO | None = None) -> Console:
     """A console on `stream`, stdout if none is given: as wide as the terminal, or of a fixed width for a file."""
     stream = stream or sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
+    return PatientConsole(file=stream, width=None if stream.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)

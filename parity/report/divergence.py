@@ -6,40 +6,49 @@ from rich.markup import escape
 from rich.table import Table
 
 from parity.report import words
-from parity.results import CaseResult, Comparison
+from parity.results import CaseResult
 
 SHOWN_WRONG = 10
 SHOWN_SEGMENTS = 10
+WIDE = 72
+"""Columns of a terminal from which errors stand beside what they are of."""
+TITLE, NUMBER = 12, 10
+"""The least width of a table's first column, and of one with a number in it."""
 
 
 def lines(case: CaseResult) -> Iterator[str]:
     """Markup: the first wrong layer with its errors and diagnosis, and its consequences."""
     first = case.first
     if first is None:
-        yield "nothing in this recording could be compared"
+        yield words.sentence(case)
         return
     yield f"first: [bold]{safe(first.name)}[/] ({safe(first.where)}), {words.standing(case)}"
     if first.isolated is not None and not first.exact:
         yield f"isolated: {safe(words.distance(first.isolated, first.exact))}"
         yield f"end to end: {safe(words.distance(first.end_to_end, first.exact))}"
     else:
-        yield safe(words.distance(first.end_to_end, first.exact))
-    for line in (words.worst(first.own, first.exact), words.first_bad_step(first.own)):
+        yield safe(words.distance(first.end_to_end, first.exact, case.isolates))
+    for line in (words.worst(first.own, first.exact, case.isolates), words.first_bad_step(first.own)):
         if line:
             yield safe(line)
-    if first.verdict == "wrong":
+    if first.verdict == "wrong" and case.isolates:
         for line in words.diagnosis(first):
             yield f"why: {safe(line)}"
+    same, _ = words.also_wrong(case)
+    if same is not None:
+        yield f"{words.same(case)}: {safe(words.at(same))}"
+    if case.known:
+        yield f"known: {safe(', '.join(sorted(set(case.known.values()))))}, in the ledger of known differences"
     yield f"consequences: {safe(words.consequences(case))}"
 
 
-def tables(case: CaseResult) -> Iterator[Table]:
-    """The other layers that are wrong in isolation, and how the error grows over segments."""
-    others = words.other_wrong_layers(case)
+def tables(case: CaseResult, width: int) -> Iterator[Table]:
+    """What else is wrong in isolation, and how the error grows over segments, as wide as `width` at most."""
+    _, others = words.also_wrong(case)
     if others:
-        yield _others(others)
+        yield _others(others, width)
     if len(case.growth) > 1:
-        yield _growth(case.growth)
+        yield _growth(case, width)
 
 
 def safe(text: str) -> str:
@@ -47,36 +56,41 @@ def safe(text: str) -> str:
     return escape(words.legible(text))
 
 
-def _others(others: list[tuple[Comparison, str]]) -> Table:
+def _others(others: list[words.Finding], width: int) -> Table:
+    wide = width >= WIDE
     table = Table(box=None, pad_edge=False)
     table.add_column("also wrong in isolation", overflow="fold")
     table.add_column("segments", overflow="fold")
-    for name in ("error", "allowed", "times"):
-        table.add_column(name, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("units", justify="right", no_wrap=True)
     table.add_column("why", overflow="fold")
-    for comparison, segments in others[:SHOWN_WRONG]:
+    for finding in others[:SHOWN_WRONG]:
+        comparison = finding.at
         measure, why = comparison.own, [hint.description for hint in comparison.hints]
-        if measure.problem or comparison.exact:
-            numbers = ("", "", "")
+        measured = not measure.problem and not comparison.exact
+        if not measured:
             why.insert(0, words.distance(measure, comparison.exact))
-        else:
-            numbers = (words.short(measure.error), words.short(measure.tolerance), words.ratio(measure.ratio))
-        table.add_row(safe(comparison.name), segments, *numbers, safe("; ".join(why)))
+        units = [words.short(measure.units) if measured else ""] if wide else []
+        place = comparison.name if len(finding.layers) == 1 else finding.place
+        table.add_row(safe(place), finding.when, *units, safe("; ".join(why)))
     if len(others) > SHOWN_WRONG:
-        table.add_row(f"and {len(others) - SHOWN_WRONG:,} more layers", *[""] * 5)
+        more = words.counted(len(others) - SHOWN_WRONG, "more cause", "more causes")
+        table.add_row(f"and {more}", *[""] * (len(table.columns) - 1))
     return table
 
 
-def _growth(growth: dict[int, tuple[float, float]]) -> Table:
-    """The largest error of each segment; of many segments, some from the first to the last."""
-    segments = sorted(growth)
-    if len(segments) > SHOWN_SEGMENTS:
+def _growth(case: CaseResult, width: int) -> Table:
+    """The largest error of each segment; of more than there is room for, some from the first to the last."""
+    growth, segments = case.growth, sorted(case.growth)
+    shown = min(SHOWN_SEGMENTS, max(2, (width - TITLE) // NUMBER))
+    if len(segments) > shown:
         last = len(segments) - 1
-        segments = [segments[round(n * last / (SHOWN_SEGMENTS - 1))] for n in range(SHOWN_SEGMENTS)]
+        segments = [segments[round(n * last / (shown - 1))] for n in range(shown)]
     table = Table(box=None, pad_edge=False)
-    table.add_column("largest error in segment, in units of rounding")
+    table.add_column("largest error in segment, in units of rounding", min_width=10)
     for segment in segments:
-        table.add_column(str(segment), justify="right")
+        table.add_column(str(segment), justify="right", no_wrap=True)
     table.add_row("end to end", *(words.short(growth[segment][0]) for segment in segments))
-    table.add_row("isolated", *(words.short(growth[segment][1]) for segment in segments))
+    if case.isolates:
+        table.add_row("isolated", *(words.short(growth[segment][1]) for segment in segments))
     return table

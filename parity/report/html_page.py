@@ -31,9 +31,7 @@ def render(result: SuiteResult, ledger: Sequence[Mapping[str, Any]] = ()) -> str
 
     Keys that have numbers or words in every entry are columns, the others are shown when an entry is opened.
     """
-    environment = Environment(
-        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = jinja(PAGE)
     environment.filters["entries"] = _entries
     environment.filters["band"] = _band
     style, script = _read("page.css") + _read("figures.css"), _read("chart.js") + _read("page.js")
@@ -48,6 +46,7 @@ def render(result: SuiteResult, ledger: Sequence[Mapping[str, Any]] = ()) -> str
         opened={number for number, _ in off[:OPENED]},
         data=lambda case: Markup(as_script(page_data(case, PROFILE_NUMBERS // max(1, len(result.cases))))),
         ledger=ledger,
+        anchors={row["id"]: f"known-{number}" for number, row in enumerate(ledger) if "id" in row},
         columns=[key for key in keys if all(_is_scalar(row.get(key)) for row in ledger)],
         details=[key for key in keys if not all(_is_scalar(row.get(key)) for row in ledger)],
         allowed=MULTIPLE,
@@ -63,6 +62,23 @@ def render(result: SuiteResult, ledger: Sequence[Mapping[str, Any]] = ()) -> str
         reasons=_reasons,
     )
     return words.legible(page)
+
+
+def jinja(folder: Path) -> Environment:
+    """What makes pages of the templates in `folder`: everything is escaped, and nothing may be missing."""
+    return Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def style_alone() -> tuple[Markup, str]:
+    """The pages' style, and the policy of a page that has no script."""
+    style = _read("page.css")
+    return Markup(style), _policy(style, "")
 
 
 def _read(name: str) -> str:

@@ -22,7 +22,8 @@ from parity.report import words
 from parity.report.encode import encode
 from parity.results import CaseResult, Comparison
 
-VERDICTS = ("agrees", "wrong", "inherited")
+VERDICTS = ("agrees", "wrong", "inherited", "differs")
+"""The last of what is off in a case of which no layer was run by itself."""
 DIGITS = 4
 PROFILE_POINTS = 256
 """The most points of a profile over steps; in a longer one the largest of neighbouring steps is kept."""
@@ -47,7 +48,8 @@ def page_data(case: CaseResult, profile_numbers: int) -> dict[str, Any]:
         shape = texts.setdefault("×".join(map(str, c.shape)) or "a number", len(texts))
         where = texts.setdefault(c.where, len(texts))
         isolated = () if c.isolated is None else _pair(c.isolated)
-        fixed = (rows[place], column, VERDICTS.index(c.verdict), int(c.exact), shape, where)
+        verdict = VERDICTS.index(c.verdict if c.agrees or case.isolates else "differs")
+        fixed = (rows[place], column, verdict, int(c.exact), shape, where)
         cells.append([*fixed, *_pair(c.end_to_end), *isolated])
     first = case.first
     shown = case.closest if first is None else first

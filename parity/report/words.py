@@ -2,14 +2,18 @@
 
 import math
 import re
+from dataclasses import dataclass
 
 from parity.measure import Measure, Worst
 from parity.results import CaseResult, Comparison, Hint, SuiteResult
+from parity.tolerance import MULTIPLE
 
 OUTCOMES = ("logits", "loss")
 """Last parts of the names of what a model is judged by; where a case has none, its last divergence is named."""
 ILLEGIBLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 UNEXPLAINED = "no explanation was confirmed"
+COUNT = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+SHOWN_LAYERS = 3
 
 
 def number(value: object) -> str:
@@ -23,9 +27,9 @@ def short(value: float) -> str:
     return f"{rounded:,.0f}" if 1e3 <= abs(rounded) < 1e6 else f"{rounded:.3g}"
 
 
-def ratio(value: float) -> str:
-    """An error as a multiple of its tolerance."""
-    return f"{value:.2f}" if value < 1000 else short(value)
+def counted(count: int, one: str, many: str = "") -> str:
+    """A count with its noun: "1 comparison", "2 comparisons"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def legible(text: str) -> str:
@@ -33,32 +37,35 @@ def legible(text: str) -> str:
     return ILLEGIBLE.sub("\ufffd", text)
 
 
-def distance(measure: Measure, exact: bool) -> str:
-    """How far apart, and how far rounding would explain."""
+def distance(measure: Measure, exact: bool, isolates: bool = True) -> str:
+    """How far apart, in units of rounding, and how many are allowed; without `isolates`, of two recordings."""
     if measure.problem:
         return measure.problem
     if exact:
-        return f"elements that differ: {measure.error:,.0f}; all should be equal"
+        differing = "elements differ" if measure.error != 1 else "element differs"
+        return f"{measure.error:,.0f} {differing}; all should be equal"
+    one = f"{MULTIPLE:g} are allowed; one is {short(measure.tolerance / MULTIPLE)} here"
     if measure.imprecision > measure.tolerance >= measure.error:
         return (
             f"the subject's own float32 run is {short(measure.imprecision)} from its float64 run, "
-            f"{short(measure.ratio)} times the {short(measure.tolerance)} that float32 rounding explains here; "
-            f"the recording is {short(measure.error)} from the float64 run"
+            f"{short(measure.units)} units of rounding ({one}); the recording is {short(measure.error)} from the "
+            "float64 run"
         )
-    ratio = "no rounding at all" if math.isinf(measure.ratio) else f"{short(measure.ratio)} times"
-    return (
-        f"{short(measure.error)} from the truth, {ratio} the {short(measure.tolerance)} that float32 rounding "
-        f"explains here (rounding moves the subject by {short(measure.rounding)})"
-    )
+    other = "the truth" if isolates else "the other recording"
+    if math.isinf(measure.units):
+        return f"{short(measure.error)} from {other}, where no rounding is allowed at all"
+    return f"{short(measure.error)} from {other}, {short(measure.units)} units of rounding ({one})"
 
 
-def worst(measure: Measure, exact: bool) -> str:
+def worst(measure: Measure, exact: bool, isolates: bool = True) -> str:
     """The worst element with all values; nothing if none is known."""
-    return "" if measure.worst is None else f"worst element {element(measure.worst, exact)}"
+    return "" if measure.worst is None else f"worst element {element(measure.worst, exact, isolates)}"
 
 
-def element(worst: Worst, exact: bool) -> str:
-    """An element's index and values."""
+def element(worst: Worst, exact: bool, isolates: bool = True) -> str:
+    """An element's index and values; without `isolates`, those of two recordings."""
+    if not isolates:
+        return f"{list(worst.index)}: first {number(worst.recorded)}, second {number(worst.port)}"
     values = f"recorded {number(worst.recorded)}, subject {number(worst.port)}"
     truth = "" if exact else f", truth (subject in float64) {number(worst.truth)}"
     return f"{list(worst.index)}: {values}{truth}"
@@ -74,25 +81,71 @@ def bad_step(measure: Measure) -> str:
     return f"{measure.first_bad_step:,} (of {len(measure.steps):,})"
 
 
-def hint(given: Hint) -> str:
-    """An explanation and what it was confirmed by: as a rule, how much of the error it takes away."""
+def hint(given: Hint, layer: str = "") -> str:
+    """An explanation and what it was confirmed by: as a rule, how much of the error it takes away.
+
+    `layer` is what it explains, which is not named a second time.
+    """
     if given.evidence:
         return f"{given.description} ({given.evidence})"
+    return f"{given.description} ({recomputed(given, layer)})"
+
+
+def recomputed(given: Hint, layer: str = "") -> str:
+    """What the error at `layer` is once the tensor that the hint is about is recomputed by it."""
+    what = "it" if given.at == layer else given.at
     also = f"; so it does at {' and '.join(given.also_at)}" if given.also_at else ""
     also = f"; not so at {', '.join(given.not_at)}" if given.not_at else also
     return (
-        f"{given.description} (recomputing {given.at} this way reduces the error from {short(given.before)} to "
-        f"{short(given.after)} units of rounding{also})"
+        f"recomputing {what} this way reduces the error from {short(given.before)} to {short(given.after)} units of "
+        f"rounding{also}"
     )
 
 
 def diagnosis(comparison: Comparison) -> list[str]:
     """Why the first wrong layer is wrong, a line for each explanation."""
-    return [hint(given) for given in comparison.hints] or [UNEXPLAINED]
+    return [hint(given, comparison.layer) for given in comparison.hints] or [UNEXPLAINED]
+
+
+def sentence(case: CaseResult) -> str:
+    """What is off first, what is computed there, and what the reference computes; "" for a case that agrees."""
+    if case:
+        return ""
+    if case.problem:
+        return f"it could not be run: {case.problem}"
+    first = case.first
+    if first is None:
+        return "nothing in this recording could be compared"
+    where = f"{first.name} ({first.where})" if first.where and first.where != first.name else first.name
+    if not case.isolates:
+        return f"{where} is the first that differs: {distance(first.end_to_end, first.exact, isolates=False)}"
+    if first.verdict != "wrong":
+        return f"{where} is the first that is off, though no layer is wrong in isolation: {_off(first)}"
+    if first.hints:
+        return f"{where} is wrong: {'; '.join(hint.description for hint in first.hints)}"
+    return f"{where} is wrong: {_off(first)}" + ("" if first.exact or first.own.problem else f"; {UNEXPLAINED}")
+
+
+def _off(comparison: Comparison) -> str:
+    return distance(comparison.own, comparison.exact)
+
+
+def headline(result: SuiteResult) -> str:
+    """The sentence of the first case that diverges, or could not be run; "" where all agree.
+
+    Of several cases it begins with the name of the one that it is about.
+    """
+    order = sorted((case for case in result.cases if not case), key=lambda case: bool(case.problem))
+    if not order:
+        return ""
+    about = f"{order[0].name}: " if len(result.cases) > 1 else ""
+    return about + sentence(order[0])
 
 
 def standing(case: CaseResult) -> str:
     """What is known of the first divergence. The case must have one."""
+    if not case.isolates:
+        return "the first that differs; no program was run, so what is wrong by itself is not known"
     if case.wrong:
         return "the first layer that is wrong in isolation"
     return "the first that is off; no layer is wrong in isolation, as far as layers could be isolated"
@@ -108,22 +161,82 @@ def consequences(case: CaseResult) -> str:
         return "none: it is the last comparison"
     if not off:
         return "none: every comparison after it agrees"
-    inherited = sum(c.verdict == "inherited" for c in off)
-    parts = [
-        f"after it, {len(off):,} of {len(later):,} comparisons diverge "
-        f"(inherited: {inherited:,}, wrong in isolation: {len(off) - inherited:,})"
-    ]
-    return "; ".join(parts + [_off_by(c) for c in outcomes(off)])
+    diverge = "diverges" if len(off) == 1 else "diverge"
+    said = f"after it, {len(off):,} of {counted(len(later), 'comparison')} {diverge}"
+    if case.isolates:
+        inherited = sum(c.verdict == "inherited" for c in off)
+        said += f" (inherited: {inherited:,}, wrong in isolation: {len(off) - inherited:,})"
+    return "; ".join([said] + [_off_by(c) for c in outcomes(off)])
 
 
-def other_wrong_layers(case: CaseResult) -> list[tuple[Comparison, str]]:
-    """What else is wrong in isolation: each layer once, where it is first explained, with its segments."""
-    layers: dict[tuple[str, str], list[Comparison]] = {}
-    for comparison in case.wrong[1:]:
-        layers.setdefault((comparison.tensor_name.heading, comparison.layer), []).append(comparison)
-    segments = [ranges(sorted({c.segment for c in same if c.segment is not None})) for same in layers.values()]
-    explained = [next((c for c in same if c.hints), same[0]) for same in layers.values()]
-    return list(zip(explained, segments, strict=True))
+@dataclass(frozen=True)
+class Finding:
+    """What one cause makes wrong: one row of a report, however many layers and segments have it."""
+
+    at: Comparison
+    """Where it is first explained."""
+    layers: list[str]
+    segments: list[int]
+
+    @property
+    def place(self) -> str:
+        """The layers, of which a few are named."""
+        return _few(self.layers)
+
+    @property
+    def when(self) -> str:
+        """The segments, runs of them drawn together."""
+        return ranges(self.segments)
+
+
+def also_wrong(case: CaseResult) -> tuple[Finding | None, list[Finding]]:
+    """What else is wrong in isolation: where the first divergence's own cause shows as well, and the other causes.
+
+    Layers with the same diagnosis have one cause, and so has one layer in several segments.
+    """
+    if not case.isolates or not case.wrong:
+        return None, []
+    cause: dict[tuple[str, str], object] = {}
+    for c in case.wrong:
+        # What is found of a layer once holds of it in every segment, unless it was looked for there and not found.
+        if c.hints and not any(hint.not_at for hint in c.hints):
+            cause.setdefault((c.tensor_name.heading, c.layer), tuple(sorted(_kind(h.description) for h in c.hints)))
+    rows: dict[object, list[Comparison]] = {}
+    for c in case.wrong:
+        layer = (c.tensor_name.heading, c.layer)
+        rows.setdefault(cause.get(layer, layer), []).append(c)
+    own, *others = rows.values()
+    rest = [c for c in own if c is not case.first]
+    return (_finding(rest, own) if rest else None), [_finding(same, same) for same in others]
+
+
+def same(case: CaseResult) -> str:
+    """What the first divergence and its likes in `also_wrong` have in common, as far as is known."""
+    hints = () if case.first is None else case.first.hints
+    return "the same cause" if hints and not any(hint.not_at for hint in hints) else "the same layer"
+
+
+def at(finding: Finding) -> str:
+    """Where a cause shows: layers, and segments if it belongs to any."""
+    return finding.place + (f" (segments {finding.when})" if finding.segments else "")
+
+
+def _finding(same: list[Comparison], ordered: list[Comparison]) -> Finding:
+    """Of the same cause; `ordered` has their layers in order of computation."""
+    explained = next((c for c in same if c.hints), same[0])
+    layers = {c.layer for c in same}
+    segments = {c.segment for c in same if c.segment is not None}
+    return Finding(explained, [n for n in dict.fromkeys(c.layer for c in ordered) if n in layers], sorted(segments))
+
+
+def _kind(description: str) -> str:
+    """An explanation without its numbers, which are each place's own."""
+    return COUNT.sub("#", description)
+
+
+def _few(names: list[str]) -> str:
+    shown = ", ".join(names[:SHOWN_LAYERS])
+    return shown + (f" and {len(names) - SHOWN_LAYERS:,} more" if len(names) > SHOWN_LAYERS else "")
 
 
 def ranges(numbers: list[int]) -> str:
@@ -156,7 +269,8 @@ def _off_by(comparison: Comparison) -> str:
 def summary(result: SuiteResult) -> list[str]:
     """The counts, a line each."""
     lines = [
-        f"{result.recorded:,} tensors recorded, {result.compared:,} compared (in {result.comparisons:,} comparisons), "
+        f"{counted(result.recorded, 'tensor')} recorded, {result.compared:,} compared (in "
+        f"{counted(result.comparisons, 'comparison')}), "
         f"{result.recorded - result.compared:,} skipped"
     ]
     lines += [f"  skipped: {count:,} {reason}" for reason, count in sorted(result.skipped.items())]

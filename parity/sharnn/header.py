@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from parity.errors import RecordingError
+from parity.errors import HOW_TO_CHECK, RecordingError
 from parity.recording.recording import Recording
 from sharnn_py.baseline import BaselineConfig
 from sharnn_py.config import Config, Program, Semantics
@@ -39,8 +39,16 @@ def program_of(recording: Recording) -> Program:
         return "paper"
     raise RecordingError(
         f"{recording.label}: its header names neither SHA-RNN.jl (as 'implementation') nor Smerity/sha-rnn "
-        "(as 'source') nor the 'semantics', so it is not a recording of either program"
+        f"(as 'source') nor the 'semantics', so it is not a recording of either program; {HOW_TO_CHECK}"
     )
+
+
+def is_of_sharnn(recording: Recording) -> bool:
+    """Whether its header says which program made it, and of which sizes."""
+    try:
+        return bool(program_of(recording)) and (recording.is_data or bool(recording.config))
+    except RecordingError:
+        return False
 
 
 def is_baseline(recording: Recording) -> bool:

@@ -1,11 +1,15 @@
 """Any two recordings against each other."""
 
+from dataclasses import replace
+
 from parity.errors import RecordingError
 from parity.judge.case import compare_case
 from parity.judge.difference import diff
 from parity.recording.recording import Recording
 from parity.results import CaseResult
+from parity.sharnn.block_numbers import as_in_the_port, as_recorded
 from parity.sharnn.header import is_baseline, program_of
+from parity.sharnn.known import known
 from parity.sharnn.subject import PortOf
 from parity.sharnn.translate import translated
 from sharnn_py.config import PRESETS
@@ -41,7 +45,7 @@ def _of_known_programs(a: Recording, b: Recording) -> list[CaseResult]:
     ]
     (ours, names_of_a), (theirs, names_of_b) = translated(a), translated(b)
     tolerance = [{c.recorded: c.end_to_end.tolerance for c in result.comparisons} for result in own]
-    known = {
+    tolerances = {
         name: tolerance[0].get(names_of_a[name], 0.0) + tolerance[1].get(names_of_b[name], 0.0)
         for name in names_of_a.keys() & names_of_b.keys()
         if all(own)
@@ -50,5 +54,14 @@ def _of_known_programs(a: Recording, b: Recording) -> list[CaseResult]:
     if all(own):
         there = compare_case(a, PortOf(PRESETS[programs[1]], f"the port under {programs[1]}, as {b.name}"), programs[0])
         by_name = {c.name: c for c in there.comparisons if not c.exact}
-        isolated = {name: by_name[theirs] for name, theirs in names_of_a.items() if theirs in by_name}
-    return [*own, diff(ours, theirs, known, isolated)]
+        isolated = {
+            name: as_in_the_port(by_name[theirs], programs[0])
+            for name, theirs in names_of_a.items()
+            if theirs in by_name
+        }
+    result = diff(ours, theirs, tolerances, isolated)
+    differences = known(result.comparisons, "port", *(PRESETS[program] for program in programs))
+    own = [
+        replace(r, comparisons=[as_recorded(c, p) for c in r.comparisons]) for r, p in zip(own, programs, strict=True)
+    ]
+    return [*own, replace(result, known=differences)]

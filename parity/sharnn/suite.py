@@ -3,6 +3,7 @@
 import reprlib
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,17 +12,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from parity.errors import UsageError
+from parity.errors import UsageError, suggestion
 from parity.judge.case import compare_case
 from parity.measure import Measure, measure_rounded
 from parity.processes import spread
 from parity.recording.library import PACKAGED, discover, named
 from parity.recording.recording import Recording
 from parity.results import CaseResult, Comparison, SuiteResult, Verdict
+from parity.sharnn.block_numbers import as_recorded
 from parity.sharnn.coverage import not_run
 from parity.sharnn.data_pipeline import Entry, replay_data
 from parity.sharnn.environment import environment
 from parity.sharnn.header import DATA_PROVENANCE, program_of
+from parity.sharnn.known import known
 from parity.sharnn.skipped import reason
 from parity.sharnn.subject import PortOf
 from parity.tolerance import UNIT
@@ -34,16 +37,16 @@ Progress = Callable[[CaseResult], None]
 def select(recordings: Sequence[Recording], semantics: str, names: Sequence[str]) -> list[Recording]:
     """The recordings asked for.
 
-    `names` are recordings' names or last parts of them; none means all. `semantics` 'julia' or 'paper' keeps the
-    recordings of that program. Where only recordings of the other program have a given name, those are taken, to be
-    run under semantics that are not theirs. Raises `UsageError` naming what does not exist.
+    `names` are recordings' names or last parts of them, or patterns of either (`*longseg`); none means all.
+    `semantics` 'julia' or 'paper' keeps the recordings of that program. Where only recordings of the other program
+    have a given name, those are taken, to be run under semantics that are not theirs. Raises `UsageError` naming what
+    does not exist.
     """
-    chosen = []
+    chosen: list[Recording] = []
     for name in names:
         found = named(recordings, name)
         if not found:
-            known = ", ".join(r.name for r in recordings)
-            raise UsageError(f"there is no case {name!r}; the cases are {known}")
+            raise UsageError(f"there is no case {name!r}; {suggestion(name, [r.name for r in recordings], 'cases')}")
         own = [r for r in found if semantics == "all" or program_of(r) == semantics]
         chosen += [r for r in own or found if r not in chosen]
     if names:
@@ -77,21 +80,38 @@ def run(
         raise UsageError(f"semantics is {semantics!r}; it must be julia, paper or all")
     for preset in PRESETS.values():
         preset.flipped(*flip)
-    start = time.perf_counter()
     chosen = select(discover(references or PACKAGED), semantics, cases) + list(live)
-    results = []
-    for result in spread(partial(run_case, semantics=semantics, flip=flip), chosen, processes):
-        results.append(result)
-        if progress is not None:
-            progress(result)
-    notes = [not_run(chosen, results)] if results else []
+    return run_chosen(chosen, semantics, flip, progress, processes)
+
+
+def run_chosen(
+    chosen: Sequence[Recording],
+    semantics: str = "all",
+    flip: Sequence[str] = (),
+    progress: Progress | None = None,
+    processes: int = 1,
+    fail_fast: bool = False,
+) -> SuiteResult:
+    """`run` of these recordings. With `fail_fast` none is begun after the first that does not agree."""
+    start = time.perf_counter()
+    results: list[CaseResult] = []
+    with closing(spread(partial(run_case, semantics=semantics, flip=flip), chosen, processes)) as found:
+        for result in found:
+            results.append(result)
+            if progress is not None:
+                progress(result)
+            if fail_fast and not result:
+                break
+    notes = [not_run(chosen[: len(results)], results)] if results else []
+    if left := len(chosen) - len(results):
+        notes.append(f"stopped at the first that does not agree: {left} of {len(chosen)} recordings were not run")
     return SuiteResult(results, environment(), time.perf_counter() - start, notes)
 
 
 def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] = ()) -> CaseResult:
     """Compare the port with one recording."""
     start = time.perf_counter()
-    reference, label = "unknown", semantics
+    label = semantics
     try:
         reference = program_of(recording)
         computed = reference if semantics == "all" else semantics
@@ -99,10 +119,13 @@ def run_case(recording: Recording, semantics: str = "all", flip: Sequence[str] =
         if recording.is_data:
             return _data_case(recording, label)
         subject = PortOf(PRESETS[computed].flipped(*flip), f"the port under {label}")
-        return replace(compare_case(recording, subject, reference, partial(reason, recording=recording)), subject=label)
+        result = compare_case(recording, subject, reference, partial(reason, recording=recording))
+        comparisons = [as_recorded(c, reference) for c in result.comparisons]
+        differences = known(comparisons, reference, PRESETS[reference], subject.semantics)
+        return replace(result, comparisons=comparisons, known=differences, subject=label)
     except SharnnError as error:
         seconds = time.perf_counter() - start
-        return CaseResult(recording.name, reference, label, 0, [], {}, seconds, problem=str(error))
+        return CaseResult(recording.name, "unknown", label, 0, [], {}, seconds, problem=str(error))
 
 
 def _data_case(recording: Recording, label: str) -> CaseResult:

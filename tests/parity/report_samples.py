@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 
 from parity.measure import Measure, Worst
 from parity.results import CaseResult, Comparison, Hint, SuiteResult
@@ -27,6 +28,7 @@ PROVENANCE = {
 }
 LEDGER = [
     {
+        "id": "layer-norm",
         "row": 1,
         "title": "LayerNorm",
         "julia": "std over n-1, eps outside the root",
@@ -37,6 +39,7 @@ LEDGER = [
         "evidence": ["sha_rnn_jl/L1_h1_tied_b2", "docs/semantics.md"],
     },
     {
+        "id": "boom",
         "row": 2,
         "title": "Boom's shortcut",
         "julia": "the sum of chunk k, for k below F/H",
@@ -75,7 +78,7 @@ def comparison(name, end_to_end, isolated=None, verdict=None, *, exact=False, sh
 def exact(name, unequal=0, **options):
     worst = Worst((1, 0), 3, 4, 4) if unequal else None
     found = Measure(not unequal, error=float(unequal), worst=worst)
-    return comparison(name, found, exact=True, verdict="wrong" if unequal else "agrees", **options)
+    return comparison(name, found, found, exact=True, verdict="wrong" if unequal else "agrees", **options)
 
 
 def case(name, comparisons, **options):
@@ -180,6 +183,30 @@ def long_segment(steps=1024):
         comparison("eval/1/layers.0.rnn", wrong, wrong, shape=(steps, 1, 8)),
         comparison("eval/1/logits", wrong, measure(0.1), shape=(steps, 1, 11)),
     ]
+
+
+def laid_side_by_side():
+    """Two recordings of which nothing could be run: the first difference has the verdict "wrong", as in the JSON."""
+    return [
+        comparison("eval/1/embed", measure(0.3)),
+        comparison("eval/1/norm", measure(5000), verdict="wrong"),
+        comparison("eval/1/out", measure(7000), verdict="inherited"),
+        comparison("eval/1/logits", measure(3)),
+    ]
+
+
+def several_causes(blocks=3, segments=4):
+    """One diagnosis in every block and segment, another beside it in one block."""
+    eps = [replace(HINT, description=f"the reference takes eps = {b + 1}e-05; the subject 0.01") for b in range(blocks)]
+    out = []
+    for segment in range(1, segments + 1):
+        for b in range(blocks):
+            hints = [eps[b]] if segment == 1 else []
+            wrong = measure(500 + b)
+            out.append(comparison(f"eval/{segment}/blocks.{b}.norm", wrong, wrong, "wrong", hints=hints))
+            out.append(comparison(f"eval/{segment}/blocks.{b}.out", measure(90), measure(0.2), "inherited"))
+        out.append(comparison(f"eval/{segment}/blocks.1.rnn", wrong, wrong, "wrong", hints=[SECOND_HINT]))
+    return out
 
 
 def accumulated():

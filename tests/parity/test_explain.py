@@ -16,9 +16,10 @@ from safetensors.torch import save_file
 from parity import PACKAGED, Recording, RecordingError, UsageError
 from parity.commands.explain import explain as command
 from parity.recording.library import discover
-from parity.sharnn.attribution import endpoints, forward, training
+from parity.sharnn.attribution import endpoints, forward, page, training
 from parity.sharnn.attribution.recorded import RecordedRun, why_not
 from parity.sharnn.attribution.run import CASES, explain
+from parity.sharnn.attribution.words import headline
 from parity.sharnn.ledger.entry import FORWARD_SWITCHES, SWITCHES, Where
 from parity.sharnn.ledger.ledger import Ledger, load
 from sharnn_py import PAPER, SHARNN, Config, nll, to_smerity
@@ -53,6 +54,19 @@ def explained():
 
 def recorded(name):
     return RecordedRun(Recording(name, PACKAGED / f"{name}.safetensors.xz"))
+
+
+def test_the_page_begins_with_the_row_that_changes_most(explanation, tmp_path):
+    html = page.write_page(explanation, tmp_path / "new").read_text()
+    first = headline(explanation)
+    assert first.startswith("the row that changes most is Boom's way back: SHA-RNN.jl has output k is the sum")
+    assert html.index("EXPLAINED: in all ") < html.index(first.partition(": ")[2][:20]) < html.index("<table>")
+    for case in explanation.cases:
+        assert f"<h2>{case.name}</h2>" in html
+    for contribution in explanation.cases[0].contributions:
+        assert f'<a href="#{contribution.entry}">{contribution.switch}</a>' in html
+        assert f'id="{contribution.entry}"' in html
+    assert "<script" not in html
 
 
 def without(switch):

@@ -1,8 +1,6 @@
 """Any torch module: recorded, compared with its recording and with others, with state, gradients and diagnosis."""
 
 import copy
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -12,8 +10,6 @@ import parity
 from parity import RecordingError, UsageError
 
 pytestmark = pytest.mark.slow
-
-pytest_plugins = ["pytester"]
 
 
 class Tagger(nn.Module):
@@ -187,48 +183,6 @@ def test_assert_parity_returns_the_result_or_raises_the_report(tagger, reference
     assert "eval/1/norm" in str(raised.value)
     assert "eps" in str(raised.value)
     assert "\x1b" not in str(raised.value)
-
-
-SUITE = """
-import torch, parity
-from torch import nn
-
-def module(scale):
-    torch.manual_seed(0)
-    layer = nn.Linear(3, 3)
-    with torch.no_grad():
-        layer.weight.mul_(scale)
-    return nn.Sequential(layer, nn.Tanh())
-
-REFERENCE = parity.capture(module(1), torch.ones(2, 3))
-
-def test_same(assert_parity):
-    assert assert_parity(module(1), REFERENCE).compared == 5
-
-def test_other(assert_parity):
-    assert_parity(module(2), REFERENCE)
-"""
-
-
-def test_the_fixture_in_another_projects_suite(pytester):
-    pytester.makepyfile(SUITE)
-    result = pytester.runpytest_subprocess("--parity-report", "found", "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*param/0.weight*"])
-    result.stdout.no_fnmatch_line("*Traceback*")
-    assert (pytester.path / "found" / "report.html").stat().st_size > 1000
-    assert "test_other" in (pytester.path / "found" / "junit.xml").read_text()
-
-
-def test_without_the_option_no_report_is_written(pytester):
-    pytester.makepyfile(SUITE)
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1, failed=1)
-    assert list(pytester.path.rglob("report.*")) == []
-
-
-def test_the_plugin_costs_other_suites_no_torch():
-    code = "import parity.pytest_plugin, sys; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
 def test_the_documented_example(worker):

@@ -10,18 +10,19 @@ from parity.report.junit_file import write_junit
 from tests.parity import report_samples as samples
 
 ATTRIBUTES = {
-    "testsuites": {"name", "tests", "failures", "errors", "skipped", "time"},
+    "testsuites": {"name", "tests", "failures", "errors", "time"},
     "testsuite": {"name", "tests", "failures", "errors", "skipped", "time"},
     "testcase": {"name", "classname", "time"},
     "property": {"name", "value"},
     "failure": {"message", "type"},
     "error": {"message", "type"},
+    "skipped": {"message", "type"},
 }
 CHILDREN = {
     "testsuites": ["testsuite"],
     "testsuite": ["properties", "testcase"],
     "properties": ["property"],
-    "testcase": ["failure", "error"],
+    "testcase": ["skipped", "error", "failure"],
 }
 
 
@@ -42,6 +43,7 @@ def failing(suite):
 
 
 def test_the_structure_is_that_of_the_usual_schemas(path):
+    """Above all Jenkins' junit-10.xsd: its attributes, its elements in any order it allows, its form of a time."""
     root = ElementTree.parse(path).getroot()
     assert root.tag == "testsuites"
     for element in root.iter():
@@ -51,7 +53,8 @@ def test_the_structure_is_that_of_the_usual_schemas(path):
         for name in {"tests", "failures", "errors", "skipped"} & set(element.attrib):
             assert re.fullmatch(r"\d+", element.get(name))
         if "time" in element.attrib:
-            assert re.fullmatch(r"\d+(\.\d+)?", element.get("time"))
+            digits = 3 if element.tag != "testcase" else 4
+            assert re.fullmatch(rf"\d+(\.\d{{1,{digits}}})?", element.get("time"))
 
 
 def test_counts_are_those_of_the_tests(path):
@@ -60,6 +63,8 @@ def test_counts_are_those_of_the_tests(path):
         assert int(element.get("tests")) == len(list(element.iter("testcase")))
         assert int(element.get("failures")) == len(list(element.iter("failure")))
         assert int(element.get("errors")) == len(list(element.iter("error")))
+        if element is not root:
+            assert int(element.get("skipped")) == len(list(element.iter("skipped")))
 
 
 def test_names_of_tests_are_unique(path):
@@ -92,15 +97,36 @@ def test_a_failure_says_what_is_wrong_first_and_why(suites):
     assert set(failures) == {f"{group}/{n}" for group in ("eval", "grad") for n in range(2, 7)}
     first = failures["eval/2"]
     assert first.type == "wrong"
-    assert first.message.startswith("eval/2/blocks.1.boom: 0.00448 from the truth")
-    assert "the reference sums each chunk" in first.message
+    assert first.message == (
+        "eval/2/blocks.1.boom (segment 2) is wrong: the reference sums each chunk, the subject adds the chunks element "
+        "by element; recomputing it this way reduces the error from 3.35e+06 to 0.41 units of rounding"
+    )
+    assert failures["eval/3"].message.startswith("eval/3/blocks.1.boom: ")
     assert "eval/2/logits (inherited): " in first.text
 
 
-def test_a_group_that_only_inherits_says_from_what(suites):
-    inherited = failing(suites["sha_rnn_jl/L4_longseg"])["grad/2"]
-    assert inherited.type == "inherited"
-    assert "inherit an error from eval/2/blocks.1.boom" in inherited.message
+def test_a_group_that_only_inherits_is_no_failure_and_says_from_what(suites):
+    results = failing(suites["sha_rnn_jl/L4_longseg"])
+    inherited = results["grad/2"]
+    assert (inherited._tag, inherited.type) == ("skipped", "inherited")
+    assert "tensors inherit an error from eval/2/blocks.1.boom" in inherited.message
+    red = {name for name, result in results.items() if result._tag == "failure"}
+    assert red == {f"eval/{n}" for n in range(2, 7)}
+
+
+def test_where_nothing_is_wrong_by_itself_the_first_that_is_off_fails(suites):
+    results = failing(suites["accumulated"])
+    assert [(name, result._tag) for name, result in results.items()] == [("eval/5", "failure"), ("eval/6", "skipped")]
+    assert "no layer is wrong in isolation" in results["eval/5"].message
+
+
+def test_of_two_recordings_nothing_is_claimed_that_was_not_run(tmp_path):
+    case = samples.case("A and B", samples.laid_side_by_side())
+    write_junit(samples.SuiteResult([case], {}, 1.0), tmp_path / "junit.xml")
+    (failure,) = ElementTree.parse(tmp_path / "junit.xml").getroot().iter("failure")
+    assert failure.get("message").startswith("eval/1/norm (segment 1) is the first that differs: ")
+    for claim in ("isolat", "inherit", "wrong", "truth"):
+        assert claim not in ElementTree.tostring(failure, "unicode")
 
 
 def test_what_could_not_be_run_is_an_error_and_nothing_compared_a_failure(suites):

@@ -107,10 +107,39 @@ def test_what_matters_is_read_without_scripts(page):
 
 
 def test_the_ledger_is_shown_with_whatever_it_has(page):
-    assert "row title julia paper where since 1 LayerNorm std over n-1" in page.words
+    assert "id row title julia paper where since layer-norm 1 LayerNorm std over n-1" in page.words
     assert "expected, evidence expected logits: 0.011, loss: 0.0004 evidence sha_rnn_jl/L1_h1_tied_b2" in page.words
     odd = Page(html_page.render(samples.agreeing(), [{"a": 1, "<b_c>": None}, {"d": 0.12345678}]))
     assert "a <b c> d 1 0.1235" in odd.words
+
+
+def test_one_sentence_comes_right_after_the_verdict(html):
+    headings = re.findall(r'<(?:h1|p|dl|nav)[^>]*class="(?:diverges|headline|tiles)"[^>]*>', html)
+    assert [re.search('class="(.*?)"', heading)[1] for heading in headings] == ["diverges", "headline", "tiles"]
+    assert "is wrong: the reference sums each chunk, the subject adds the chunks" in html[: html.index('class="tiles"')]
+
+
+def test_one_diagnosis_is_one_row():
+    page = Page(html_page.render(samples.SuiteResult([samples.case("several", samples.several_causes())], {}, 1.0)))
+    assert "The same cause blocks.0.norm, blocks.1.norm, blocks.2.norm (segments 1-4)" in page.words
+    assert page.words.count("the gates of the reference are in the order") == 1
+
+
+def test_the_ledger_is_folded_and_a_known_difference_leads_to_its_entry():
+    known = {"eval/2/blocks.1.boom": "boom"}
+    case = samples.case("known", samples.diverging(), known=known)
+    ledger = [{"id": "layer-norm", "title": "LayerNorm"}, {"id": "boom", "title": "Boom"}]
+    html = html_page.render(samples.SuiteResult([case], {}, 1.0), ledger)
+    assert 'href="#known-1"' in html[: html.index("Worst element")]
+    assert html.count('id="known-1"') == 1
+    folded = html[html.index('<section id="ledger">') :]
+    assert re.search(r"<details[^>]*>\s*<summary>2 differences", folded)
+    assert "open" not in re.search("<details[^>]*>", folded)[0]
+
+
+def test_of_two_recordings_the_data_claims_nothing_that_was_not_run():
+    data = page_data(samples.case("A and B", samples.laid_side_by_side()), 100)
+    assert [cell[2] for cell in data["cells"]] == [0, 3, 3, 0]
 
 
 def test_without_a_ledger_there_is_no_section_for_it():

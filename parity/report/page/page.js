@@ -2,7 +2,7 @@
 // The data of each case is in a script element of its own; parity/report/page_data.py documents its form.
 
 const BANDS = document.body.dataset.bands.split(" ").map(Number);
-const VERDICTS = ["agrees", "wrong", "inherited"];
+const VERDICTS = ["agrees", "wrong", "inherited", "differs"];
 
 // One cell as an object: [row, column, verdict, exact, shape, where, arrived pair, local pair].
 function readCell(data, index) {
@@ -109,7 +109,7 @@ function drawReadout(box, cell) {
   };
   const line = (title, measure) => element("tr", {}, element("th", {}, title), element("td", {}, describe(measure)));
   const rows = [line("end to end", cell.arrived)];
-  if (!cell.exact || cell.local) rows.push(line("isolated", cell.local));
+  if (cell.verdict !== "differs" && (!cell.exact || cell.local)) rows.push(line("isolated", cell.local));
   const chip = element("span", { class: `chip ${cell.verdict}` }, cell.verdict);
   const about = element("span", { class: "quiet" }, [cell.where, cell.shape].filter(Boolean).join(", "));
   const title = element("p", {}, chip, " ", element("code", {}, cell.name), " ", about);
@@ -153,8 +153,10 @@ function draw(details) {
     event.preventDefault();
   });
   const choice = figure.querySelector(".switch");
-  choice.hidden = false;
-  choice.addEventListener("change", (event) => paint(event.target.value));
+  if (choice) {
+    choice.hidden = false;
+    choice.addEventListener("change", (event) => paint(event.target.value));
+  }
 
   showGrowth(details.querySelector(".growth"), data.growth);
   const shown = data.profiles[data.shown] ? data.shown : Object.keys(data.profiles)[0];
@@ -171,10 +173,12 @@ for (const details of document.querySelectorAll("details.case")) {
   if (details.open) draw(details);
 }
 
-// A link to a case opens it.
+// A link to a case, or to something folded away, opens what it is in.
 function openTarget() {
   const target = location.hash && document.getElementById(location.hash.slice(1));
-  if (target && target.matches("details")) target.open = true;
+  if (!target) return;
+  for (let box = target; box; box = box.parentElement) if (box.matches("details")) box.open = true;
+  target.scrollIntoView();
 }
 window.addEventListener("hashchange", openTarget);
 openTarget();

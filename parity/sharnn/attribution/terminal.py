@@ -5,17 +5,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from parity.report.console import console
-from parity.sharnn.attribution.results import TRAINING_RUN, Attribution, Endpoint, Explanation, OutputChange
+from parity.sharnn.attribution import words
+from parity.sharnn.attribution.results import Attribution, Explanation, OutputChange
 
 
 def show(explanation: Explanation) -> None:
-    """Print a table for each case, what the ledger does not explain, and the verdict."""
+    """Print the sentence that comes first, a table for each case, what is not explained, and the verdict."""
     out = console()
+    out.print(escape(words.headline(explanation)), style="bold", soft_wrap=not out.is_terminal)
     for case in explanation.cases:
         _show_case(out, case)
     for name, reason in explanation.skipped.items():
         out.print(f"{escape(name)} skipped: {escape(reason)}")
-    out.print(escape(_verdict(explanation)), style="bold green" if explanation else "bold red")
+    out.print(escape(words.verdict(explanation)), style="bold green" if explanation else "bold red")
 
 
 def _show_case(out: Console, case: Attribution) -> None:
@@ -24,22 +26,16 @@ def _show_case(out: Console, case: Attribution) -> None:
         port = f"; the port's error is {endpoint.ratio:.2g} of its tolerance" if endpoint.ratio else ""
         out.print(f"  {endpoint.program} is {escape(endpoint.what)}{port}")
     if case.contributions:
-        out.print("  " + _scale(case))
+        out.print("  " + words.scale(case))
         out.print(_table(case))
     for note in case.notes:
         out.print("  " + escape(note), soft_wrap=True)
     for endpoint in case.endpoints:
         if not endpoint:
-            out.print(escape(_not_the_program(case, endpoint)), style="red", soft_wrap=True)
+            out.print(escape(words.not_the_program(case, endpoint)), style="red", soft_wrap=True)
     for problem in case.problems:
         out.print(escape(problem), style="red", soft_wrap=True)
     out.print()
-
-
-def _scale(case: Attribution) -> str:
-    loss = f"loss {case.loss[0]:.4f} under julia, {case.loss[1]:.4f} under paper (nats)"
-    unit = "" if case.rounding is None else f", one unit of rounding {case.rounding:.2g}"
-    return f"{loss}; logits under julia: rms {case.rms:.3g}{unit}"
 
 
 def _table(case: Attribution) -> Table:
@@ -62,21 +58,3 @@ def _change(change: OutputChange, case: Attribution) -> list[str]:
     units = [change.largest / case.rounding] if case.rounding else []
     numbers = [f"{change.largest:.3g}", f"{change.rms:.3g}", *(f"{u:.2g}" for u in units), f"{change.loss:+.2g}"]
     return ["-" for _ in numbers] if change.is_zero else numbers
-
-
-def _not_the_program(case: Attribution, endpoint: Endpoint) -> str:
-    program, what = endpoint.program, endpoint.what
-    words = f"the port under {program} does not compute what {what} has: {endpoint.where}; no row explains that"
-    if case.name == TRAINING_RUN:
-        return words
-    return f"{words}. `sharnn parity run --case {case.name}` finds the first layer"
-
-
-def _verdict(explanation: Explanation) -> str:
-    count = len(explanation.cases)
-    if explanation:
-        words = f"EXPLAINED: in all {count} cases the ledger's rows account for the whole difference"
-    else:
-        failed = ", ".join(case.name for case in explanation.cases if not case)
-        words = f"UNEXPLAINED: the ledger does not account for the whole difference in {failed}"
-    return f"{words} (version {explanation.ledger} of the ledger, {explanation.seconds:.0f} s)"

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from parity.errors import UsageError
+from parity.errors import UsageError, suggestion
 from parity.processes import spread
 from parity.recording.library import find
 from parity.recording.recording import Recording
@@ -23,7 +23,7 @@ def select(faults: Sequence[Fault], names: Sequence[str]) -> list[Fault]:
     known = {fault.name: fault for fault in faults}
     for name in names:
         if name not in known:
-            raise UsageError(f"there is no fault {name!r}; the faults are {', '.join(known)}")
+            raise UsageError(f"there is no fault {name!r}; {suggestion(name, list(known), 'faults')}")
     chosen = [known[name] for name in dict.fromkeys(names)] if names else list(faults)
     if not chosen:
         raise UsageError("there are no faults to plant")

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from parity.report.console import console
 from parity.report.encode import attributes, encode
+from parity.report.words import counted
 from parity.sharnn.faults.markdown import markdown
 from parity.sharnn.faults.results import LEAST_DIAGNOSED, Control, FaultsResult, Outcome
 from parity.tolerance import MULTIPLE
@@ -53,14 +54,16 @@ def progress_line(found: Outcome | Control) -> str:
 def totals(result: FaultsResult) -> list[str]:
     """The sums, in words."""
     of = len(result.outcomes)
-    lines = [f"{of} faults: {result.caught} caught, {result.localised} localised, {result.diagnosed} diagnosed"]
+    lines = [
+        f"{counted(of, 'fault')}: {result.caught} caught, {result.localised} localised, {result.diagnosed} diagnosed"
+    ]
     if result.cases:
         comparisons = sum(case.comparisons for case in result.cases)
         worst = max(result.cases, key=lambda case: case.units)
         lines.append(
-            f"{len(result.cases)} controls ({comparisons:,} comparisons): {result.alarms} raised an alarm; the "
-            f"worst error is {worst.units:.1f} units of rounding, of {MULTIPLE:.0f} allowed (seed {worst.seed}, "
-            f"{worst.worst})"
+            f"{counted(len(result.cases), 'control')} ({counted(comparisons, 'comparison')}): {result.alarms} raised "
+            f"an alarm; the worst error is {worst.units:.1f} units of rounding, of {MULTIPLE:.0f} allowed "
+            f"(seed {worst.seed}, {worst.worst})"
         )
     return lines
 
