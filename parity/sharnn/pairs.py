@@ -52,7 +52,10 @@ def _of_known_programs(a: Recording, b: Recording) -> list[CaseResult]:
     }
     isolated = {}
     if all(own):
-        there = compare_case(a, PortOf(PRESETS[programs[1]], f"the port under {programs[1]}, as {b.name}"), programs[0])
+        # What only one recording has is compared with nothing, so what is wrong there must show in what comes after.
+        both = frozenset(names_of_a[name] for name in names_of_a.keys() & names_of_b.keys())
+        port = PortOf(PRESETS[programs[1]], f"the port under {programs[1]}, as {b.name}", taken=both)
+        there = compare_case(a, port, programs[0])
         by_name = {c.name: c for c in there.comparisons if not c.exact}
         isolated = {
             name: as_in_the_port(by_name[theirs], programs[0])

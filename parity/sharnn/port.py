@@ -23,6 +23,8 @@ class Port:
     config: Config
     mode: RunMode
     model: SHARNN
+    taken: frozenset[str] | None = None
+    """The recorded intermediates that an isolated run takes in place of its own; None for all."""
 
     @property
     def program(self) -> Program:

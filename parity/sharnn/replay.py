@@ -16,7 +16,7 @@ from parity.sharnn.ids import pair
 from parity.sharnn.names import first_block, intermediates, time_axis
 from parity.sharnn.port import Port, build, shaped_like_loss
 from parity.subject.gradient_probe import Note
-from parity.subject.segment_run import Layout, SegmentRun, gradients, stream
+from parity.subject.segment_run import SAME, Layout, SegmentRun, gradients, stream
 from parity.subject.subject import NOT_DETACHED, RunMode, TracedTensor
 from sharnn_py.config import Config, Semantics
 from sharnn_py.lamb import joint_norm, unclipped_by_julia
@@ -63,6 +63,11 @@ class Segment(SegmentRun):
 
     def entry(self, name: str) -> tuple[str, Layout] | None:
         return self.table.get(name)
+
+    def substitute(self, name: str, tensor: Tensor, group: str = "eval") -> Tensor:
+        theirs, taken = self.table.get(name, ("", SAME))[0], self.port.taken
+        own = taken is not None and group == "eval" and f"{self.prefix}{theirs}" not in taken
+        return tensor if own else super().substitute(name, tensor, group)
 
     @cached_property
     def ids(self) -> tuple[Tensor, Tensor]:

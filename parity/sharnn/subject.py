@@ -35,6 +35,8 @@ class PortOf:
     """The ports of the recording that is being compared: end to end and isolated, a run has one model."""
     loaded: dict[tuple[torch.dtype, int, bool], dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
     """What their parameters were loaded as."""
+    taken: frozenset[str] | None = None
+    """See `Port.taken`."""
 
     def stream(self, recording: Recording, mode: RunMode) -> Iterator[TracedTensor]:
         """See `Subject.stream`."""
@@ -47,7 +49,7 @@ class PortOf:
             self.loaded[key] = fingerprints(self.ports[key].model)
         elif fingerprints(self.ports[key].model) != self.loaded[key]:
             self.ports[key].load(recording.group("param/"))  # the other run has changed them
-        yield from replay_port(replace(self.ports[key], mode=mode))
+        yield from replay_port(replace(self.ports[key], mode=mode, taken=self.taken))
         yield from replay_training(recording, self.semantics, mode)
         yield from replay_loops(recording, self.semantics, mode)
 
