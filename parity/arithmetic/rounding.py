@@ -31,6 +31,22 @@ from parity.tolerance import UNIT
 aten = torch.ops.aten
 
 
+MOVES = {
+    getattr(aten, name)
+    for name in (
+        "cat",
+        "stack",
+        "clone",
+        "index",
+        "index_select",
+        "embedding",
+        "gather",
+        "where",
+        "masked_fill",
+        "flip",
+    )
+}
+"""Operations that only move numbers."""
 BITS = {torch.float32: 29, torch.float16: 42, torch.bfloat16: 45}
 """How many bits fewer each format has than float64."""
 
@@ -60,7 +76,7 @@ class RandomRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
             with self:
                 return parts(*args, **kwargs)
         result = func(*args, **kwargs)
-        if operation.is_view:
+        if operation.is_exact:
             return result
         if operation.spread is not None and isinstance(result, Tensor) and result.is_floating_point():
             noise = torch.randn(result.shape, generator=self.generator, dtype=result.dtype)
@@ -87,7 +103,8 @@ class RandomRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
 class _Operation:
     """What is to be done about one of torch's operations."""
 
-    is_view: bool
+    is_exact: bool
+    """Whether it only moves numbers, which are rounded already."""
     written: tuple[int, ...]
     """Positions of the arguments that it changes in place and does not return."""
     parts: Callable[..., Any] | None
@@ -106,7 +123,7 @@ def _operation(func: Any) -> _Operation:
     composed = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
     composite = func.decompose if composed else None
     return _Operation(
-        is_view=any(not alias.is_write for alias in aliases),
+        is_exact=any(not alias.is_write for alias in aliases) or func.overloadpacket in MOVES,
         written=() if aliases else tuple(changed),
         parts=_decompositions().get(func, composite),
         composite=composite,

@@ -69,6 +69,7 @@ def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator
     modes += [replace(exact, nudged=run) for run in range(1, ROUNDED_RUNS + 1)]
     groups = {parse(name).group for name in recording.tensors} | REQUIRED_GROUPS
     last, largest = "nothing", 0.0
+    shown: dict[str, float] = {}
     try:
         for truth, again, single, *rounded in zip(*(subject.stream(recording, p) for p in modes), strict=True):
             for run in (again, single, *rounded):
@@ -76,7 +77,12 @@ def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator
                     raise InputError(f"one run computes {run.name} where another computes {truth.name}")
             if parse(truth.reference).group not in groups:
                 continue
-            measured = _measured(recording, isolated, truth, again, single, rounded, largest)
+            if truth.rounded_as:
+                rounded, least = [truth], shown.get(truth.rounded_as, 0.0)
+            else:
+                least = _moved(truth, rounded)
+            measured = _measured(recording, isolated, truth, again, single, rounded, least, largest)
+            shown[truth.name] = measured.measure.rounding
             largest = max(largest, measured.measure.scale if truth.parts.is_gradient else 0.0)
             yield measured
             last = truth.name
@@ -96,9 +102,11 @@ def _measured(
     again: TracedTensor,
     single: TracedTensor,
     rounded: list[TracedTensor],
+    least: float,
     largest: float,
 ) -> Measured:
-    """One tensor measured; `largest` is the scale of the largest gradient before it."""
+    """One tensor measured, whose rounding is known to be at least `least`; `largest` is the scale of the largest
+    gradient before it."""
     recorded = recording.tensors.get(truth.reference)
     if recorded is None:
         if not truth.problem:
@@ -111,7 +119,7 @@ def _measured(
         measure = measure_rounded(
             recorded, truth.tensor, runs, single.tensor,
             unit=UNIT[recording.format], time_axis=truth.time_axis,
-            least=max(_moved(truth, rounded), SMALLEST.get(recording.format, 0.0)),
+            least=max(least, SMALLEST.get(recording.format, 0.0)),
         )  # fmt: skip
         if truth.tolerance is None:
             measure = limited(measure, truth.parts, isolated, recording.format, largest)
@@ -127,7 +135,7 @@ def _measured(
 def _moved(truth: TracedTensor, rounded: list[TracedTensor]) -> float:
     """How far float32 moves the tensor that a norm is of, and so may move the norm; 0 of anything else.
 
-    A norm is one number, of which four runs may all happen to hit the truth.
+    A norm is one number, of which all runs may happen to hit the truth.
     """
     if truth.norm_of is None:
         return 0.0

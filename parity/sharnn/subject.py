@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import torch
+from torch import Tensor
 
 from parity.recording.names import TensorName
 from parity.recording.recording import Recording
@@ -49,9 +51,13 @@ class PortOf:
             self.loaded[key] = fingerprints(self.ports[key].model)
         elif fingerprints(self.ports[key].model) != self.loaded[key]:
             self.ports[key].load(recording.group("param/"))  # the other run has changed them
-        yield from replay_port(replace(self.ports[key], mode=mode, taken=self.taken))
-        yield from replay_training(recording, self.semantics, mode)
-        yield from replay_loops(recording, self.semantics, mode)
+        replayed: dict[str, Tensor] = {}
+        port = replace(self.ports[key], mode=mode, taken=self.taken)
+        for item in chain(replay_port(port), replay_training(recording, self.semantics, mode)):
+            if item.name.endswith("/loss") or item.name.startswith("train/"):
+                replayed[item.name] = item.tensor
+            yield item
+        yield from replay_loops(recording, self.semantics, mode, replayed)
 
     def parameters_of(self, recording: Recording, comparison: Comparison) -> frozenset[str]:
         """See `Subject.parameters_of`."""

@@ -72,6 +72,10 @@ class TracedTensor:
     norm_of: Tensor | None = None
     """Of a norm: the tensor it is taken of. What rounding does to that, at worst, is done to the norm."""
 
+    rounded_as: str = ""
+    """The tensor of the same run that rounding does the same to, where the runs that show it do not compute this one
+    again."""
+
     @property
     def reference(self) -> str:
         """The name of the recorded tensor."""
