@@ -41,12 +41,14 @@ UNEXPLAINED = {"id-0-does-not-learn", "deviation-of-a-norm-detached"}
 
 def assert_found(fault):
     """It is caught at its tensor, and explained; what follows a fault of one layer is mostly inherited from it."""
-    outcome = plant(fault, first_seen_at(fault.recording, fault.first))
+    # What a state begins with is a special case, which two segments more tell from the rule.
+    after = 2 if fault.place in ("state", "memory cut") else 1
+    outcome = plant(fault, first_seen_at(fault.recording, fault.first, after))
     assert (outcome.first or outcome.problem) == fault.first, fault.name
     expected = fault.hint is not None and fault.name not in UNEXPLAINED
     assert outcome.diagnosed == expected, f"{fault.name} is explained by {outcome.description}"
     if fault.first.startswith("eval/1/blocks.1.attn"):
-        assert outcome.inherited > 10 * outcome.wrong, fault.name
+        assert outcome.inherited >= 10 * outcome.wrong, fault.name
 
 
 @pytest.mark.parametrize("fault", RECORDED, ids=lambda fault: fault.name)
