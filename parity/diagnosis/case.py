@@ -20,7 +20,7 @@ MOST_LAYERS = 40
 """The search covers at most this many layers."""
 MOST_UNEXPLAINED = 2
 """Layers whose names differ only in a number are given up after this many searches without a hint."""
-PLACES = 3
+PLACES = 2
 """Other segments, and other parameters, in which a hint is looked for until it is found."""
 FITTED = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
 COUNT = re.compile(r"\d+(?: rows?\b| steps?\b)?")

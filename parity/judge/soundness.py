@@ -7,6 +7,7 @@ precision, spreads as far as it is wrong.
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -60,16 +61,18 @@ def with_reasons(recording: Recording, subject: Subject, comparisons: list[Compa
     by_a_little = [c for c in wrong if not c.own.problem and c.own.error <= HALF_A_DIGIT * c.own.scale][:1]
     if not unsound and not by_a_little:
         return comparisons
-    seen = {dtype: _looked_at(recording, subject, dtype) for dtype in (torch.float64, recording.format)}
+    looked_at = cache(partial(_looked_at, recording, subject))
 
     def explained(c: Comparison) -> Comparison:
-        looked = seen[torch.float64 if c.own.unsound or c not in unsound else recording.format]
+        if c not in unsound and c not in by_a_little:
+            return c
+        looked = looked_at(torch.float64 if c.own.unsound or c not in unsound else recording.format)
         if c in unsound:
             what = " and ".join(looked.findings)
             if not what and not c.own.unsound:
                 what = "computes something in float32 that it does not compute in float64"
         else:
-            what = looked.in_half if c in by_a_little else ""
+            what = looked.in_half
         if not what:
             return c
         return replace(c, hints=(Hint(f"the subject {what}", c.name, c.own.units, 0.0, _evidence(c)),))
