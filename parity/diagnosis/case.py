@@ -85,7 +85,8 @@ def _confirmed(hints: tuple[Hint, ...], others: Iterable[tuple[str, tuple[Hint, 
 def _same(one: Hint, other: Hint) -> bool:
     """Whether two hints say the same, but for counts, which are each segment's own, and a fit's last digits."""
     texts = [COUNT.sub("#", FITTED.sub("#.#", hint.description)) for hint in (one, other)]
-    texts = [text.replace("none", "the oldest #") for text in texts]  # which is a count of rows, too
+    # Which are counts of rows, too.
+    texts = [text.replace("no rows", "the oldest #").replace("none", "the oldest #") for text in texts]
     if texts[0] != texts[1]:
         return False
     pairs = zip(FITTED.findall(one.description), FITTED.findall(other.description), strict=True)

@@ -187,7 +187,7 @@ class Tracer(TorchFunctionMode, Listener):
     def _step(self, call: Call, part: int | None, result: Tensor, sizes: set[int]) -> Step:
         """What the call computes: as an operation that is known, else as a function that is called, else opaque."""
         constants = {id(x) for x in call.tensors if self.key(x) in self._constants}
-        settings = {"call": call.again(part), "count": len(call.tensors)}
+        settings = {"call": call.again(part), "count": len(call.tensors), "words": getattr(call.func, "__name__", "")}
         others = [
             (words, canonical, call.again(part, func, kwargs))
             for words, canonical, func, kwargs in other_calls(call.func, call.args, call.kwargs)

@@ -171,7 +171,7 @@ def functions():
     alike = [("takes atan", "erf", torch.atan)]
     parts = [("takes part 2 of 2", "part 1", lambda x: x.chunk(2, -1)[1])]
     return {
-        "call": [example({"0": x}, call=torch.erf, others=alike)],
+        "call": [example({"0": 4 * x}, call=torch.erf, others=alike)],
         "move": [
             example({"x": draw(2, 5, 12)}, call=lambda x: x.reshape(2, 5, 3, 4), words="view"),
             example({"x": x}, call=lambda x: x.transpose(1, 2), words="transpose(1, 2)"),

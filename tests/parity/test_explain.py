@@ -59,7 +59,9 @@ def recorded(name):
 def test_the_page_begins_with_the_row_that_changes_most(explanation, tmp_path):
     html = page.write_page(explanation, tmp_path / "new").read_text()
     first = headline(explanation)
-    assert first.startswith("the row that changes most is Boom's way back: SHA-RNN.jl has output k is the sum")
+    assert first.startswith(
+        "the row that changes most is Boom's map from F to H features: SHA-RNN.jl has output k is the sum"
+    )
     assert html.index("EXPLAINED: in all ") < html.index(first.partition(": ")[2][:20]) < html.index("<table>")
     for case in explanation.cases:
         assert f"<h2>{case.name}</h2>" in html

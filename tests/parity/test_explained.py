@@ -61,6 +61,7 @@ def test_an_edit_of_a_module_written_by_hand_is_explained(name):
         assert any(re.search(said, words) for words in found), found
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported")
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_fault_in_a_layer_of_torch_or_in_its_parameters_is_explained(name):
     fault = LAYERS[name]

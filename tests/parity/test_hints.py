@@ -25,6 +25,7 @@ def test_what_there_is_nowhere_else_to_see_stays():
         ("takes no bias", "takes no bias"),
         ("divides by sqrt(K) = sqrt(12)", "divides by sqrt(K) = sqrt(9)"),
         ("drops the oldest 1 row", "drops the oldest 2 rows"),
+        ("drops no rows; the reference the oldest 1", "drops the oldest 2 rows; the reference the oldest 3"),
         ("drops the oldest 1 row; the reference none", "drops the oldest 4 rows; the reference the oldest 3"),
         ("scales the weight by 0.925820", "scales the weight by 0.925823"),
     ],

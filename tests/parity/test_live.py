@@ -153,7 +153,11 @@ def test_run_live_with_a_seed_and_a_checkpoint(checkpoint):
         (["run", "--live", "--checkpoint", "."], 2, "--checkpoint and --text go together"),
         (["run", "--live", "--segments", "3,0"], 2, "is not a list of segment lengths"),
         (["run", "--live", "--upstream", "docs", "--case", "baseline_l1", "--seed", "1"], 3, "there is no"),
-        (["record", "-o", "x.safetensors"], 2, "give either --seed, or --checkpoint and --text"),
+        (
+            ["record", "-o", "x.safetensors"],
+            2,
+            "give either MODULE:FACTORY and INPUTS, or --seed, or --checkpoint and --text",
+        ),
         (["record", "-o", "x.bin", "--seed", "1"], 2, "ends in .safetensors"),
         (["record", "-o", "/nonexistent/x.safetensors", "--seed", "1"], 2, "there is no folder"),
     ],

@@ -1,7 +1,7 @@
 """A function of torch of which nothing is known but how to call it.
 
-Roles: "0", "1", ...; settings: `call`, and `others`, functions that may be called in its place, as triples of words,
-words for the canonical, and function.
+Roles: "0", "1", ...; settings: `call`, `words`, which name it, and `others`, functions that may be called in its place,
+as triples of words, words for the canonical, and function.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ def _variants(o: Operands) -> Iterator[Variant]:
         yield Variant(description, canonical, partial(other, *tensors), needs_whole_tensor=True)
     if len(tensors) == 1 and tensors[0].is_floating_point() and called(o).shape == tensors[0].shape:
         for words, function in FUNCTIONS.values():
-            yield Variant(f"applies {words}", "a function of its own", partial(function, tensors[0]))
+            yield Variant(
+                f"applies {words}", o.setting("words", "") or "a function of its own", partial(function, tensors[0])
+            )
 
 
 OPERATIONS = {"call": OperationDefinition(called, _variants)}

@@ -18,6 +18,8 @@ from parity.diagnosis.variants.transforms import ENOUGH
 MOST_COMPARED = 2**22
 """Rows of a table times ids that are compared."""
 SHOWN = 6
+LEAST = 1e-9
+"""Of the largest number: what a row that is left alone may be off by."""
 FEWEST = 4
 """Places for every number that is fitted."""
 
@@ -38,14 +40,24 @@ def vectors(site: Site, goal: Goal | None) -> Iterator[Variant]:
         if places < FEWEST or x.numel() < ENOUGH:
             continue
         bias = (given - x).mean(others, keepdim=True)
-        yield Variant(f"adds a number of its own to each row of {names[axis]} (a bias)", "does not", (x + bias).clone)
+        if not _is_of_a_few(bias, 0.0):
+            yield Variant(
+                f"adds a number of its own to each row of {names[axis]} (a bias)", "does not", (x + bias).clone
+            )
         square = x.square().sum(others, keepdim=True)
         gain = torch.where(square > 0, (x * given).sum(others, keepdim=True) / square, 1.0)
         words = f"multiplies each row of {names[axis]} by a number of its own (a gain)"
-        yield Variant(words, "does not", (x * gain).clone)
+        if not _is_of_a_few(gain, 1.0):
+            yield Variant(words, "does not", (x * gain).clone)
         if places >= 2 * FEWEST:
             words = f"multiplies each row of {names[axis]} by a number of its own and adds another (a gain and a bias)"
             yield Variant(words, "does not", _fitted(x, given, others).clone)
+
+
+def _is_of_a_few(vector: Tensor, neutral: float) -> bool:
+    """Whether most rows are left alone: then what happens to the others is told, not that they have numbers."""
+    alone = (vector - neutral).abs() <= LEAST * float(vector.abs().max().clamp(min=neutral))
+    return 2 * int(alone.sum()) >= vector.numel()
 
 
 def _looked_up(site: Site, given: Tensor) -> Iterator[Variant]:
