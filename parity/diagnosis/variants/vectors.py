@@ -40,24 +40,25 @@ def vectors(site: Site, goal: Goal | None) -> Iterator[Variant]:
         if places < FEWEST or x.numel() < ENOUGH:
             continue
         bias = (given - x).mean(others, keepdim=True)
-        if not _is_of_a_few(bias, 0.0):
-            yield Variant(
-                f"adds a number of its own to each row of {names[axis]} (a bias)", "does not", (x + bias).clone
-            )
         square = x.square().sum(others, keepdim=True)
         gain = torch.where(square > 0, (x * given).sum(others, keepdim=True) / square, 1.0)
-        words = f"multiplies each row of {names[axis]} by a number of its own (a gain)"
-        if not _is_of_a_few(gain, 1.0):
-            yield Variant(words, "does not", (x * gain).clone)
+        row = f"each row of {names[axis]}"
+        values = {
+            f"adds a number of its own to {row} (a bias)": x + bias,
+            f"multiplies {row} by a number of its own (a gain)": x * gain,
+        }
         if places >= 2 * FEWEST:
-            words = f"multiplies each row of {names[axis]} by a number of its own and adds another (a gain and a bias)"
-            yield Variant(words, "does not", _fitted(x, given, others).clone)
+            both = f"multiplies {row} by a number of its own and adds another (a gain and a bias)"
+            values[both] = _fitted(x, given, others)
+        for words, value in values.items():
+            if not _leaves_most(x, value, others):
+                yield Variant(words, "does not", value.clone)
 
 
-def _is_of_a_few(vector: Tensor, neutral: float) -> bool:
-    """Whether most rows are left alone: then what happens to the others is told, not that they have numbers."""
-    alone = (vector - neutral).abs() <= LEAST * float(vector.abs().max().clamp(min=neutral))
-    return 2 * int(alone.sum()) >= vector.numel()
+def _leaves_most(x: Tensor, value: Tensor, others: list[int]) -> bool:
+    """Whether most rows stay as they are: then what happens to the others is told, not that they have numbers."""
+    moved = (value - x).abs().amax(others) if others else (value - x).abs()
+    return 2 * int((moved <= LEAST * float(x.abs().max())).sum()) >= moved.numel()
 
 
 def _looked_up(site: Site, given: Tensor) -> Iterator[Variant]:
