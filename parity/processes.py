@@ -1,7 +1,6 @@
 """Sharing work out among fresh interpreters."""
 
 import multiprocessing
-import pickle
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
@@ -23,16 +22,10 @@ def spread(do: Callable[[Given], Found], given: Sequence[Given], processes: int)
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(processes, len(given)), mp_context=context)
     try:
-        yield from map(pickle.loads, pool.map(_done, [pickle.dumps((do, one)) for one in given]))
+        yield from pool.map(do, given)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
         raise
     pool.shutdown()
-
-
-def _done(task: bytes) -> bytes:
-    """A task's result. Both are pickled here: multiprocessing would pass every tensor in an open file of its own."""
-    do, given = pickle.loads(task)
-    return pickle.dumps(do(given))

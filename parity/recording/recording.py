@@ -80,6 +80,10 @@ class Recording:
     contents: tuple[Mapping[str, Tensor], Mapping[str, str]] | None = field(default=None, repr=False)
     """Tensors and header of a recording in memory."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process is told of the file, and reads it; what was read here is not sent."""
+        return type(self), (self.name, self.path, self.contents)
+
     @property
     def label(self) -> str:
         """What error messages call it: its file, or its name if it has none."""

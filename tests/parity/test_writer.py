@@ -1,11 +1,14 @@
 """A recording that is written tensor by tensor is a safetensors file like any other."""
 
+import pickle
+
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from parity import Recording, RecordingError, recording_of, save
 from parity.errors import UsageError
+from parity.recording.library import find
 from parity.recording.writer import DTYPES, RecordingWriter
 
 TENSORS = {
@@ -81,3 +84,17 @@ def test_save_wants_the_ending_and_returns_what_is_read(tmp_path):
     again = save(recording_of({"a": [1.0, 2.0]}, implementation="list"), tmp_path / "r.safetensors")
     assert torch.equal(again.tensor("a"), torch.tensor([1.0, 2.0]))
     assert again.metadata["implementation"] == "list"
+
+
+def test_a_recording_goes_to_another_process_as_its_file_and_without_its_tensors():
+    """multiprocessing passes every tensor in an open file of its own, of which a system has only so many."""
+    recording = find("smerity/L1_h1_tied_b2")
+    before = len(pickle.dumps(recording))
+    assert len(recording.tensors) > 100
+    sent = pickle.dumps(recording)
+    assert len(sent) == before < 1000
+    received = pickle.loads(sent)
+    assert received == recording
+    assert torch.equal(received.tensor("param/encoder.weight"), recording.tensor("param/encoder.weight"))
+    in_memory = pickle.loads(pickle.dumps(recording_of({"input/1/0": torch.ones(2)})))
+    assert torch.equal(in_memory.tensor("input/1/0"), torch.ones(2))
