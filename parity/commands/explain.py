@@ -4,18 +4,11 @@ from pathlib import Path
 
 import click
 
-from parity.commands.options import EXISTING_FOLDER, FILE, FOLDER, case_names, check_folders, progress, write_numbers
+from parity.commands.options import EXISTING_FOLDER, FILE, FOLDER, case_option, check_folders, progress, write_numbers
 
 
 @click.command()
-@click.option(
-    "--case",
-    "cases",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=case_names,
-    help="Explain this recording; may be repeated, and may be a pattern.",
-)
+@case_option("Explain this recording; may be repeated, and may be a pattern.")
 @click.option(
     "--references",
     type=EXISTING_FOLDER,

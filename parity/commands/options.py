@@ -31,6 +31,11 @@ def case_names(ctx: click.Context, option: click.Parameter, incomplete: str) -> 
     return [n for n in names if n.startswith(incomplete)] or [n for n in lasts if n.startswith(incomplete)]
 
 
+def case_option(words: str) -> Callable[[Command], Command]:
+    """The option `--case`, which names recordings; `words` are its help."""
+    return click.option("--case", "cases", multiple=True, metavar="NAME", shell_complete=case_names, help=words)
+
+
 def packaged_names(
     ctx: click.Context, argument: click.Parameter, incomplete: str
 ) -> list[click.shell_completion.CompletionItem]:

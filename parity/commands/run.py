@@ -12,7 +12,7 @@ import click
 
 from parity.commands.options import (
     EXISTING_FOLDER,
-    case_names,
+    case_option,
     check_folders,
     check_text,
     live_options,
@@ -36,14 +36,7 @@ if TYPE_CHECKING:
     "program. A recording of the other program is run if --case names it.",
 )
 @click.option("--references", type=EXISTING_FOLDER, help="Folder of recordings; the packaged ones if not given.")
-@click.option(
-    "--case",
-    "cases",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=case_names,
-    help="Run this recording only; may be repeated, and may be a pattern, as '*longseg' or 'smerity/L[24]*'.",
-)
+@case_option("Run this recording only; may be repeated, and may be a pattern, as '*longseg' or 'smerity/L[24]*'.")
 @click.option(
     "--flip",
     multiple=True,

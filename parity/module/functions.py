@@ -486,6 +486,12 @@ def _conv(
     return Step("conv", _given(x=input, weight=weight, bias=bias), {**settings, "groups": groups, "mode": "zeros"})
 
 
+def _window(axes: int, kernel_size: Any, stride: Any, padding: Any) -> dict[str, tuple[int, ...]]:
+    """The settings of a pooling; without a stride, windows stand side by side."""
+    size = _many(kernel_size, axes)
+    return {"size": size, "stride": _many(stride, axes) if stride else size, "padding": _many(padding, axes)}
+
+
 def _max_pool(
     axes: int,
     c: Context,
@@ -497,8 +503,7 @@ def _max_pool(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Step:
-    size = _many(kernel_size, axes)
-    settings = {"size": size, "stride": _many(stride, axes) if stride else size, "padding": _many(padding, axes)}
+    settings = _window(axes, kernel_size, stride, padding)
     return Step("pool", {"x": input}, {"how": "max", **settings, "dilation": _many(dilation, axes), "ceil": ceil_mode})
 
 
@@ -513,8 +518,7 @@ def _avg_pool(
     count_include_pad: bool = True,
     divisor_override: Any = None,
 ) -> Step:
-    size = _many(kernel_size, axes)
-    settings = {"size": size, "stride": _many(stride, axes) if stride else size, "padding": _many(padding, axes)}
+    settings = _window(axes, kernel_size, stride, padding)
     return Step("pool", {"x": input}, {"how": "mean", **settings, "ceil": ceil_mode, "counted": count_include_pad})
 
 
