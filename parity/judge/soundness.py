@@ -56,28 +56,25 @@ FORWARD = ("eval", "carry")
 
 def with_reasons(recording: Recording, subject: Subject, comparisons: list[Comparison]) -> list[Comparison]:
     """The comparisons, with what the subject was seen to do where one is wrong without a difference of semantics."""
-    wrong = [c for c in comparisons if c.verdict == "wrong"]
-    unsound = [c for c in wrong if _is_unsound(c)]
-    by_a_little = [c for c in wrong if not c.own.problem and c.own.error <= HALF_A_DIGIT * c.own.scale][:1]
-    if not unsound and not by_a_little:
-        return comparisons
     looked_at = cache(partial(_looked_at, recording, subject))
+    by_a_little = next((c for c in comparisons if c.verdict == "wrong" and _is_off_by_a_little(c)), None)
 
     def explained(c: Comparison) -> Comparison:
-        if c not in unsound and c not in by_a_little:
-            return c
-        looked = looked_at(torch.float64 if c.own.unsound or c not in unsound else recording.format)
-        if c in unsound:
-            what = " and ".join(looked.findings)
+        if c.verdict == "wrong" and _is_unsound(c):
+            what = " and ".join(looked_at(torch.float64 if c.own.unsound else recording.format).findings)
             if not what and not c.own.unsound:
                 what = "computes something in float32 that it does not compute in float64"
         else:
-            what = looked.in_half
+            what = looked_at(torch.float64).in_half if c is by_a_little else ""
         if not what:
             return c
         return replace(c, hints=(Hint(f"the subject {what}", c.name, c.own.units, 0.0, _evidence(c)),))
 
     return [explained(c) for c in comparisons]
+
+
+def _is_off_by_a_little(c: Comparison) -> bool:
+    return not c.own.problem and c.own.error <= HALF_A_DIGIT * c.own.scale
 
 
 HALF_A_DIGIT = 2.0**-6
