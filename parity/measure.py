@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -135,7 +136,7 @@ def measure_rounded(
     rounding = float(shown.clamp(min=least))  # a NaN stays one, and agrees with nothing
     scale = float(torch.where(finite, truth, 0.0).abs().max())
     error, tolerance = float(distance.max()), allowed(rounding, scale, unit)
-    index = tuple(int(i) for i in torch.unravel_index(distance.argmax(), distance.shape))
+    index = tuple(map(int, np.unravel_index(int(distance.argmax()), distance.shape)))
     worst = Worst(index, recorded[index].item(), single[index].item(), truth[index].item())
     imprecision = float(torch.where(finite, single.to(torch.float64) - truth, 0.0).abs().max())
     agrees = error <= tolerance and imprecision <= tolerance  # false for a NaN

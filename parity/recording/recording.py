@@ -227,7 +227,13 @@ class Recording:
 
     def has(self, group: str) -> bool:
         """Whether there is any tensor whose name begins with `group/`."""
-        return any(name.startswith(f"{group}/") for name in self.tensors)
+        return group in self._groups
+
+    @cached_property
+    def _groups(self) -> frozenset[str]:
+        """Every name cut off before each of its slashes."""
+        parts = (name.split("/") for name in self.tensors)
+        return frozenset("/".join(part[:depth]) for part in parts for depth in range(1, len(part)))
 
     @property
     def segments(self) -> list[int]:

@@ -158,10 +158,9 @@ def stream(count: int, begun: Callable[[int, Any], SegmentRun]) -> Iterator[Trac
 def fingerprints(model: nn.Module) -> dict[str, int]:
     """A number for every parameter, which changes when any bit of it does."""
     bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    return {
-        name: int(parameter.detach().view(bits[parameter.element_size()]).sum())
-        for name, parameter in model.named_parameters()
-    }
+    parameters = dict(model.named_parameters())
+    sums = [p.detach().view(bits[p.element_size()]).sum() for p in parameters.values()]
+    return dict(zip(parameters, torch.stack(sums).tolist(), strict=True)) if sums else {}
 
 
 def gradients(
