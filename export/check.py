@@ -7,6 +7,10 @@ of the root mean square distance and, so that no single wrong number hides in a 
 runs, one plain and the others with every parameter nudged by at most its last bit, as the distance of a single run of
 a small model is a matter of chance (docs/tolerance.md; docs/onnx.md tells how far exports were found to be).
 
+Small weights (`--weights`) are compared with a model that has the same weights, and whose replicas round their
+activations as the products do (`export.rounded`): what the rounding of weights costs is a matter of bits per byte, not
+of whether the graphs are right.
+
 The int8 step has no counterpart in PyTorch. It passes if its distance is below `INT8_SHARE` of what it computes, both
 as root mean squares: random models were seen at 0.008 in the median and at 0.04 at most, and a wrong graph is at 1.
 """
@@ -23,7 +27,9 @@ import torch
 from numpy.typing import NDArray
 
 from export.errors import ExportError
+from export.graph.small_weights import weights_of
 from export.manifest import CHECKING, SERVING, Manifest
+from export.rounded import round_activations, round_weights
 from export.serving.providers import Provider
 from export.serving.segment_state import Layers
 from export.serving.session import Session
@@ -193,7 +199,7 @@ def check_export(folder: str | Path, provider: Provider = "cpu") -> CheckResult:
     if "step.int8" in manifest.graphs and provider == "cpu":
         sessions[".int8"] = Session.load(folder, provider, "int8")
     dtype = torch.float32 if manifest.precision == "float32" else torch.float16
-    models = truth_and_replicas(model, dtype)
+    models = _models(model, manifest, dtype)
     most_keys = most_keys_of_a_step(model.config)
     slots = manifest.capacity if manifest.capacity < most_keys else None
     result = compare(sessions, dtype, {stepwise: by_pytorch(models, stepwise, slots) for stepwise in GRAPHS})
@@ -221,6 +227,21 @@ class Segment:
     """By quantity, in float64: logits, and every block's h, c and memory afterwards."""
     replicas: list[dict[str, list[Array]]]
     """The same for each replica of the model in the export's precision."""
+
+
+def _models(model: SHARNN, manifest: Manifest, dtype: torch.dtype) -> list[SHARNN]:
+    """The truth and the replicas of an export: with small weights, of the model that has these weights.
+
+    Replicas of such a model round their activations as well, as the CPU does. On CUDA, which does not, an export is
+    nearer to the truth than it has to be.
+    """
+    weights = weights_of(at["name"] for at in manifest.graphs["step"]["weights"])
+    if weights is None:
+        return truth_and_replicas(model, dtype)
+    models = truth_and_replicas(round_weights(model, weights, manifest.precision), dtype)
+    for replica in models[1:]:
+        round_activations(replica, weights)
+    return models
 
 
 def truth_and_replicas(model: SHARNN, dtype: torch.dtype) -> list[SHARNN]:

@@ -44,10 +44,10 @@ def export_checkpoint(
 ) -> Manifest:
     """Export the model in folder `checkpoint` to `folder`, whole or not at all; an earlier export there is replaced.
 
-    `precision` is that of weights, both graphs and state. With `weights` "int8" or "int4" the matrices of the blocks are
-    stored so, and products read them so, on the CPU and on CUDA; all else keeps its precision. `int8` adds `step.int8.onnx`, for the CPU. `capacity` is the
-    most slots a ring may have, by default as many as the model can attend to. With `check` the export is compared with
-    the PyTorch model, and the figures are kept in the manifest.
+    `precision` is that of weights, both graphs and state. With `weights` "int8" or "int4" the matrices of the blocks
+    are stored so, and products read them so, on the CPU and on CUDA; all else keeps its precision. `int8` adds
+    `step.int8.onnx`, for the CPU. `capacity` is the most slots a ring may have, by default as many as the model can
+    attend to. With `check` the export is compared with the PyTorch model, and the figures are kept in the manifest.
 
     Returns the manifest that was written. Raises `ExportError` for a folder that holds anything but an export, a model
     that cannot be exported, or a check that fails; `ConfigError` for options that do not go together; and what
@@ -62,7 +62,7 @@ def export_checkpoint(
     if int8 and precision != "float32":
         raise ConfigError("int8 goes with float32: its step is for the CPU, and carries float32 state")
     if int8 and weights is not None:
-        raise ConfigError(f"int8 is a second step beside float32 weights, and these are {weights}; choose one of the two")
+        raise ConfigError(f"int8 adds a step to an export of float32 weights, and these are {weights}; choose one")
     if weights not in (None, *BITS):
         raise ConfigError(f"weights is {weights!r}; choose {' or '.join(BITS)}, or None for those of the precision")
     most_keys = most_keys_of_a_step(model.config)

@@ -41,7 +41,8 @@ class OnnxSessions:
         self._folder, self._threads, self._cuda_graph = folder, threads, cuda_graph
         self._step = "step.int8" if precision == "int8" else "step"
         # Products of small weights are slow until onnxruntime has packed them, as packing is how it lays them out.
-        self._maps = provider == "cpu" and not any(at["dtype"] == "uint8" for at in self.manifest.graphs["step"]["weights"])
+        small = any(at["dtype"] == "uint8" for at in self.manifest.graphs["step"]["weights"])
+        self._maps = provider == "cpu" and not small
         self._numbers = itertools.count(1)
         self._open: dict[tuple[str, bool], InferenceSession] = {}
 
