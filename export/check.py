@@ -30,6 +30,7 @@ from export.serving.session import Session
 from parity.tolerance import FLOOR, ROUNDING_RUNS, UNIT, nudge
 from sharnn_py.checkpoint import load_checkpoint
 from sharnn_py.config import Config
+from sharnn_py.memory import most_keys_of_a_step
 from sharnn_py.model import SHARNN
 from sharnn_py.state import LayerState, State
 
@@ -108,6 +109,8 @@ class CheckResult:
     """What `check_export` found: a verdict on every quantity of every graph."""
 
     rows: list[QuantityCheck] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """What this export could not be asked to compute, a sentence each."""
 
     @property
     def passed(self) -> bool:
@@ -120,7 +123,8 @@ class CheckResult:
             return "nothing was compared"
         wrong = [row for row in self.rows if not row.passed]
         if not wrong:
-            return f"{sum(row.compared for row in self.rows):,} numbers compared, all within bounds"
+            agree = f"{sum(row.compared for row in self.rows):,} numbers compared, all within bounds"
+            return "; ".join([agree, *self.left_out])
         return "; ".join(
             f"{row.graph}, {row.what}: off by {row.rms:.3g} (root mean square; allowed {row.allowed_rms:.3g}), at most "
             f"{row.largest:.3g} (allowed {row.allowed_largest:.3g})"
@@ -133,15 +137,18 @@ class CheckResult:
             {**{name: _finite(value) for name, value in dataclasses.asdict(row).items()}, "passed": row.passed}
             for row in self.rows
         ]
-        return {"multiple": MULTIPLE, "int8_share": INT8_SHARE, "rows": rows}
+        return {"multiple": MULTIPLE, "int8_share": INT8_SHARE, "rows": rows, "left_out": self.left_out}
 
 
 Found = CheckResult
 """The former name of `CheckResult`."""
 
 
-def replays(max_memory: int) -> list[Replay]:
-    """The replays of a check, of several T, B and M: from no memory, with T = 1, up to the memory's cap and beyond."""
+def replays(max_memory: int, slots: int | None = None) -> list[Replay]:
+    """The replays of a check, of several T, B and M: from no memory, with T = 1, up to the memory's cap and beyond.
+
+    `slots` is the capacity of a ring that cannot hold all that the model attends to: no step needs more of them.
+    """
     full = max_memory
     segments = [
         Replay(1, 0, (1, 1, 5, 17), stepwise=False),
@@ -152,10 +159,22 @@ def replays(max_memory: int) -> list[Replay]:
         segments.append(Replay(2, full // 2, (full, full + 3, 1), stepwise=False))
     steps = [
         Replay(1, 0, (1,) * 12, stepwise=True),
-        Replay(3, max(full - 4, 0), (1,) * 9, stepwise=True),
+        Replay(3, max((full if slots is None else slots) - 4, 0), (1,) * 9, stepwise=True),
         Replay(2, 0, (3, 1, 1, 2, 1), stepwise=True),  # prompts between the steps
     ]
-    return segments + steps
+    return segments + (steps if slots is None else [_within(replay, slots) for replay in steps])
+
+
+def _within(replay: Replay, slots: int) -> Replay:
+    """As much of a stepwise replay as a ring of `slots` slots has room for, with shorter prompts if need be."""
+    segments: list[int] = []
+    held = replay.rows
+    for steps in replay.segments:
+        room = slots - held - (steps > 1)  # after a prompt there is a step
+        if room > 0:
+            segments.append(min(steps, room))
+            held += segments[-1]
+    return dataclasses.replace(replay, segments=tuple(segments))
 
 
 def check_export(folder: str | Path, provider: Provider = "cpu") -> CheckResult:
@@ -175,7 +194,15 @@ def check_export(folder: str | Path, provider: Provider = "cpu") -> CheckResult:
         sessions[".int8"] = Session.load(folder, provider, "int8")
     dtype = torch.float32 if manifest.precision == "float32" else torch.float16
     models = truth_and_replicas(model, dtype)
-    return compare(sessions, dtype, {stepwise: by_pytorch(models, stepwise) for stepwise in GRAPHS})
+    most_keys = most_keys_of_a_step(model.config)
+    slots = manifest.capacity if manifest.capacity < most_keys else None
+    result = compare(sessions, dtype, {stepwise: by_pytorch(models, stepwise, slots) for stepwise in GRAPHS})
+    if slots is not None:
+        result.left_out.append(
+            f"steps that need more than the {slots} rows of this export's ring were not replayed; the model attends to "
+            f"up to {most_keys}, which an export without --capacity {slots} has room for"
+        )
+    return result
 
 
 GRAPHS = {False: "segment", True: "step"}
@@ -208,13 +235,13 @@ def truth_and_replicas(model: SHARNN, dtype: torch.dtype) -> list[SHARNN]:
     return models
 
 
-def by_pytorch(models: Sequence[SHARNN], stepwise: bool) -> Iterator[Segment]:
+def by_pytorch(models: Sequence[SHARNN], stepwise: bool, slots: int | None = None) -> Iterator[Segment]:
     """Every segment of the replays of the segment graph or, if `stepwise`, of the step graph, in order.
 
-    `models` are those of `truth_and_replicas`.
+    `models` are those of `truth_and_replicas`, `slots` is that of `replays`.
     """
     config = models[0].config
-    chosen = [replay for replay in replays(config.max_memory) if replay.stepwise == stepwise]
+    chosen = [replay for replay in replays(config.max_memory, slots) if replay.stepwise == stepwise]
     for number, replay in enumerate(chosen):
         draw = np.random.default_rng([SEED, number])
         begin = _layers(config, replay, draw)

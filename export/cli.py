@@ -46,6 +46,8 @@ def export(
         click.echo(f"not yet compared with PyTorch: sharnn onnx check {output}")
     else:
         click.echo("compared with PyTorch: all within bounds (manifest.json has the figures)")
+        for sentence in manifest.check["left_out"]:
+            click.echo(sentence)
 
 
 @click.group()

@@ -38,6 +38,9 @@ class Manifest:
     """The sha256 and the size in bytes of every file, and whether it is for serving or only for checking."""
     check: dict[str, Any] | None
     """The figures of `--check`, or None if the export was written without a check."""
+    model: str | None = None
+    """The identity of the model that was exported (`sharnn_py.identity`), which saved states carry. None, or missing,
+    in an export that an earlier version wrote."""
     format: str = FORMAT
 
     def to_json(self) -> str:
@@ -58,8 +61,8 @@ class Manifest:
         if given != FORMAT:
             raise ExportError(f"{path} has format {given!r}, this program reads {FORMAT!r}; export the model again")
         fields = {field.name for field in dataclasses.fields(cls)}
-        if set(values) != fields:
-            wrong = sorted(set(values) ^ fields)
+        if set(values) | {"model"} != fields:
+            wrong = sorted((set(values) | {"model"}) ^ fields)
             raise ExportError(f"{path} is damaged: {', '.join(wrong)} missing or unknown")
         return cls(**values)
 

@@ -1,6 +1,5 @@
 """Running a program in a fork of this process, which has loaded torch already: seconds cheaper than a fresh start."""
 
-import contextlib
 import multiprocessing
 import os
 import subprocess

@@ -67,6 +67,33 @@ def test_replays_reach_every_edge_of_the_memory():
     assert all(sum(r.segments) + r.rows > N for r in replays(N) if r.rows == N - 4)
 
 
+@pytest.mark.parametrize("capacity", [1, 2, 3, 4, 5, 6])
+def test_an_export_with_a_small_ring_passes_and_what_it_cannot_do_is_said(export_of, config, capacity):
+    most_keys = most_keys_of_a_step(config)
+    model, folder = export_of(config, {"capacity": capacity, "check": True, "int8": True})
+    found = check_export(folder)
+    assert found.passed
+    assert {row.graph for row in found.rows} == {"segment", "step", "step.int8"}
+    if capacity < most_keys:
+        assert f"more than the {capacity} rows of this export's ring were not replayed" in found.summary()
+        assert Manifest.load(folder).check["left_out"] == found.left_out
+    else:
+        assert found.left_out == []
+
+
+@pytest.mark.parametrize("slots", range(1, 20))
+def test_replays_fit_a_ring_of_any_size_and_fill_it(slots):
+    full = 0
+    for replay in replays(25, slots):
+        held = replay.rows
+        for steps in replay.segments if replay.stepwise else ():
+            assert steps > 1 or held < slots
+            held += steps
+            full += held == slots
+        assert not replay.stepwise or 1 in replay.segments
+    assert full
+
+
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 @pytest.mark.parametrize("seed", range(3))
 def test_models_of_other_seeds_pass(export_of, config, monkeypatch, precision, seed):

@@ -39,6 +39,14 @@ def test_export_says_what_it_wrote_and_how_to_check_it(sharnn, checkpoint, tmp_p
     assert "compared with PyTorch: all within bounds" in out
 
 
+def test_an_export_with_a_small_ring_is_checked_and_says_how_far(sharnn, checkpoint, tmp_path):
+    folder = tmp_path / "e"
+    for command in (("export", checkpoint, "-o", folder, "--capacity", 3, "--check"), ("onnx", "check", folder)):
+        code, out, err = sharnn(*command)
+        assert (code, err) == (0, "")
+        assert "steps that need more than the 3 rows of this export's ring were not replayed" in out
+
+
 def test_check_says_where_nodes_run_and_what_was_compared(sharnn, exported, tmp_path):
     code, out, err = sharnn("onnx", "check", exported, "--json", tmp_path / "found.json", "--nodes")
     assert (code, err) == (0, "")

@@ -9,7 +9,7 @@ import torch
 
 import export.exporter
 from export import ExportError, export_checkpoint
-from export.manifest import Manifest
+from export.manifest import NAME, Manifest
 from sharnn_py import CheckpointError, ConfigError, save_checkpoint
 from sharnn_py.memory import most_keys_of_a_step
 
@@ -121,3 +121,18 @@ def test_the_manifest_is_json_that_any_program_reads(exported):
     manifest = json.loads((exported / "manifest.json").read_text(), parse_constant=pytest.fail)
     assert manifest["config"]["vocab"] == 29
     assert manifest["opset"] == 17
+
+
+def test_the_manifest_has_the_identity_of_the_checkpoints_model_in_every_precision(config, export_of):
+    from sharnn_py.identity import identity
+
+    for precision in ("float32", "float16"):
+        model, folder = export_of(config, {"precision": precision})
+        assert Manifest.load(folder).model == identity(model.config, model.state_dict())
+
+
+def test_an_export_of_an_earlier_version_has_no_identity_and_is_read(exported, tmp_path):
+    values = json.loads((exported / NAME).read_text())
+    del values["model"]
+    (tmp_path / NAME).write_text(json.dumps(values))
+    assert Manifest.load(tmp_path).model is None
