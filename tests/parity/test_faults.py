@@ -208,7 +208,8 @@ def test_names():
         run([])
 
 
-def test_the_command(tmp_path, capsys):
+def test_the_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     written = [tmp_path / "out.json", tmp_path / "out.md"]
     only = [word for fault in SAMPLE for word in ("--only", fault.name)]
     assert invoke(*only, "--cases", 2, "--seed", 3, "--json", written[0], "--markdown", written[1]) == 0
@@ -223,6 +224,9 @@ def test_the_command(tmp_path, capsys):
     assert [m["found"] for m in content["mutants"]] == [fault.first for fault in SAMPLE]
     assert [case["seed"] for case in content["faultless"]] == [3, 4]
     assert "| h-reset | state | h is returned as zeros |" in written[1].read_text()
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary.startswith("### PROVED: every fault is caught and localised")
+    assert "3 faults: 3 caught, 3 localised, 3 diagnosed" in summary
 
 
 def test_the_command_fails_with_a_fault_that_does_nothing(monkeypatch, capsys):
