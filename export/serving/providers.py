@@ -114,8 +114,8 @@ def open_session(
         if wrong:
             name = wrong[1]
             raise ConfigError(
-                f"provider_options has {name} = {settings.get(name)!r}, and onnxruntime's {provider} has no such option "
-                "or cannot take that value; its documentation of the provider lists them"
+                f"provider_options has {name} = {settings.get(name)!r}, and onnxruntime's {provider} has no such "
+                "option or cannot take that value; its documentation of the provider lists them"
             ) from error
         if provider != "cpu":
             raise ProviderError(f"{provider} cannot run {model}: {_first_line(error)}") from error
