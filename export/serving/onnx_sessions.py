@@ -68,6 +68,7 @@ class OnnxSessions:
                 weights=self._mapped(graph) if mapped else None,
                 cuda_graph=self._cuda_graph and graph != "segment",
             )
+            self.manifest.verify_ports(graph, self._open[key])
         return self._open[key]
 
     def _mapped(self, graph: str) -> dict[str, OrtValue]:
