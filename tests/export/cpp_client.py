@@ -23,9 +23,9 @@ def build(folder: Path) -> Path:
     (folder / "libonnxruntime.so.1").symlink_to(library)
     program = folder / "serve"
     cache = str(private_folder("zig"))
+    options = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-Wl,-rpath,{folder}"]
     subprocess.run(
-        [*COMPILER, "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-o", program, SOURCE]
-        + [folder / "libonnxruntime.so.1", f"-Wl,-rpath,{folder}"],
+        [*COMPILER, *options, "-o", program, SOURCE, folder / "libonnxruntime.so.1"],
         check=True,
         env={**os.environ, "ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache},
     )
