@@ -1,35 +1,39 @@
 """From a checkpoint folder to an export folder: ONNX graphs, their weights, a manifest, and the checkpoint's files."""
 
+import dataclasses
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from export.check import check_export
-from export.describe import describe_graph, rules
+from export.describe import describe_graph
 from export.errors import ExportError
 from export.fold import fold
+from export.golden import golden
 from export.graph.builder import OPSET, Precision, Weights, stored
 from export.graph.int8 import quantise_products
 from export.graph.segment import segment
 from export.graph.small_weights import BITS, SmallWeights, quantise_blocks
 from export.graph.step import step
-from export.manifest import CHECKING, NAME, SERVING, Manifest, describe_files
+from export.manifest import CHECKING, GOLDEN, NAME, SERVING, Manifest, describe_files, describe_vocabulary
 from export.placement import unplaceable
+from export.rules import rules
 from sharnn_py.checkpoint import load_checkpoint
 from sharnn_py.errors import ConfigError
 from sharnn_py.files import write_bytes, write_text
 from sharnn_py.identity import identity
 from sharnn_py.memory import most_keys_of_a_step
 from sharnn_py.model import SHARNN
+from sharnn_py.sampling import Sampling
 
 
 def export_checkpoint(
@@ -56,7 +60,8 @@ def export_checkpoint(
     checkpoint, folder = Path(checkpoint), Path(folder)
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / NAME).exists())):
         raise ExportError(f"{folder} exists and is not an export; choose another folder, or remove it first")
-    model = load_checkpoint(checkpoint).model
+    loaded = load_checkpoint(checkpoint)
+    model = loaded.model
     if not isinstance(model, SHARNN):
         raise ExportError(f"{checkpoint} holds a baseline; only SHA-RNN models are exported")
     if int8 and precision != "float32":
@@ -65,9 +70,10 @@ def export_checkpoint(
         raise ConfigError(f"int8 adds a step to an export of float32 weights, and these are {weights}; choose one")
     if weights not in (None, *BITS):
         raise ConfigError(f"weights is {weights!r}; choose {' or '.join(BITS)}, or None for those of the precision")
-    most_keys = most_keys_of_a_step(model.config)
     if capacity is not None and capacity < 1:
         raise ConfigError(f"capacity is {capacity}; a ring has at least 1 slot")
+    most_keys = most_keys_of_a_step(model.config)
+    capacity = most_keys if capacity is None else min(capacity, most_keys)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         beside, old = Path(scratch, "new"), Path(scratch, "old")
@@ -77,12 +83,17 @@ def export_checkpoint(
         for name in files:
             shutil.copyfile(checkpoint / name, beside / name)
         graphs = _write_graphs(model, beside, precision, files, weights, int8)
+        write_text(beside / GOLDEN, golden(model, getattr(torch, precision), capacity, weights))
+        files[GOLDEN] = CHECKING
         manifest = Manifest(
             config=model.config.to_json(),
             precision=precision,
             opset=OPSET,
-            capacity=most_keys if capacity is None else min(capacity, most_keys),
+            capacity=capacity,
             rules=rules(model.config),
+            vocabulary=None if loaded.vocabulary is None else describe_vocabulary(loaded.vocabulary),
+            sampling=dataclasses.asdict(Sampling()),
+            golden=GOLDEN,
             graphs=graphs,
             files=describe_files(beside, files),
             check=None,
@@ -150,6 +161,6 @@ def _checked(folder: Path, manifest: Manifest) -> Manifest:
     result = check_export(folder)
     if not result.passed:
         raise ExportError(f"the export does not compute what the model does, and was not written: {result.summary()}")
-    manifest = replace(manifest, check=result.to_json())
+    manifest = dataclasses.replace(manifest, check=result.to_json())
     write_text(folder / NAME, manifest.to_json())
     return manifest

@@ -1,15 +1,16 @@
 """The onnxruntime sessions of one export folder: opened when first needed, shared by forks, weights held once."""
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from onnxruntime import InferenceSession, OrtValue
 
-from export.errors import ExportError
+from export.errors import ExportError, one_of
 from export.manifest import SERVING, Manifest
-from export.serving.providers import Provider, open_session
+from export.serving.providers import Device, Provider, check_settings, open_session
 from sharnn_py.config import Config
 from sharnn_py.freed import return_freed_memory
 
@@ -27,8 +28,17 @@ class OnnxSessions:
     """
 
     def __init__(
-        self, folder: Path, provider: Provider, precision: StepPrecision, threads: int | None, cuda_graph: bool
+        self,
+        folder: Path,
+        provider: Provider,
+        precision: StepPrecision,
+        threads: int | None,
+        cuda_graph: bool,
+        device_id: int = 0,
+        provider_options: Mapping[str, object] | None = None,
     ) -> None:
+        check_settings(provider, threads, cuda_graph, device_id, provider_options)
+        one_of("precision", precision, get_args(StepPrecision))
         self.manifest = Manifest.load(folder)
         self.manifest.verify(folder, SERVING)
         if precision == "int8" and "step.int8" not in self.manifest.graphs:
@@ -37,8 +47,9 @@ class OnnxSessions:
             raise ExportError(f"the int8 step is for the cpu provider, not {provider}")
         self.config = Config.from_json(self.manifest.config)
         self.provider = provider
-        self.device = "cpu" if provider == "cpu" else "cuda"
+        self.device = Device("cpu" if provider == "cpu" else "cuda", device_id)
         self._folder, self._threads, self._cuda_graph = folder, threads, cuda_graph
+        self._provider_options = provider_options
         self._step = "step.int8" if precision == "int8" else "step"
         # Products of small weights are slow until onnxruntime has packed them, as packing is how it lays them out.
         small = any(at["dtype"] == "uint8" for at in self.manifest.graphs["step"]["weights"])
@@ -70,7 +81,10 @@ class OnnxSessions:
                 threads=self._threads,
                 weights=self._mapped(graph) if mapped else None,
                 cuda_graph=self._cuda_graph and graph != "segment",
+                device_id=self.device.number,
+                provider_options=self._provider_options,
             )
+            self.manifest.verify_ports(graph, self._open[key])
         return self._open[key]
 
     def _mapped(self, graph: str) -> dict[str, OrtValue]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession, OrtValue, RunOptions
 
 from export.serving.cuda_graph import capture
+from export.serving.providers import Device
 from export.serving.ring import Slots, memory_of, ring_of
 from export.serving.segment_state import Layers
 from sharnn_py.config import Config
@@ -16,9 +17,9 @@ class StepState:
     """The state of B sequences that are fed one token at a time. Every step changes it, so forks need a copy each."""
 
     def __init__(
-        self, session: InferenceSession, config: Config, layers: Layers, slots: Slots, device: str, graph: int | None
+        self, session: InferenceSession, config: Config, layers: Layers, slots: Slots, device: Device, graph: int | None
     ) -> None:
-        """Copy `layers` (on the host, in the session's precision) to `device`, the memory into the first of `slots`.
+        """Copy `layers` (on the host, in the session's precision) to `device`, the memory into its `slots`.
 
         With `graph`, steps are replayed as the CUDA graph of that number, which no other state of this session may
         have.
@@ -31,7 +32,7 @@ class StepState:
         self._run_options = RunOptions()
 
         def place(name: str, array: NDArray[Any], in_place: bool = True) -> OrtValue:
-            value = OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), device, 0)
+            value = OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), *device)
             self._binding.bind_ortvalue_input(name, value)
             if in_place:
                 self._binding.bind_ortvalue_output(f"{name}.next", value)
@@ -43,13 +44,13 @@ class StepState:
             place(f"layers.{i}.h", np.array(h))
             place(f"layers.{i}.c", np.array(c))
             if config.attends(i):
-                place(f"layers.{i}.ring", ring_of(memory, config.heads, slots.capacity))
+                place(f"layers.{i}.ring", ring_of(memory, config.heads, slots.capacity, slots.oldest_first()))
         if config.attention_layers:
-            allowed = np.where(np.arange(slots.capacity) < slots.held, 0, -np.inf)
+            allowed = np.where(np.isin(np.arange(slots.capacity), slots.oldest_first()), 0, -np.inf)
             place("bias", allowed.astype(np.float32))
             self._slots = place("slots", self._rows_and_slot(), in_place=False)
         logits = np.zeros((self.batch, config.vocab), np.float32)
-        self._logits = OrtValue.ortvalue_from_numpy(logits, device, 0)
+        self._logits = OrtValue.ortvalue_from_numpy(logits, *device)
         self._binding.bind_ortvalue_output("logits", self._logits)
         if graph is not None:
             self._run_options = capture(self._run, list(self._state.values()), self._logits, graph)

@@ -1,6 +1,5 @@
 """`sharnn export`, `onnx check`, `generate` and `score` as commands: what they print, write and exit with."""
 
-import io
 import json
 import re
 import shutil
@@ -8,24 +7,8 @@ import shutil
 import pytest
 
 import export.exporter
-from sharnn_py.cli import main
 
 CASES = "a prompt of words"
-
-
-@pytest.fixture
-def sharnn(capsys, monkeypatch):
-    """Run a command: (exit code, stdout, stderr)."""
-
-    def run(*arguments, stdin=b""):
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return ended.value.code, printed.out, printed.err
-
-    return run
 
 
 def test_export_says_what_it_wrote_and_how_to_check_it(sharnn, checkpoint, tmp_path):
@@ -185,7 +168,7 @@ def test_more_text_than_capacity_ends_in_a_sentence(sharnn, checkpoint, tmp_path
 
 @pytest.mark.parametrize("graph", ["segment", "step"])
 def test_a_corrupt_graph_is_told_even_under_a_corrected_hash(sharnn, exported, tmp_path, graph):
-    from tests.export.test_check import rehash
+    from tests.export.edited_manifest import rehash
 
     copy = shutil.copytree(exported, tmp_path / "copy")
     (copy / f"{graph}.onnx").write_bytes(b"\x08\x01 not a graph")
