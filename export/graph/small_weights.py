@@ -45,11 +45,9 @@ class Blocks:
 
     def dequantised(self, width: int) -> NDArray[np.float64]:
         """The weight (in = `width`, out) that the numbers stand for."""
-        numbers: NDArray[Any] = self.numbers
-        if self.bits == 4:
-            halves = [np.bitwise_and(numbers, np.uint8(15)), np.right_shift(numbers, np.uint8(4))]
-            numbers = np.stack(halves, axis=-1).reshape(*self.scales.shape, -1)
-        values = (numbers.astype(np.float64) - (1 << (self.bits - 1))) * self.scales[..., None].astype(np.float64)
+        pairs = self.numbers if self.bits == 8 else np.stack([self.numbers % 16, self.numbers // 16], axis=-1)
+        numbers = pairs.reshape(*self.scales.shape, -1).astype(np.float64)
+        values = (numbers - (1 << (self.bits - 1))) * self.scales[..., None].astype(np.float64)
         return values.reshape(len(values), -1)[:, :width].T
 
 
