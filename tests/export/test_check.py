@@ -155,7 +155,8 @@ def test_a_host_that_breaks_a_rule_is_seen(exported, replayed, monkeypatch, faul
     elif fault == "ring never wraps":
         monkeypatch.setattr(ring.Slots, "advance", lambda self: setattr(self, "held", min(self.held + 1, 99)))
     else:
-        monkeypatch.setattr(ring.Slots, "after", lambda rows, capacity: ring.Slots(capacity, rows, 0))
+        late = lambda self: np.arange(self.next - self.held + 1, self.next + 1) % self.capacity  # noqa: E731
+        monkeypatch.setattr(ring.Slots, "oldest_first", late)  # the newest row in the slot that is written next
     assert wrong(compared(exported, replayed))
 
 
