@@ -29,6 +29,7 @@ from export.rules import rules
 from sharnn_py.checkpoint import load_checkpoint
 from sharnn_py.errors import ConfigError
 from sharnn_py.files import write_bytes, write_text
+from sharnn_py.identity import identity
 from sharnn_py.memory import most_keys_of_a_step
 from sharnn_py.model import SHARNN
 from sharnn_py.sampling import Sampling
@@ -89,6 +90,7 @@ def export_checkpoint(
             graphs=graphs,
             files=describe_files(beside, files),
             check=None,
+            model=identity(model.config, model.state_dict()),
         )
         write_text(beside / NAME, manifest.to_json())
         if check:

@@ -68,6 +68,8 @@ class Manifest:
     """The sha256 and the size in bytes of every file, and whether it is for serving or only for checking."""
     check: dict[str, Any] | None
     """The figures of `--check`, or None if the export was written without a check."""
+    model: str
+    """The identity of the model that was exported (`sharnn_py.identity`), which saved states carry."""
     format: str = FORMAT
 
     def to_json(self) -> str:

@@ -30,7 +30,9 @@ def explain(
     """
     check_folders(json_path, report=report)
 
+    from parity.report.step_summary import write_short_summary
     from parity.sharnn.attribution import page, run, terminal
+    from parity.sharnn.attribution.words import headline, verdict
 
     explanation = run.explain(cases, references, live, progress=progress)
     terminal.show(explanation)
@@ -38,4 +40,5 @@ def explain(
     if report is not None:
         write_numbers(explanation.to_json(), report / "explain.json")
         click.echo(f"report: {page.write_page(explanation, report)}")
+    write_short_summary(verdict(explanation), [headline(explanation)])
     return explanation.exit_code

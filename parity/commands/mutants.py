@@ -26,6 +26,7 @@ def mutants(only: tuple[str, ...], cases: int, seed: int, json_path: Path | None
     """
     check_folders(json_path, markdown_path)
 
+    from parity.report.step_summary import write_short_summary
     from parity.sharnn.faults import RECORDED, table
     from parity.sharnn.faults.run import run, select
     from sharnn_py.files import write_text
@@ -36,4 +37,5 @@ def mutants(only: tuple[str, ...], cases: int, seed: int, json_path: Path | None
     write_numbers(table.to_json(result), json_path)
     if markdown_path is not None:
         write_text(markdown_path, table.to_markdown(result))
+    write_short_summary(table.verdict(result), table.totals(result))
     return result.exit_code

@@ -1,6 +1,7 @@
 """The report as GitHub shows it on the page of a run: Markdown, appended to the file that a step is given for it."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from parity.report import words
@@ -16,10 +17,22 @@ def write_step_summary(result: SuiteResult) -> None:
 
     Raises `OSError` if that file cannot be written.
     """
+    _append(markdown(result))
+
+
+def write_short_summary(verdict: str, sentences: Sequence[str]) -> None:
+    """Append a verdict and what is to be said of it to the file that `VARIABLE` names, if it is set.
+
+    Raises `OSError` if that file cannot be written.
+    """
+    _append("\n\n".join([f"### {_plain(verdict)}", *map(_plain, sentences), ""]))
+
+
+def _append(text: str) -> None:
     given = os.environ.get(VARIABLE)
     if given:
         with Path(given).open("a", encoding="utf-8") as file:
-            file.write(markdown(result))
+            file.write(text)
 
 
 def markdown(result: SuiteResult) -> str:

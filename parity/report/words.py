@@ -47,7 +47,7 @@ def distance(measure: Measure, exact: bool, isolates: bool = True) -> str:
     one = f"{MULTIPLE:g} are allowed; one is {short(measure.tolerance / MULTIPLE)} here"
     if measure.imprecision > measure.tolerance >= measure.error:
         return (
-            f"the subject's own float32 run is {short(measure.imprecision)} from its float64 run, "
+            f"the subject's own run in the recording's precision is {short(measure.imprecision)} from its float64 run, "
             f"{short(measure.units)} units of rounding ({one}); the recording is {short(measure.error)} from the "
             "float64 run"
         )

@@ -121,3 +121,11 @@ def test_the_manifest_is_json_that_any_program_reads(exported):
     manifest = json.loads((exported / "manifest.json").read_text(), parse_constant=pytest.fail)
     assert manifest["config"]["vocab"] == 29
     assert manifest["opset"] == 17
+
+
+def test_the_manifest_has_the_identity_of_the_checkpoints_model_in_every_precision(config, export_of):
+    from sharnn_py.identity import identity
+
+    for precision in ("float32", "float16"):
+        model, folder = export_of(config, {"precision": precision})
+        assert Manifest.load(folder).model == identity(model.config, model.state_dict())

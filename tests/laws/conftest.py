@@ -11,7 +11,7 @@ from tests.laws.targets import SMALL_RINGS
 # Making a back end takes long the first time, and a law may draw much.
 calm = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 common = dict(deadline=None, suppress_health_check=calm, print_blob=True)
-settings.register_profile("ci", max_examples=20, derandomize=True, database=None, **common)
+settings.register_profile("ci", max_examples=10, derandomize=True, database=None, **common)
 settings.register_profile("dev", max_examples=200, **common)
 settings.register_profile("nightly", max_examples=10_000, **common)
 settings.load_profile(os.environ.get("SHARNN_LAWS", "ci"))

@@ -1,4 +1,4 @@
-"""Recordings to damage."""
+"""Recordings to damage, and comparisons that cost half."""
 
 import json
 import lzma
@@ -35,3 +35,9 @@ def julia(tmp_path):
 @pytest.fixture
 def smerity(tmp_path):
     return Editable("smerity/L2_h1_tied_b2", tmp_path)
+
+
+@pytest.fixture
+def one_rounded_run(monkeypatch):
+    """One run with random rounding in place of three, for tests of faults far above rounding."""
+    monkeypatch.setattr("parity.judge.verdicts.ROUNDED_RUNS", 1)

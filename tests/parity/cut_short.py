@@ -24,6 +24,14 @@ def as_far_as(name, last, updates=False):
 
 
 def first_seen_at(name, first, after=1):
-    """A recording up to the tensor that is the first to be wrong, and `after` segments that begin with what it left."""
+    """A recording up to the tensor that is the first to be wrong, and `after` segments that begin with what it left.
+
+    Where that is inside the forward pass, nothing of the backward pass is kept.
+    """
     group, number = first.split("/")[:2]
-    return as_far_as(name, (int(number) if number.isdigit() else 1) + after, group in ("train", "loop"))
+    cut = as_far_as(name, (int(number) if number.isdigit() else 1) + after, group in ("train", "loop"))
+    if group != "eval" or cut.contents is None:
+        return cut
+    tensors, header = cut.contents
+    kept = {key: tensor for key, tensor in tensors.items() if "grad" not in key.partition("/")[0]}
+    return Recording(name, contents=(kept, header))

@@ -14,7 +14,7 @@ from parity import PACKAGED, Recording, run_case
 from parity.judge.backward import backward_faults
 from parity.subject.gradient_probe import GradientProbe
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_rounded_run")]
 
 JULIA, PAPER = "sha_rnn_jl/L4_h1_tied_b2", "smerity/L4_h1_tied_b2"
 gelu, cat = layers.gelu, torch.cat

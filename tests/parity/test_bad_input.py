@@ -5,7 +5,7 @@ import torch
 
 from parity import CaseResult, RecordingError, SuiteResult, UsageError, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_rounded_run")]
 
 
 def problem_of(recording):

@@ -14,16 +14,19 @@ import torch
 from junitparser import JUnitXml
 from safetensors.torch import save_file
 
-pytestmark = pytest.mark.slow
+from tests.forked import sharnn
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_rounded_run")]
 
 
-def sharnn(*arguments, **options):
+def started(*arguments, **options):
+    """The command in a fresh interpreter."""
     command = [sys.executable, "-c", "from sharnn_py.cli import main; main()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
 def test_agreement():
-    done = sharnn("parity", "run", "--case", "L1_h1_tied_b2")
+    done = started("parity", "run", "--case", "L1_h1_tied_b2")
     assert done.returncode == 0
     assert "AGREEMENT: all 2 recordings agree, in" in done.stdout
     assert "sha_rnn_jl/L1_h1_tied_b2  julia" in done.stdout
@@ -203,7 +206,7 @@ def test_terminated_it_leaves_nothing_behind(tmp_path):
 def complete(words):
     environment = {**os.environ, "_SHARNN_COMPLETE": "bash_complete", "COMP_WORDS": words}
     environment["COMP_CWORD"] = str(len(words.split()) - 1)
-    return [line.split(",")[1] for line in sharnn(env=environment).stdout.splitlines()]
+    return [line.split(",")[1] for line in started(env=environment).stdout.splitlines()]
 
 
 def test_a_shell_completes_names_of_cases(tmp_path):
@@ -218,7 +221,7 @@ def test_a_summary_is_appended_for_github(tmp_path):
     path = tmp_path / "summary.md"
     path.write_text("before\n")
     environment = {**os.environ, "GITHUB_STEP_SUMMARY": str(path)}
-    done = sharnn("parity", "run", "--case", "sha_rnn_jl/L1_h1_tied_b2", "--flip", "boom", env=environment)
+    done = sharnn("parity", "run", "--case", "sha_rnn_jl/L1_h1_tied_b2", "--flip", "boom", environment=environment)
     assert done.returncode == 1
     before, heading, _, sentence, *_ = path.read_text().splitlines()
     assert before == "before"
@@ -297,7 +300,7 @@ def test_help_answers_at_once():
     times = []
     for _ in range(3):
         start = time.perf_counter()
-        done = sharnn("--help")
+        done = started("--help")
         times.append(time.perf_counter() - start)
         assert done.returncode == 0
     assert "parity" in done.stdout

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 import parity
-from tests.parity.test_cli import sharnn
+from tests.forked import sharnn
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_rounded_run")]
 
 MODELS = """
 import torch
@@ -63,7 +63,7 @@ def folder(tmp_path):
 
 
 def in_folder(folder, *arguments):
-    return sharnn("parity", *arguments, cwd=folder)
+    return sharnn("parity", *arguments, folder=folder)
 
 
 def recorded(folder, *more):

@@ -14,7 +14,7 @@ from parity.subject.scene import Scene
 from sharnn_py import JULIA, PAPER
 from tests.parity.diagnosed import SCENES, SMERITY, scene_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_rounded_run")]
 
 CHANGE = {fault.name: fault.change for fault in FAULTS}
 EXPLAINED = [

@@ -10,9 +10,9 @@ from parity.recording.library import find
 from parity.sharnn.pairs import compare_recordings
 from parity.sharnn.translate import translated
 from parity.tolerance import UNIT
-from tests.parity.test_cli import sharnn
+from tests.forked import sharnn
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_rounded_run")]
 
 JULIA, PAPER = "sha_rnn_jl/L4_longseg", "smerity/jl_L4_longseg"
 

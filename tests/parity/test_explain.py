@@ -354,13 +354,17 @@ def invoke(*arguments):
 
 
 @pytest.mark.usefixtures("as_run")
-def test_the_command(tmp_path):
+def test_the_command(tmp_path, monkeypatch):
     target = tmp_path / "explained.json"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     done = invoke("--case", "smerity/L4_h2_tied_b3", "--json", target)
     assert done.return_value == 0, done.output
     assert re.search(r"paper is the recording; the port's error is 0\.[0-4]\d* of its tolerance", done.output)
     assert "attention_scale" in done.output
     assert "EXPLAINED: in all 2 cases the ledger's rows account for the whole difference" in done.output
+    heading, _, sentence, _ = (tmp_path / "summary.md").read_text().splitlines()
+    assert heading.startswith("### EXPLAINED: in all 2 cases")
+    assert sentence.startswith("the row that changes most is ")
     content = json.loads(target.read_text())
     assert content["explained"] is True
     assert content["exit_code"] == 0

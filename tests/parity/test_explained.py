@@ -21,7 +21,7 @@ from tests.parity.ported_modules import (
     from_source,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_rounded_run")]
 
 UNEXPLAINED = {"llama: values not rotated but", "llama: rates of another base"}
 """Several steps that the subject has none of, and constants of another formula."""

@@ -20,12 +20,14 @@ from parity.sharnn.faults.markdown import catalogue
 from parity.sharnn.faults.plant import Edit, PlantError, Value, planted
 from parity.sharnn.faults.run import plant, run, select
 from parity.sharnn.faults.table import to_markdown, verdict
+from parity.sharnn.suite import run_case
 from sharnn_py import JULIA, PAPER, SHARNN, Config
-from tests.parity.cut_short import first_seen_at
+from tests.parity.cut_short import as_far_as, first_seen_at
 from tests.parity.diagnosed import SCENES
 
 pytestmark = pytest.mark.slow
 
+PROGRAMS = ("sha_rnn_jl", "smerity")
 BY_NAME = {fault.name: fault for fault in FAULTS}
 SAMPLE = [BY_NAME[name] for name in ("norm-over-n", "h-reset", "ids-read-one-too-high")]
 NOTHING = replace(BY_NAME["norm-over-n"], name="nothing", edit=EQUIVALENT[1])
@@ -48,9 +50,10 @@ def assert_found(fault):
     expected = fault.hint is not None and fault.name not in UNEXPLAINED
     assert outcome.diagnosed == expected, f"{fault.name} is explained by {outcome.description}"
     if fault.first.startswith("eval/1/blocks.1.attn"):
-        assert outcome.inherited >= 10 * outcome.wrong, fault.name
+        assert outcome.inherited >= 4 * outcome.wrong, fault.name
 
 
+@pytest.mark.usefixtures("one_rounded_run")
 @pytest.mark.parametrize("fault", RECORDED, ids=lambda fault: fault.name)
 def test_a_fault_is_found_at_its_tensor_and_explained(fault):
     assert_found(fault)
@@ -207,7 +210,8 @@ def test_names():
         run([])
 
 
-def test_the_command(tmp_path, capsys):
+def test_the_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     written = [tmp_path / "out.json", tmp_path / "out.md"]
     only = [word for fault in SAMPLE for word in ("--only", fault.name)]
     assert invoke(*only, "--cases", 2, "--seed", 3, "--json", written[0], "--markdown", written[1]) == 0
@@ -222,6 +226,9 @@ def test_the_command(tmp_path, capsys):
     assert [m["found"] for m in content["mutants"]] == [fault.first for fault in SAMPLE]
     assert [case["seed"] for case in content["faultless"]] == [3, 4]
     assert "| h-reset | state | h is returned as zeros |" in written[1].read_text()
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary.startswith("### PROVED: every fault is caught and localised")
+    assert "3 faults: 3 caught, 3 localised, 3 diagnosed" in summary
 
 
 def test_the_command_fails_with_a_fault_that_does_nothing(monkeypatch, capsys):
@@ -306,3 +313,12 @@ def test_another_way_of_computing_is_no_fault(change):
         other = outputs()
     for a, b in zip(plain, other, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("change", EQUIVALENT, ids=lambda change: change.where)
+def test_a_port_that_computes_in_another_way_raises_no_alarm(change):
+    """Recorded is what the public programs computed, and the port is the rewritten one, in all of its runs."""
+    with planted(change):
+        results = [run_case(as_far_as(f"{folder}/L1_h1_tied_b2", 1, updates=True)) for folder in PROGRAMS]
+    assert all(results), [case.first for case in results]
+    assert all(case.compared > 30 for case in results)

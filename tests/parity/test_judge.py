@@ -8,6 +8,8 @@ from parity.sharnn.faults.catalogue import FAULTS
 from parity.sharnn.faults.plant import Edit, planted
 from tests.parity.cut_short import as_far_as, first_seen_at
 
+pytestmark = pytest.mark.usefixtures("one_rounded_run")
+
 
 @pytest.mark.parametrize(
     ("row", "name", "first"),

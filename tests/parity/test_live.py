@@ -12,7 +12,7 @@ from parity import Recording, UsageError, run_case
 from parity.recording.library import PACKAGED
 from parity.sharnn.live import Case, checkpoint_case, random_case, record, recorded_case, sources
 from sharnn_py import JULIA, PAPER, SHARNN, Config, ConfigError, Vocabulary, from_julia, save_checkpoint
-from tests.parity.test_cli import sharnn
+from tests.forked import sharnn
 
 pytestmark = pytest.mark.usefixtures("installation")
 

@@ -15,6 +15,7 @@ else:
     import tomli as tomllib
 
 from sharnn_py import pytest_plugin
+from tests.forked import forked
 from tests.parity import report_samples as samples
 
 pytestmark = pytest.mark.slow
@@ -62,25 +63,34 @@ class TestTwice:
 """
 
 
+# No `parity`: an environment that was installed before the entry point had its present name may have that.
+PLUGINS = ["-p", "no:parity", "-p", "sharnn_py.pytest_plugin", "-p", "no:cacheprovider"]
+
+
 @pytest.fixture
 def run(pytester):
-    """pytest in a process of its own, as in an environment where sharnn's entry point is installed."""
+    """pytest in a fork of this process."""
 
     def run(*arguments):
-        # No `parity`: an environment that was installed before the entry point had its present name may have that.
-        plugins = ["-p", "no:parity", "-p", "sharnn_py.pytest_plugin", "-p", "no:cacheprovider"]
-        return pytester.runpytest_subprocess(*plugins, *arguments)
+        done = forked(lambda: sys.exit(pytest.main([*PLUGINS, *arguments])), folder=pytester.path)
+        return pytest.RunResult(done.returncode, done.stdout.splitlines(), done.stderr.splitlines(), 0.0)
 
     return run
+
+
+@pytest.fixture
+def start(pytester):
+    """pytest in a process of its own, as in an environment where sharnn's entry point is installed."""
+    return lambda *arguments: pytester.runpytest_subprocess(*PLUGINS, *arguments)
 
 
 def found(pytester, name="report.json"):
     return json.loads((pytester.path / "found" / name).read_text())
 
 
-def test_a_report_of_all_tests_and_a_line_that_says_layer_and_cause(pytester, run):
+def test_a_report_of_all_tests_and_a_line_that_says_layer_and_cause(pytester, start):
     pytester.makepyfile(SUITE)
-    result = run("--parity-report", "found")
+    result = start("--parity-report", "found")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.fnmatch_lines(["parity: 1 of 2 cases off; *::test_other: *: param/0.weight *is wrong: *scaled by 2*"])
@@ -191,7 +201,7 @@ def test_other_inputs_than_those_recorded_are_not_passed_over(pytester, run):
     result.stdout.fnmatch_lines(["*the test's inputs are not those of *--parity-update*"])
 
 
-def test_a_project_with_a_parity_of_its_own(pytester, run):
+def test_a_project_with_a_parity_of_its_own(pytester, start):
     """Its own module is what its tests import, whether or not they use sharnn; the fixture says what is in its way."""
     for name in ("parity", "export"):
         (pytester.path / name).mkdir()
@@ -199,9 +209,9 @@ def test_a_project_with_a_parity_of_its_own(pytester, run):
     pytester.makepyfile(
         "import export\nimport parity\n\ndef test_mine():\n    assert parity.mine + export.mine == 'parityexport'\n"
     )
-    run("--parity-report", "found").assert_outcomes(passed=1)
+    start("--parity-report", "found").assert_outcomes(passed=1)
     pytester.makepyfile(test_other="def test_it(assert_parity):\n    pass\n")
-    result = run()
+    result = start()
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
         ["*the fixture assert_parity needs the package `parity` of sharnn, in *, but here `import parity` finds *"]

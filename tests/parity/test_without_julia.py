@@ -9,10 +9,10 @@ from junitparser import JUnitXml
 from parity.recording.library import PACKAGED
 from parity.recording.recording import Recording
 from parity.sharnn.live import record_if_available, recorded_case
-from tests.parity.test_cli import sharnn
+from tests.forked import sharnn
 from tests.parity.test_report_page import Page
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_rounded_run")]
 
 HEADLINE = "INCOMPLETE: the recordings agree; live Julia did not run: "
 
@@ -31,7 +31,7 @@ def without_julia(tmp_path):
             "APT_CONFIG": str(tmp_path / "apt.conf"),
             "CI": ci,
         }
-        return sharnn("parity", *arguments, env=environment)
+        return sharnn("parity", *arguments, environment=environment)
 
     return run
 

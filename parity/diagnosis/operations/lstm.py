@@ -45,13 +45,17 @@ def _run(
     steps: dict[str, list[Tensor]] = {"h": [], "c": [], "outer": []}
     for at_step in inputs.unbind(0):
         i, f, new, out = (at_step + h @ of_h).chunk(4, -1)  # (B, H) each
-        i, f, out = of_gates(i), of_gates(f + forget_bias), of_gates(out)
+        i, f, out = of_gates(i), of_gates(f + forget_bias if forget_bias else f), of_gates(out)
         i, f = (1 - f if coupled == "i" else i), (1 - i if coupled == "f" else f)
-        i, f, out = (torch.ones_like(g) if ungated == n else g for n, g in (("i", i), ("f", f), ("o", out)))
-        c = zoneout * c + (1 - zoneout) * (f * c + i * of_new(new)).clamp(-clip, clip)
-        h = out * of_cell(c)
+        if ungated:
+            i, f, out = (torch.ones_like(g) if ungated == n else g for n, g in (("i", i), ("f", f), ("o", out)))
+        made = f * c + i * of_new(new)
+        made = made if clip == math.inf else made.clamp(-clip, clip)
+        c = zoneout * c + (1 - zoneout) * made if zoneout else made
+        seen = of_cell(c)
+        h = out * seen
         h = h @ o["weight_hr"].mT if "weight_hr" in o else h
-        for name, tensor in (("h", h), ("c", c), ("outer", of_cell(c))):
+        for name, tensor in (("h", h), ("c", c), ("outer", seen)):
             steps[name].append(tensor)
     return steps
 
