@@ -25,6 +25,7 @@ from export.graph.segment import segment
 from export.graph.step import step
 from export.manifest import CHECKING, GOLDEN, NAME, SERVING, Manifest, describe_files, describe_vocabulary
 from export.placement import unplaceable
+from export.replicas import truth_and_replicas
 from export.rules import rules
 from sharnn_py.checkpoint import load_checkpoint
 from sharnn_py.errors import ConfigError
@@ -76,7 +77,8 @@ def export_checkpoint(
         for name in files:
             shutil.copyfile(checkpoint / name, beside / name)
         graphs = _write_graphs(model, beside, precision, files, int8)
-        write_text(beside / GOLDEN, golden(model, getattr(torch, precision), capacity))
+        dtype = getattr(torch, precision)
+        write_text(beside / GOLDEN, golden(truth_and_replicas(model, dtype), dtype, capacity))
         files[GOLDEN] = CHECKING
         manifest = Manifest(
             config=model.config.to_json(),
