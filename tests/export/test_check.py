@@ -21,10 +21,10 @@ from export.check import (
     check_export,
     compare,
     replays,
-    truth_and_replicas,
 )
 from export.fold import fold
 from export.manifest import CHECKING, Manifest
+from export.replicas import truth_and_replicas
 from export.serving import ring
 from sharnn_py.memory import most_keys_of_a_step
 from tests.export.conftest import trained_looking
@@ -40,7 +40,7 @@ def wrong(found):
 @pytest.fixture(scope="module")
 def replayed(model):
     """PyTorch's results for the replays of the model that most exports here are of, computed once for all tests."""
-    models = truth_and_replicas(model, torch.float32)
+    models = list(truth_and_replicas(model, torch.float32))
     return {stepwise: list(by_pytorch(models, stepwise)) for stepwise in GRAPHS}
 
 
