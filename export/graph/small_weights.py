@@ -64,10 +64,10 @@ def quantise(weight: NDArray[np.float64], bits: int, dtype: str) -> Blocks:
     rows = np.pad(weight.T, ((0, 0), (0, -len(weight) % size))).reshape(weight.shape[1], -1, size)
     zero = 1 << (bits - 1)
     scales = _scales(rows, zero, dtype)
-    numbers = (np.rint(rows / scales[..., None].astype(np.float64)).clip(-zero, zero - 1) + zero).astype(np.uint8)
+    numbers: NDArray[Any] = np.rint(rows / scales[..., None].astype(np.float64)).clip(-zero, zero - 1) + zero
     if bits == 4:
-        numbers = numbers[..., 0::2] | (numbers[..., 1::2] << 4)
-    return Blocks(bits, numbers, scales)
+        numbers = numbers[..., 0::2] + 16 * numbers[..., 1::2]
+    return Blocks(bits, numbers.astype(np.uint8), scales)
 
 
 def _scales(rows: NDArray[np.float64], zero: int, dtype: str) -> NDArray[Any]:
