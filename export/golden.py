@@ -12,13 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-<<<<<<< HEAD
-from export.graph.small_weights import SmallWeights
-from export.replicas import replica, truth
-from parity.tolerance import ROUNDING_RUNS, UNIT, allowed
-=======
 from parity.tolerance import UNIT, allowed
->>>>>>> refs/heads/main
 from sharnn_py.memory import most_keys_of_a_step
 from sharnn_py.model import SHARNN
 from sharnn_py.state import State
@@ -32,35 +26,20 @@ Found = tuple[NDArray[np.float64], list[dict[str, NDArray[np.float64]]]]
 """Logits (tokens, B, ids), and after each part the norm of every state tensor of each sequence, (B,)."""
 
 
-<<<<<<< HEAD
-def golden(model: SHARNN, dtype: torch.dtype, capacity: int, weights: SmallWeights | None = None) -> str:
-    """The text of `golden.json` for an export of `model` in `dtype`, whose ring has up to `capacity` slots.
-
-    `weights` is how the export stores the weights of blocks, if not in its precision.
-    """
-=======
 def golden(models: Iterator[SHARNN], dtype: torch.dtype, capacity: int) -> str:
     """The text of `golden.json` for an export in `dtype`, whose ring has up to `capacity` slots.
 
     `models` are those of `export.replicas.truth_and_replicas`.
     """
     model = next(models)
->>>>>>> refs/heads/main
     config = model.config
     draw = np.random.default_rng(0)
     parts = [(graph, draw.integers(config.vocab, size=(steps, BATCH))) for graph, steps in _parts(model, capacity)]
     ids = np.unique(np.linspace(0, config.vocab - 1, min(config.vocab, IDS)).round().astype(np.int64))
-<<<<<<< HEAD
-    logits, norms = _computed(truth(model, dtype, weights), parts, ids)
-    off, off_norms, unit = 0.0, 0.0, UNIT[dtype]
-    for run in range(ROUNDING_RUNS):
-        near, near_norms = _computed(replica(model, run, dtype, weights), parts, ids)
-=======
     logits, norms = _computed(model, parts, ids)
     off, off_norms, unit = 0.0, 0.0, UNIT[dtype]
     for replica in models:
         near, near_norms = _computed(replica, parts, ids)
->>>>>>> refs/heads/main
         off = max(off, float(np.abs(near - logits).max()))
         off_norms = max(off_norms, *(abs(a - b) for a, b in zip(_flat(near_norms), _flat(norms), strict=True)))
     vector = {
