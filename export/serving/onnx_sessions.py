@@ -1,17 +1,25 @@
 """The onnxruntime sessions of one export folder: opened when first needed, shared by forks, weights held once."""
 
-import itertools
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from onnxruntime import InferenceSession, OrtValue
 
 from export.errors import ExportError
 from export.manifest import SERVING, Manifest
+from export.serving.graph_thread import on_graph_thread
 from export.serving.providers import Provider, open_session
+from export.serving.recorded_steps import RecordedSteps
+from export.serving.step_buffers import Lease, StepBuffers
 from sharnn_py.config import Config
 from sharnn_py.freed import return_freed_memory
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 StepPrecision = Literal["exported", "int8"]
 """Which step graph is used: that of the export's own precision, or the int8 one. Segments have the export's own."""
@@ -40,7 +48,8 @@ class OnnxSessions:
         self.device = "cpu" if provider == "cpu" else "cuda"
         self._folder, self._threads, self._cuda_graph = folder, threads, cuda_graph
         self._step = "step.int8" if precision == "int8" else "step"
-        self._numbers = itertools.count(1)
+        self._recorded = RecordedSteps()
+        self._lock = threading.RLock()
         self._open: dict[tuple[str, bool], InferenceSession] = {}
 
     def segment(self) -> InferenceSession:
@@ -51,24 +60,40 @@ class OnnxSessions:
         """The session of the step graph for steps of `batch` sequences."""
         return self._session(self._step, mapped=batch == 1 and self._step == "step" and self.provider == "cpu")
 
-    def number(self) -> int | None:
-        """A number that no CUDA graph has yet; None if steps are not to be CUDA graphs."""
-        return next(self._numbers) if self._cuda_graph else None
+    def buffers(self, sizes: tuple[int, int], arrays: Mapping[str, NDArray[Any]]) -> Lease:
+        """Buffers for steps that begin with `arrays`, of these numbers of sequences and slots."""
+
+        def create() -> StepBuffers:
+            return StepBuffers(self.step(sizes[0]), arrays, self.config.vocab, self.device)
+
+        if not self._cuda_graph:
+            return Lease(create())
+        return self._recorded.lend(sizes, arrays, create, free=lambda: self._close(self._step))
+
+    def call(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What `method` returns or raises, called on the thread that this export's sessions have to run on."""
+        return on_graph_thread(method, *args, **kwargs) if self._cuda_graph else method(*args, **kwargs)
 
     def _session(self, graph: str, mapped: bool) -> InferenceSession:
         key = graph, mapped
-        if key not in self._open:
-            if self.provider == "cpu" and self._open:
-                self._open.clear()
-                return_freed_memory()
-            self._open[key] = open_session(
-                self._folder / self.manifest.graphs[graph]["file"],
-                self.provider,
-                threads=self._threads,
-                weights=self._mapped(graph) if mapped else None,
-                cuda_graph=self._cuda_graph and graph != "segment",
-            )
-        return self._open[key]
+        with self._lock:
+            if key not in self._open:
+                if self.provider == "cpu" and self._open:
+                    self._open.clear()
+                    return_freed_memory()
+                self._open[key] = open_session(
+                    self._folder / self.manifest.graphs[graph]["file"],
+                    self.provider,
+                    threads=self._threads,
+                    weights=self._mapped(graph) if mapped else None,
+                    cuda_graph=self._cuda_graph and graph != "segment",
+                )
+            return self._open[key]
+
+    def _close(self, graph: str) -> None:
+        with self._lock:
+            for key in [key for key in self._open if key[0] == graph]:
+                del self._open[key]
 
     def _mapped(self, graph: str) -> dict[str, OrtValue]:
         """The graph's weights by name, mapped from their file."""
