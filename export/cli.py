@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from export.serving.providers import PROVIDERS, Provider
 from sharnn_py.files import write_text
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from export.check import CheckResult
     from export.placement import NodePlacement
 
@@ -75,22 +75,28 @@ def check(folder: Path, provider: Provider, json_path: Path | None, nodes: bool)
         raise click.UsageError(f"{json_path}: there is no folder {json_path.parent}")
     from export.check import check_export
     from export.placement import place_graphs
+    from sharnn_py.console import PatientConsole
 
     result = check_export(folder, provider)  # first, as it refuses files that were changed
     placements = place_graphs(folder, provider)
     misplaced = [node for node in placements if node.provider != provider or node.why]
-    _print_placements(placements, nodes)
-    _print_result(result)
-    if misplaced:
-        click.echo(f"MISPLACED: {len(misplaced)} nodes are not on {provider}, or have no CUDA kernel; they are listed")
     if json_path is not None:
         report = {**result.to_json(), "placements": [dataclasses.asdict(node) for node in placements]}
         write_text(json_path, json.dumps(report, indent=2) + "\n")
+    console = PatientConsole(soft_wrap=True)
+    _print_placements(console, placements, nodes)
+    _print_result(console, result)
+    if misplaced:
+        console.print(
+            f"MISPLACED: {len(misplaced)} nodes are not on {provider}, or have no CUDA kernel; they are listed",
+            highlight=False,
+        )
     return 0 if result.passed and not misplaced else 1
 
 
-def _print_placements(placements: list[NodePlacement], nodes: bool) -> None:
-    console = Console(soft_wrap=True)
+def _print_placements(console: Console, placements: list[NodePlacement], nodes: bool) -> None:
+    from rich.table import Table
+
     table = Table("graph", "provider", "nodes", "CUDA", box=None, pad_edge=False)
     for (graph, used), count in Counter((node.graph, node.provider) for node in placements).items():
         without = sum((node.graph, node.provider) == (graph, used) and bool(node.why) for node in placements)
@@ -104,14 +110,15 @@ def _print_placements(placements: list[NodePlacement], nodes: bool) -> None:
             )
 
 
-def _print_result(result: CheckResult) -> None:
+def _print_result(console: Console, result: CheckResult) -> None:
+    from rich.table import Table
+
     table = Table(
         "graph", "what", "numbers", "rms error", "allowed", "largest", "allowed", "", box=None, pad_edge=False
     )
     for row in result.rows:
         figures = (f"{x:.3g}" for x in (row.rms, row.allowed_rms, row.largest, row.allowed_largest))
         table.add_row(row.graph, row.what, f"{row.compared:,}", *figures, "" if row.passed else "WRONG")
-    console = Console(soft_wrap=True)
     console.print()
     console.print(table)
     console.print()

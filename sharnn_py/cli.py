@@ -7,13 +7,17 @@ Subcommands are named here by module and load when they are called, so that this
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 import click
 
+from sharnn_py.broken_pipe import flush
 from sharnn_py.errors import SharnnError
 from sharnn_py.lazy_group import LazyGroup
+from sharnn_py.missing import explained
 
 SUBCOMMANDS = {
     "export": ("export.cli", "export"),
@@ -27,7 +31,31 @@ SUBCOMMANDS = {
 USAGE, ENVIRONMENT, INTERRUPTED, TERMINATED = 2, 3, 130, 143
 
 
-@click.group(cls=LazyGroup, subcommands=SUBCOMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+class ReaderLeft(Exception):
+    """Nobody reads what the command prints any more. No OSError, which click would end as if it were a divergence."""
+
+
+class Commands(LazyGroup):
+    """The commands, whose reader may leave, as `head` does."""
+
+    def make_context(self, *args: Any, **named: Any) -> click.Context:
+        with _reader_may_leave():  # it prints help
+            return super().make_context(*args, **named)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _reader_may_leave():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderLeft from error
+
+
+@click.group(cls=Commands, subcommands=SUBCOMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sharnn", prog_name="sharnn")
 def sharnn() -> None:
     """SHA-RNN in PyTorch, and the proof that it is the model it was ported from.
@@ -40,7 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit. An error is one sentence on stderr, never a traceback."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_run(arguments))
+    code = _run(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        flush(stream)
+    sys.exit(code)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -51,20 +82,26 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        return int(sharnn.main(arguments, prog_name="sharnn", standalone_mode=False) or 0)
+        with explained("this command"):
+            return int(sharnn.main(arguments, prog_name="sharnn", standalone_mode=False) or 0)
+    except ReaderLeft:
+        return 0
     except click.ClickException as error:
-        error.show()
+        with suppress(BrokenPipeError):
+            error.show()
         return USAGE
     except click.Abort:
-        click.echo("interrupted", err=True)
+        _tell("interrupted")
         return INTERRUPTED
     except SharnnError as error:
-        click.echo(f"error: {error}", err=True)
+        _tell(f"error: {error}")
         return error.exit_code
-    except BrokenPipeError:
-        sys.stdout = None  # the reader is gone, so flushing at exit would fail
-        return ENVIRONMENT
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        _tell(f"error: {where}{error.strerror or error}")
         return ENVIRONMENT
+
+
+def _tell(line: str) -> None:
+    with suppress(BrokenPipeError):
+        click.echo(line, err=True)

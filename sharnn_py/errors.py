@@ -24,3 +24,7 @@ class WeightsError(SharnnError, ValueError):
 
 class CheckpointError(SharnnError):
     """A checkpoint or state file that is missing, damaged or of another model."""
+
+
+class MissingPackage(SharnnError, ImportError):
+    """A package that what was asked for needs and that is not installed; a serving machine lacks some on purpose."""

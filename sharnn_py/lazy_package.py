@@ -10,6 +10,8 @@ from typing import Any
 
 import lazy_loader  # type: ignore[import-untyped]
 
+from sharnn_py.missing import explained
+
 Attached = tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]
 
 
@@ -17,12 +19,17 @@ def attach(package: str) -> Attached:
     """`__getattr__`, `__dir__` and `__all__` of the package of that name; its `__init__.pyi` imports its public names.
 
     The package's `__doc__` is its docstring and the first line of every public name's. It is read from the sources, so
-    that asking for it loads nothing.
+    that asking for it loads nothing. A name that needs a package which is not installed raises `MissingPackage`.
     """
     module = sys.modules[package]
-    attached: Attached = lazy_loader.attach_stub(package, str(module.__file__))
+    load, names, public = lazy_loader.attach_stub(package, str(module.__file__))
     module.__class__ = type("LazyPackage", (type(module),), {"__doc__": property(_manual)})
-    return attached
+
+    def load_or_explain(name: str) -> Any:
+        with explained(f"{package}.{name}"):
+            return load(name)
+
+    return load_or_explain, names, public
 
 
 def _manual(package: ModuleType) -> str:

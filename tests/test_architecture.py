@@ -20,7 +20,7 @@ ROOMS = [
 ]
 """Of parity, lowest first; each may import those of lower rows."""
 ABOVE_THE_BORDER = {"sharnn", "commands", "laws", "cli"}
-INFRASTRUCTURE = {f"sharnn_py.{name}" for name in ("errors", "files", "freed", "lazy_package")}
+INFRASTRUCTURE = {f"sharnn_py.{name}" for name in ("console", "errors", "files", "freed", "lazy_package")}
 """What the engine may use of the model's package: none of it knows the model."""
 EXCEPTIONS = {("export.check", "parity.tolerance")}
 """One rule of tolerance, also for what is exported; it imports nothing of the project."""

@@ -3,16 +3,16 @@
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession, OrtValue
 
-from export.errors import ExportError
+from export.errors import ExportError, one_of
 from export.manifest import SERVING, Manifest
 from export.serving.graph_thread import on_graph_thread
-from export.serving.providers import Provider, open_session
+from export.serving.providers import Device, Provider, check_settings, open_session
 from export.serving.recorded_steps import RecordedSteps
 from export.serving.step_buffers import Lease, StepBuffers
 from sharnn_py.config import Config
@@ -35,8 +35,17 @@ class OnnxSessions:
     """
 
     def __init__(
-        self, folder: Path, provider: Provider, precision: StepPrecision, threads: int | None, cuda_graph: bool
+        self,
+        folder: Path,
+        provider: Provider,
+        precision: StepPrecision,
+        threads: int | None,
+        cuda_graph: bool,
+        device_id: int = 0,
+        provider_options: Mapping[str, object] | None = None,
     ) -> None:
+        check_settings(provider, threads, cuda_graph, device_id, provider_options)
+        one_of("precision", precision, get_args(StepPrecision))
         self.manifest = Manifest.load(folder)
         self.manifest.verify(folder, SERVING)
         if precision == "int8" and "step.int8" not in self.manifest.graphs:
@@ -45,8 +54,9 @@ class OnnxSessions:
             raise ExportError(f"the int8 step is for the cpu provider, not {provider}")
         self.config = Config.from_json(self.manifest.config)
         self.provider = provider
-        self.device = "cpu" if provider == "cpu" else "cuda"
+        self.device = Device("cpu" if provider == "cpu" else "cuda", device_id)
         self._folder, self._threads, self._cuda_graph = folder, threads, cuda_graph
+        self._provider_options = provider_options
         self._step = "step.int8" if precision == "int8" else "step"
         self._recorded = RecordedSteps()
         self._lock = threading.RLock()
@@ -87,6 +97,8 @@ class OnnxSessions:
                     threads=self._threads,
                     weights=self._mapped(graph) if mapped else None,
                     cuda_graph=self._cuda_graph and graph != "segment",
+                    device_id=self.device.number,
+                    provider_options=self._provider_options,
                 )
             return self._open[key]
 

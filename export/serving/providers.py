@@ -9,11 +9,13 @@ import contextlib
 import ctypes
 import importlib.metadata
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from export.errors import ExportError, ProviderError
+from export.errors import ExportError, ProviderError, at_least, one_of
+from sharnn_py.errors import ConfigError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, OrtValue
@@ -30,15 +32,34 @@ NAMES = {theirs: ours for ours, theirs in PROVIDERS.items()}
 WHEELS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-qnn")
 """Wheels that all install the module `onnxruntime`, each over the files of the others."""
 
+
+class Device(NamedTuple):
+    """A device as onnxruntime names it: `OrtValue.ortvalue_from_numpy(array, *device)`."""
+
+    kind: str
+    """"cpu" or "cuda"."""
+    number: int
+    """Which of the devices of this kind, from 0."""
+
+
 _CUDA_WHEELS = 'pip install "onnxruntime-gpu[cuda,cudnn]"'
 LIBRARIES: dict[str, tuple[str, str]] = {
     "libcuda.so.1": ("the NVIDIA driver", "install the driver of your GPU from NVIDIA or your system's packages"),
     "libcudart.so.13": ("the CUDA 13 runtime", _CUDA_WHEELS),
-    "libcublasLt.so.13": ("cuBLAS for CUDA 13", _CUDA_WHEELS),
+    "libcublasLt.so.13": ("cuBLASLt for CUDA 13", _CUDA_WHEELS),
+    "libcublas.so.13": ("cuBLAS for CUDA 13", _CUDA_WHEELS),
+    "libcurand.so.10": ("cuRAND for CUDA 13", _CUDA_WHEELS),
     "libcudnn.so.9": ("cuDNN 9", _CUDA_WHEELS),
     "libnvinfer.so.10": ("TensorRT 10", "pip install tensorrt-cu13"),
 }
 """Libraries that the providers load, by file: what each is, and how to get it."""
+CUDA = 13000
+"""The version of CUDA that `LIBRARIES` are of, as the driver counts: 1000 times the major version."""
+OURS: dict[Provider, dict[str, str]] = {
+    "cuda": {"device_id": "device_id", "enable_cuda_graph": "cuda_graph"},
+    "tensorrt": {"device_id": "device_id", "trt_cuda_graph_enable": "cuda_graph"},
+}
+"""Options of onnxruntime's that are arguments here, with the argument of each."""
 _SILENT, _WARNING = 4, 2  # onnxruntime's log severities: fatal alone, as errors are raised anyway; its default
 
 
@@ -49,24 +70,28 @@ def open_session(
     threads: int | None = None,
     weights: Mapping[str, OrtValue] | None = None,
     cuda_graph: bool = False,
+    device_id: int = 0,
+    provider_options: Mapping[str, object] | None = None,
     record_placement: bool = False,
 ) -> InferenceSession:
     """An onnxruntime session of the graph in file `model`, every node of which runs on `provider`.
 
     `threads` is the number of threads within an operator, by default onnxruntime's choice. `weights`, by name, are used
-    where they lie instead of being packed into a copy. `cuda_graph` lets runs be replayed as CUDA graphs;
-    `record_placement` records every node's provider for `export.placement.assigned_providers`.
+    where they lie instead of being packed into a copy. `cuda_graph` lets runs be replayed as CUDA graphs; `device_id`
+    and `provider_options` are those of `export.Session.load`; `record_placement` records every node's provider for
+    `export.placement.assigned_providers`.
 
-    Raises `ProviderError` if the provider cannot be had or cannot take every node, saying what is missing and how to
-    get it; `ExportError` for a file that is not a graph.
+    Raises `ConfigError` for settings that `check_settings` refuses; `ProviderError` if the provider cannot be had or
+    cannot take every node, saying what is missing and how to get it; `ExportError` for a file that is not a graph.
     """
+    check_settings(provider, threads, cuda_graph, device_id, provider_options)
     check_wheels()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _SILENT
     if threads is not None:
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = int(threads)
     if weights is not None:
         options.add_session_config_entry("session.disable_prepacking", "1")
     for name, value in (weights or {}).items():
@@ -75,12 +100,23 @@ def open_session(
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if provider != "cpu":
         check_libraries(provider)
+        check_device(provider, device_id)
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    settings = _provider_settings(provider, cuda_graph)
+    settings = _provider_settings(provider, cuda_graph, device_id, provider_options or {})
     onnxruntime.set_default_logger_severity(_SILENT)
     try:
-        session = onnxruntime.InferenceSession(str(model), options, providers=[(PROVIDERS[provider], settings)])
+        # With its fallback it would print what went wrong, try the CPU, and raise what went wrong there.
+        session = onnxruntime.InferenceSession(
+            str(model), options, providers=[(PROVIDERS[provider], settings)], enable_fallback=0
+        )
     except Exception as error:  # onnxruntime's errors share no base
+        wrong = re.search(r'provider option:? "(\w+)"', str(error))
+        if wrong:
+            name = wrong[1]
+            raise ConfigError(
+                f"provider_options has {name} = {settings.get(name)!r}, and onnxruntime's {provider} has no such "
+                "option or cannot take that value; its documentation of the provider lists them"
+            ) from error
         if provider != "cpu":
             raise ProviderError(f"{provider} cannot run {model}: {_first_line(error)}") from error
         raise ExportError(f"{model} is not a graph that onnxruntime can run: {_first_line(error)}") from error
@@ -97,11 +133,47 @@ def open_session(
     return session
 
 
-def _provider_settings(provider: Provider, cuda_graph: bool) -> dict[str, str]:
+def check_settings(
+    provider: Provider,
+    threads: int | None,
+    cuda_graph: bool,
+    device_id: int,
+    provider_options: Mapping[str, object] | None,
+) -> None:
+    """Raise `ConfigError` unless these are settings that go together, whatever this machine has."""
+    one_of("provider", provider, tuple(PROVIDERS))
+    if threads is not None:
+        at_least(1, "threads", threads, "; leave it out for onnxruntime's choice")
+    at_least(0, "device_id", device_id)
+    if not isinstance(cuda_graph, bool):
+        raise ConfigError(f"cuda_graph is {cuda_graph!r}; it must be True or False")
+    if provider == "cpu":
+        given = {"cuda_graph": cuda_graph, "device_id": device_id, "provider_options": provider_options}
+        for name in (name for name, value in given.items() if value):
+            raise ConfigError(
+                f"{name} is {given[name]!r} and the provider is cpu, which has none; leave it out, or ask for the "
+                "provider cuda or tensorrt"
+            )
+    if not isinstance(provider_options or {}, Mapping):
+        raise ConfigError(f"provider_options is {provider_options!r}; it must be a mapping of names to values")
+    for name in provider_options or {}:
+        if name in OURS[provider]:
+            raise ConfigError(
+                f"provider_options has {name!r}, which is an argument of its own: give {OURS[provider][name]}"
+            )
+
+
+def _provider_settings(
+    provider: Provider, cuda_graph: bool, device_id: int, provider_options: Mapping[str, object]
+) -> dict[str, str]:
+    if provider == "cpu":
+        return {}
+    values = {"device_id": device_id, "cuda_graph": cuda_graph}
+    settings: dict[str, object] = {theirs: values[ours] for theirs, ours in OURS[provider].items()}
     if provider == "cuda":
-        # By default products of float32 would be computed in TF32, whose mantissa has 10 bits.
-        return {"use_tf32": "0", "enable_cuda_graph": str(int(cuda_graph))}
-    return {"trt_cuda_graph_enable": str(int(cuda_graph))} if provider == "tensorrt" else {}
+        settings["use_tf32"] = False  # by default float32 is multiplied in TF32, whose significand has 10 bits
+    given = {**settings, **provider_options}
+    return {name: str(int(value)) if isinstance(value, bool) else str(value) for name, value in given.items()}
 
 
 def installed_wheels() -> list[str]:
@@ -139,6 +211,30 @@ def check_libraries(provider: Provider) -> None:
     ]
     if missing:
         raise ProviderError(f"{provider} was asked for, and this machine lacks " + "; ".join(missing))
+
+
+def check_device(provider: Provider, device_id: int) -> None:
+    """Raise `ProviderError` unless the NVIDIA driver has this device and is new enough for these libraries."""
+    driver = ctypes.CDLL("libcuda.so.1")
+    status, count, version = driver.cuInit(0), ctypes.c_int(), ctypes.c_int()
+    if not status:
+        status = driver.cuDeviceGetCount(ctypes.byref(count)) or driver.cuDriverGetVersion(ctypes.byref(version))
+    if status or not count.value:
+        raise ProviderError(
+            f"{provider} was asked for, and the NVIDIA driver finds no GPU (CUDA error {status}): nvidia-smi should "
+            "list it, CUDA_VISIBLE_DEVICES not hide it, and a container be started with --gpus all"
+        )
+    if version.value < CUDA:
+        found, needed = (f"{number // 1000}.{number % 1000 // 10}" for number in (version.value, CUDA))
+        raise ProviderError(
+            f"{provider} was asked for, and the NVIDIA driver is for CUDA {found}; this onnxruntime needs CUDA "
+            f"{needed}: install a newer driver"
+        )
+    if device_id >= count.value:
+        raise ProviderError(
+            f"device_id is {device_id}, and the driver finds {count.value} GPU{'s' if count.value > 1 else ''}, "
+            f"numbered from 0: give at most {count.value - 1}"
+        )
 
 
 def _preload() -> None:

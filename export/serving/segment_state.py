@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import OrtValue
 
+from export.serving.providers import Device
 from sharnn_py.config import Config
 from sharnn_py.errors import InputError
 from sharnn_py.state_file import name_tensors
@@ -34,10 +35,10 @@ class SegmentState:
     had it. Steps then add up the same rows in the same order, and give the same numbers bit for bit."""
 
     @classmethod
-    def place(cls, layers: Layers, config: Config, dtype: str, device: str, slot: int | None = None) -> SegmentState:
+    def place(cls, layers: Layers, config: Config, dtype: str, device: Device, slot: int | None = None) -> SegmentState:
         """Copy `layers`, which `check_layers` has accepted, to `device` in `dtype` ("float32" or "float16")."""
         values = {
-            name: OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array.astype(dtype)), device, 0)
+            name: OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array.astype(dtype)), *device)
             for name, array in name_tensors(layers).items()
             if not name.endswith("memory") or config.attends(int(name.split(".")[1]))
         }

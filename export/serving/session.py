@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -60,6 +60,8 @@ class Session(SequenceSession):
         *,
         threads: int | None = None,
         cuda_graph: bool = False,
+        device_id: int = 0,
+        provider_options: Mapping[str, object] | None = None,
     ) -> Session:
         """A new session of one sequence on the export in `folder`, as `sharnn export` wrote it.
 
@@ -68,11 +70,15 @@ class Session(SequenceSession):
         number of threads within an operator, by default onnxruntime's choice. With `cuda_graph` steps are replayed as a
         CUDA graph, after a replay was seen to give the same numbers.
 
-        Raises `ExportError` for a folder that is not an export, was changed since, or has no int8 step;
-        `ProviderError` naming what the provider lacks.
+        On a GPU, `device_id` says which one, and `provider_options` are onnxruntime's own of the provider, by name, as
+        {"gpu_mem_limit": 2 << 30, "arena_extend_strategy": "kSameAsRequested", "use_tf32": True,
+        "user_compute_stream": address}; of them only `use_tf32` has another default here, False.
+
+        Raises `ConfigError` for settings out of range or that do not go together; `ExportError` for a folder that is
+        not an export, was changed since, or has no int8 step; `ProviderError` naming what the provider lacks.
         """
         folder = Path(folder)
-        graphs = OnnxSessions(folder, provider, precision, threads, cuda_graph)
+        graphs = OnnxSessions(folder, provider, precision, threads, cuda_graph, device_id, provider_options)
         graphs.segment()  # so that a provider which is missing is an error here, not at the first token
         listed = folder / "vocabulary.json"
         return cls(graphs, Vocabulary.load(listed) if listed.name in graphs.manifest.files else None)
@@ -109,7 +115,7 @@ class Session(SequenceSession):
         following = [f"{name}.next" for name in state.values]
         binding.bind_output("logits", "cpu")
         for name in following:
-            binding.bind_output(name, self._graphs.device)
+            binding.bind_output(name, *self._graphs.device)
         session.run_with_iobinding(binding)
         logits, *values = binding.get_outputs()
         rows = min(self.config.max_memory, state.rows + steps) if self.config.attention_layers else 0

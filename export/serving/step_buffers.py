@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession, OrtValue
 
 from export.serving.cuda_graph import capture, plainly
+from export.serving.providers import Device
 
 _GIVEN = ("tokens", "slots")
 """What the host gives each step. All else is state: it is written where it was read from."""
@@ -18,19 +19,21 @@ _GIVEN = ("tokens", "slots")
 class StepBuffers:
     """The inputs and outputs of the step graph for one number of sequences and one size of ring."""
 
-    def __init__(self, session: InferenceSession, arrays: Mapping[str, NDArray[Any]], vocab: int, device: str) -> None:
+    def __init__(
+        self, session: InferenceSession, arrays: Mapping[str, NDArray[Any]], vocab: int, device: Device
+    ) -> None:
         """Copy `arrays`, by the name of the graph's input, to `device`."""
         self._session = session
         self._binding = session.io_binding()
         self.values: dict[str, OrtValue] = {}
         for name, array in arrays.items():
-            value = OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), device, 0)
+            value = OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), *device)
             self._binding.bind_ortvalue_input(name, value)
             if name not in _GIVEN:
                 self._binding.bind_ortvalue_output(f"{name}.next", value)
             self.values[name] = value
         logits = np.zeros((len(arrays["tokens"]), vocab), np.float32)
-        self._logits = OrtValue.ortvalue_from_numpy(logits, device, 0)
+        self._logits = OrtValue.ortvalue_from_numpy(logits, *device)
         self._binding.bind_ortvalue_output("logits", self._logits)
         self._run_options = plainly()
 

@@ -18,10 +18,10 @@ def list_recordings(references: Path | None) -> None:
     from rich.table import Table
 
     from parity.recording.library import PACKAGED, discover
-    from parity.report.console import console
     from parity.report.divergence import safe
     from parity.report.words import counted
     from parity.sharnn.header import SIZES, is_of_sharnn, made_by
+    from sharnn_py.console import console
 
     settings = (*SIZES, "batch")
     table = Table(box=None, pad_edge=False)

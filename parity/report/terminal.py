@@ -20,9 +20,9 @@ from rich.text import Text
 
 from parity.report import words
 from parity.report.columns import COLUMNS, Column
-from parity.report.console import console
 from parity.report.divergence import lines, safe, tables
 from parity.results import CaseResult, SuiteResult, of_cases
+from sharnn_py.console import console
 
 INDENT = 2
 COLOURS = {"agrees": "green", "diverges": "red", "error": "yellow"}

@@ -1,4 +1,4 @@
-/* CUDA as a machine with one GPU would have it, but for the computing: memory is the host's, copies are made, kernels
+/* CUDA as a machine with two GPUs would have it, but for the computing: memory is the host's, copies are made, kernels
    are not run. Only what must answer with more than success is here; pretend_cuda.py adds the rest. */
 
 #include <stdlib.h>
@@ -7,7 +7,9 @@
 typedef int Status;
 typedef void *Handle;
 
-Status cudaGetDeviceCount(int *count) { *count = 1; return 0; }
+Status cuDeviceGetCount(int *count) { *count = 2; return 0; }
+Status cuDriverGetVersion(int *version) { *version = 13000; return 0; }
+Status cudaGetDeviceCount(int *count) { *count = 2; return 0; }
 Status cudaGetDevice(int *device) { *device = 0; return 0; }
 Status cudaDriverGetVersion(int *version) { *version = 13000; return 0; }
 Status cudaRuntimeGetVersion(int *version) { *version = 13000; return 0; }

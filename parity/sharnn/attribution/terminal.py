@@ -4,9 +4,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from parity.report.console import console
 from parity.sharnn.attribution import words
 from parity.sharnn.attribution.results import Attribution, Explanation, OutputChange
+from sharnn_py.console import console
 
 
 def show(explanation: Explanation) -> None:

@@ -7,12 +7,12 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from parity.report.console import console
 from parity.report.encode import attributes, encode
 from parity.report.words import counted
 from parity.sharnn.faults.markdown import markdown
 from parity.sharnn.faults.results import LEAST_DIAGNOSED, Control, FaultsResult, Outcome
 from parity.tolerance import MULTIPLE
+from sharnn_py.console import console
 
 COLUMNS = ("fault", "place", "what is wrong", "recording", "first wrong tensor", "caught", "localised", "diagnosed")
 

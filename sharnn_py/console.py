@@ -1,10 +1,11 @@
 """Where reports are printed."""
 
-import os
 import sys
 from typing import TextIO
 
 from rich.console import Console
+
+from sharnn_py.broken_pipe import into_nothing
 
 WIDTH_WITHOUT_TERMINAL = 160
 
@@ -15,9 +16,7 @@ class PatientConsole(Console):
     def on_broken_pipe(self) -> None:
         """Print into nothing from here on, so that what the command does besides printing is still done."""
         self.quiet = True
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.file.fileno())
-        os.close(nowhere)
+        into_nothing(self.file)  # type: ignore[arg-type]
 
 
 def console(stream: TextIO | None = None) -> Console:
