@@ -100,6 +100,7 @@ class OnnxSessions:
                     device_id=self.device.number,
                     provider_options=self._provider_options,
                 )
+                self.manifest.verify_ports(graph, self._open[key])
             return self._open[key]
 
     def _close(self, graph: str) -> None:

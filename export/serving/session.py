@@ -94,8 +94,8 @@ class Session(SequenceSession):
         return self._graphs.provider
 
     @property
-    def identity(self) -> str | None:
-        """The identity of the exported model (`sharnn_py.identity`); None if an earlier version exported it."""
+    def identity(self) -> str:
+        """The identity of the exported model (`sharnn_py.identity`)."""
         return self._graphs.manifest.model
 
     @_on_its_thread
