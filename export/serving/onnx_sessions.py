@@ -1,7 +1,8 @@
 """The onnxruntime sessions of one export folder: opened when first needed, shared by forks, weights held once."""
 
+import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
@@ -12,10 +13,12 @@ from onnxruntime import InferenceSession, OrtValue
 from export.errors import ExportError, one_of
 from export.manifest import SERVING, Manifest
 from export.serving.graph_thread import on_graph_thread
+from export.serving.private_copy import PrivateCopy
 from export.serving.providers import Device, Provider, check_settings, open_session
 from export.serving.recorded_steps import RecordedSteps
 from export.serving.step_buffers import Lease, StepBuffers
 from sharnn_py.config import Config
+from sharnn_py.errors import SharnnError
 from sharnn_py.freed import return_freed_memory
 
 P = ParamSpec("P")
@@ -31,7 +34,7 @@ class OnnxSessions:
     On the CPU onnxruntime packs a copy of the weights, which makes products of many rows up to twice as fast. The
     products of a step of one sequence have one row and read each weight once, so there the weights are used where they
     lie, in the pages of their file, without a copy. Only the graph in use is open, so that a process never holds more
-    than one copy; opening the other graph takes as long as about ten steps.
+    than one copy; opening the other graph takes as long as about ten steps. All files are a `PrivateCopy`.
     """
 
     def __init__(
@@ -47,7 +50,10 @@ class OnnxSessions:
         check_settings(provider, threads, cuda_graph, device_id, provider_options)
         one_of("precision", precision, get_args(StepPrecision))
         self.manifest = Manifest.load(folder)
-        self.manifest.verify(folder, SERVING)
+        serving = [name for name, entry in self.manifest.files.items() if entry["for"] == SERVING]
+        self.files = PrivateCopy(folder, serving)
+        with self._telling_of_the_original():
+            self.manifest.verify(self.files.folder, SERVING)
         if precision == "int8" and "step.int8" not in self.manifest.graphs:
             raise ExportError(f"{folder} has no int8 step; export the model with --int8")
         if precision == "int8" and provider != "cpu":
@@ -55,7 +61,7 @@ class OnnxSessions:
         self.config = Config.from_json(self.manifest.config)
         self.provider = provider
         self.device = Device("cpu" if provider == "cpu" else "cuda", device_id)
-        self._folder, self._threads, self._cuda_graph = folder, threads, cuda_graph
+        self._threads, self._cuda_graph = threads, cuda_graph
         self._provider_options = provider_options
         self._step = "step.int8" if precision == "int8" else "step"
         self._recorded = RecordedSteps()
@@ -91,17 +97,25 @@ class OnnxSessions:
                 if self.provider == "cpu" and self._open:
                     self._open.clear()
                     return_freed_memory()
-                self._open[key] = open_session(
-                    self._folder / self.manifest.graphs[graph]["file"],
-                    self.provider,
-                    threads=self._threads,
-                    weights=self._mapped(graph) if mapped else None,
-                    cuda_graph=self._cuda_graph and graph != "segment",
-                    device_id=self.device.number,
-                    provider_options=self._provider_options,
-                )
-                self.manifest.verify_ports(graph, self._open[key])
+                with self._telling_of_the_original():
+                    self._open[key] = open_session(
+                        self.files.folder / self.manifest.graphs[graph]["file"],
+                        self.provider,
+                        threads=self._threads,
+                        weights=self._mapped(graph) if mapped else None,
+                        cuda_graph=self._cuda_graph and graph != "segment",
+                        device_id=self.device.number,
+                        provider_options=self._provider_options,
+                    )
+                    self.manifest.verify_ports(graph, self._open[key])
             return self._open[key]
+
+    @contextlib.contextmanager
+    def _telling_of_the_original(self) -> Iterator[None]:
+        try:
+            yield
+        except SharnnError as error:
+            raise type(error)(self.files.told_as_original(str(error))) from error
 
     def _close(self, graph: str) -> None:
         with self._lock:
@@ -112,7 +126,7 @@ class OnnxSessions:
         """The graph's weights by name, mapped from their file."""
         return {
             at["name"]: OrtValue.ortvalue_from_numpy(
-                np.memmap(self._folder / at["file"], at["dtype"], "r", at["offset"], tuple(at["shape"]))
+                np.memmap(self.files.folder / at["file"], at["dtype"], "r", at["offset"], tuple(at["shape"]))
             )
             for at in self.manifest.graphs[graph]["weights"]
         }

@@ -80,7 +80,7 @@ class Session(SequenceSession):
         folder = Path(folder)
         graphs = OnnxSessions(folder, provider, precision, threads, cuda_graph, device_id, provider_options)
         graphs.segment()  # so that a provider which is missing is an error here, not at the first token
-        listed = folder / "vocabulary.json"
+        listed = graphs.files.folder / "vocabulary.json"
         return cls(graphs, Vocabulary.load(listed) if listed.name in graphs.manifest.files else None)
 
     @property
