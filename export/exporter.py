@@ -22,9 +22,11 @@ from export.golden import golden
 from export.graph.builder import OPSET, Precision, Weights, stored
 from export.graph.int8 import quantise_products
 from export.graph.segment import segment
+from export.graph.small_weights import BITS, SmallWeights, quantise_blocks
 from export.graph.step import step
 from export.manifest import CHECKING, GOLDEN, NAME, SERVING, Manifest, describe_files, describe_vocabulary
 from export.placement import unplaceable
+from export.replicas import truth_and_replicas
 from export.rules import rules
 from sharnn_py.checkpoint import load_checkpoint
 from sharnn_py.errors import ConfigError
@@ -40,14 +42,17 @@ def export_checkpoint(
     folder: str | Path,
     *,
     precision: Precision = "float32",
+    weights: SmallWeights | None = None,
     int8: bool = False,
     capacity: int | None = None,
     check: bool = False,
 ) -> Manifest:
     """Export the model in folder `checkpoint` to `folder`, whole or not at all; an earlier export there is replaced.
 
-    `precision` is that of weights, both graphs and state. `int8` adds `step.int8.onnx`, for the CPU. `capacity` is the
-    most slots a ring may have, by default as many as the model can attend to. With `check` the export is compared with
+    `precision` is that of weights, both graphs and state. With `weights` "int8" or "int4" the matrices of the blocks
+    are stored so, and products read them so, on the CPU and on CUDA; all else keeps its precision. `int8` adds
+    `step.int8.onnx`, for the CPU. `capacity` is the most slots a ring may have, by default as many as the model can
+    attend to. With `check` the export is compared with
     the PyTorch model, and the figures are kept in the manifest.
 
     Returns the manifest that was written. Raises `ExportError` for a folder that holds anything but an export, a model
@@ -63,6 +68,12 @@ def export_checkpoint(
         raise ExportError(f"{checkpoint} holds a baseline; only SHA-RNN models are exported")
     if int8 and precision != "float32":
         raise ConfigError("int8 goes with float32: its step is for the CPU, and carries float32 state")
+    if int8 and weights is not None:
+        raise ConfigError(
+            f"int8 is a second step beside float32 weights, and these are {weights}; choose one of the two"
+        )
+    if weights not in (None, *BITS):
+        raise ConfigError(f"weights is {weights!r}; choose {' or '.join(BITS)}, or None for those of the precision")
     if capacity is not None and capacity < 1:
         raise ConfigError(f"capacity is {capacity}; a ring has at least 1 slot")
     most_keys = most_keys_of_a_step(model.config)
@@ -75,8 +86,9 @@ def export_checkpoint(
         files |= {name: SERVING for name in ("config.json", "vocabulary.json") if (checkpoint / name).exists()}
         for name in files:
             shutil.copyfile(checkpoint / name, beside / name)
-        graphs = _write_graphs(model, beside, precision, files, int8)
-        write_text(beside / GOLDEN, golden(model, getattr(torch, precision), capacity))
+        graphs = _write_graphs(model, beside, precision, files, weights, int8)
+        dtype = getattr(torch, precision)
+        write_text(beside / GOLDEN, golden(truth_and_replicas(model, dtype), dtype, capacity))
         files[GOLDEN] = CHECKING
         manifest = Manifest(
             config=model.config.to_json(),
@@ -107,13 +119,21 @@ def export_checkpoint(
 
 
 def _write_graphs(
-    model: SHARNN, folder: Path, precision: Precision, files: dict[str, str], int8: bool
+    model: SHARNN,
+    folder: Path,
+    precision: Precision,
+    files: dict[str, str],
+    small: SmallWeights | None,
+    int8: bool,
 ) -> dict[str, dict[str, Any]]:
     config = model.config
     parameters = {name: tensor.detach().cpu().double().numpy() for name, tensor in model.state_dict().items()}
     folded = fold(parameters, config)
     with np.errstate(over="ignore"):  # what float16 cannot hold becomes inf, which is refused below by name
-        rounded = {name: weight.astype(precision) for name, weight in folded.items()}
+        if small is None:
+            rounded = {name: weight.astype(precision) for name, weight in folded.items()}
+        else:
+            rounded = quantise_blocks(folded, small, precision)
     weights = _write_weights(folder, "weights.safetensors", rounded, files)
     graphs = {"segment": segment(config, precision, weights), "step": step(config, precision, weights)}
     if faults := [str(fault) for graph in graphs.values() for fault in unplaceable(graph)]:

@@ -64,6 +64,10 @@ class OnnxSessions:
         self._threads, self._cuda_graph = threads, cuda_graph
         self._provider_options = provider_options
         self._step = "step.int8" if precision == "int8" else "step"
+        # Products of small weights are slow until onnxruntime has packed them, as packing is how it lays them out.
+        self._maps = provider == "cpu" and not any(
+            at["dtype"] == "uint8" for at in self.manifest.graphs["step"]["weights"]
+        )
         self._recorded = RecordedSteps()
         self._lock = threading.RLock()
         self._open: dict[tuple[str, bool], InferenceSession] = {}
@@ -74,7 +78,7 @@ class OnnxSessions:
 
     def step(self, batch: int) -> InferenceSession:
         """The session of the step graph for steps of `batch` sequences."""
-        return self._session(self._step, mapped=batch == 1 and self._step == "step" and self.provider == "cpu")
+        return self._session(self._step, mapped=batch == 1 and self._step == "step" and self._maps)
 
     def buffers(self, sizes: tuple[int, int], arrays: Mapping[str, NDArray[Any]]) -> Lease:
         """Buffers for steps that begin with `arrays`, of these numbers of sequences and slots."""
