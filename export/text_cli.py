@@ -40,7 +40,7 @@ def back_end_options(command: Command) -> Command:
 
 @click.command()
 @click.argument("model", type=FOLDER)
-@click.option("--prompt", help="The text to continue.")
+@click.option("--prompt", help='The text to continue; "" goes on where a --state was saved.')
 @click.option("--prompt-file", type=READABLE, help="The text to continue, from a file; - is standard input.")
 @click.option("-n", type=click.IntRange(min=0), default=256, show_default=True, help="Tokens to draw.")
 @click.option(
@@ -52,17 +52,20 @@ def back_end_options(command: Command) -> Command:
 )
 @click.option("--top-k", type=int, help="Draw from the K most likely tokens.")
 @click.option("--top-p", type=float, help="Draw from the most likely tokens that add up to probability P.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same text.")
+@click.option("--seed", type=click.IntRange(min=0), help="Same seed, same text. Default: 0, or that of the --state.")
 @click.option("--state", type=STATE, help="Continue from a saved state, of either back end.")
+@click.option("--unidentified-state", is_flag=True, help="Take a --state that does not say which model it is of.")
 @click.option("--save-state", type=STATE, help="Write the state after the last token to this file.")
 @back_end_options
 def generate(
-    model: Path, prompt: str | None, prompt_file: Path | None, state: Path | None, save_state: Path | None,
+    model: Path, prompt: str | None, prompt_file: Path | None, state: Path | None, unidentified_state: bool,
+    save_state: Path | None,
     backend: str | None, provider: Provider, int8: bool, **how: Any,
 ) -> None:  # fmt: skip
     """Generate text with MODEL, a checkpoint folder or an export folder.
 
-    The text is written as it is generated, without the prompt.
+    The text is written as it is generated, without the prompt, and a line break ends it. A character that is not
+    complete is left to what continues from the --save-state.
     """
     if (prompt is None) == (prompt_file is None):
         raise click.UsageError("give the text to continue: either --prompt or --prompt-file")
@@ -71,10 +74,10 @@ def generate(
     assert text is not None
     session = _open(model, backend, provider, int8)
     if state is not None:
-        session.load_state(state)
+        session.load_state(state, unidentified=unidentified_state)
     for piece in session.generate(text, **how):
         click.echo(piece, nl=False)
-    click.echo()
+    click.echo(session.unfinished.decode(errors="replace") if save_state is None else "")
     if save_state is not None:
         session.save_state(save_state)
 

@@ -39,25 +39,25 @@ class Measure:
     scale: float = 0.0
     """max |truth| over finite elements."""
     tolerance: float = 0.0
-    """What `error` was held against."""
+    """What `error` may be."""
     worst: Worst | None = None
     steps: tuple[float, ...] = ()
     """Of a tensor with a time axis: the largest error at each step, in units of rounding."""
     imprecision: float = 0.0
-    """max |the subject in float32 - truth|, held against the same tolerance as `error`."""
+    """max |the subject in float32 - truth|, which may be as much as `error`."""
     fits: str = ""
     """How the recorded tensor is to be rearranged to agree, if there is a way: "equal after permuting axes (1, 0)"."""
     unsound: bool = False
     """Whether the problem is the subject's alone: its runs differ, or its tolerance is too large to tell anything."""
 
     def held_to(self, tolerance: float) -> Measure:
-        """This measure held against another tolerance."""
+        """This measure with another tolerance."""
         if self.problem:
             return self
         return replace(self, agrees=max(self.error, self.imprecision) <= tolerance, tolerance=tolerance)
 
     def with_rounding(self, other: Measure) -> Measure:
-        """This measure held against the other's rounding and tolerance, if those are larger."""
+        """This measure with the other's rounding and tolerance, if those are larger."""
         if other.problem or other.tolerance <= self.tolerance:
             return self
         return replace(self.held_to(other.tolerance), rounding=other.rounding)

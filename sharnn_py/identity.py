@@ -1,4 +1,4 @@
-"""Which model it is, and which vocabulary: SHA-256 digests that a saved state and an export carry.
+"""Which model it is: a SHA-256 digest that checkpoints, exports and saved states have in common.
 
 A model's identity is that of its config and its numbers, whatever holds them. A checkpoint and the exports made from
 it, in every precision, have one identity; a model whose parameters are widened from float32 to float64 keeps it, and
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from sharnn_py.config import Config
-from sharnn_py.vocabulary import Vocabulary
 
 
 def identity(config: Config, parameters: Mapping[str, torch.Tensor]) -> str:
@@ -30,11 +29,6 @@ def identity(config: Config, parameters: Mapping[str, torch.Tensor]) -> str:
         digest.update(_line([name, str(numbers.dtype), list(numbers.shape)]))
         digest.update(numbers.astype(numbers.dtype.newbyteorder("<"), copy=False).data)
     return digest.hexdigest()
-
-
-def vocabulary_identity(vocabulary: Vocabulary) -> str:
-    """The SHA-256 of a vocabulary's tokens, a JSON list in UTF-8 without spaces and with a line feed at the end."""
-    return hashlib.sha256(_line(list(vocabulary.tokens))).hexdigest()
 
 
 def _numbers(parameter: torch.Tensor) -> np.ndarray:

@@ -10,6 +10,21 @@ from numpy.typing import NDArray
 from sharnn_py.errors import ConfigError, InputError
 
 
+class Draws:
+    """The random numbers of a seed, in [0, 1), from the one after the first `drawn` of them."""
+
+    def __init__(self, seed: int, drawn: int = 0) -> None:
+        bits = np.random.PCG64(seed)
+        bits.advance(drawn)  # one step of it makes one number
+        self.seed, self.drawn = seed, drawn
+        self._generator = np.random.Generator(bits)
+
+    def random(self) -> float:
+        """The next number."""
+        self.drawn += 1
+        return self._generator.random()
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How to draw a token from logits. Raises `ConfigError` for settings out of range."""
@@ -29,7 +44,7 @@ class Sampling:
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise ConfigError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
 
-    def draw(self, logits: NDArray[np.float32], generator: np.random.Generator) -> int:
+    def draw(self, logits: NDArray[np.float32], generator: np.random.Generator | Draws) -> int:
         """An id drawn from `logits` (V,). Raises `InputError` if they contain NaN or have no finite maximum."""
         scores = logits.astype(np.float64)
         if np.isnan(scores).any() or not np.isfinite(scores.max()):

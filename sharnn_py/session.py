@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sharnn_py.config import Config
-from sharnn_py.errors import ConfigError, InputError
-from sharnn_py.sampling import Sampling
+from sharnn_py.continuation import Continuation
+from sharnn_py.errors import CheckpointError, ConfigError, InputError
+from sharnn_py.sampling import Draws, Sampling
+from sharnn_py.state_file import StateFile
 from sharnn_py.text import Decoder, encode
 from sharnn_py.vocabulary import Vocabulary
 
@@ -23,6 +26,7 @@ SEGMENT = 1024
 
 Tokens = NDArray[np.integer[Any]]
 Logits = NDArray[np.float32]
+S = TypeVar("S", bound="SequenceSession")
 
 
 @dataclass(frozen=True)
@@ -56,51 +60,157 @@ class SequenceSession(ABC):
     """B sequences of one model, fed token by token or segment by segment with carried state, on some back end.
 
     The back ends are `sharnn_py.TorchSession` and `export.Session`. Under julia's semantics attention is scaled by
-    1 / sqrt(T), so the same tokens fed in segments of another length, or one by one, give other logits.
+    1 / sqrt(T), so the same tokens fed in segments of another length, or one by one, give other logits; under paper's
+    they do once the memory and the segment together, M + T, exceed max_memory.
+
+    Threads may share a session: each call waits for the one before it, so that all tokens are fed, in some order.
+    Forks do not wait for one another.
     """
 
     def __init__(self, config: Config, vocabulary: Vocabulary | None) -> None:
         self.config = config
         self.vocabulary = vocabulary
+        self._lock = threading.RLock()
+        self._continuation: Continuation | None = None
 
     @property
     @abstractmethod
     def batch(self) -> int:
         """Number of sequences, B."""
 
+    @property
     @abstractmethod
+    def identity(self) -> str | None:
+        """The identity of the model (`sharnn_py.identity`); None for an export by a version that did not keep it."""
+
+    @abstractmethod
+    def _feed_segment(self, tokens: NDArray[np.int64]) -> Logits:
+        """What `prefill` does, for tokens that were checked."""
+
+    @abstractmethod
+    def _feed_step(self, tokens: NDArray[np.int64]) -> Logits:
+        """What `step` does, for tokens that were checked."""
+
+    @abstractmethod
+    def _begin(self, batch: int) -> None:
+        """What `reset` does, for a batch that was checked."""
+
+    @abstractmethod
+    def _copy(self: S) -> S:
+        """What `fork` does; the copy's lock and continuation are not its own yet."""
+
+    @abstractmethod
+    def _write(self, path: str | Path, vocabulary: str | None) -> None:
+        """What `save_state` does, given the identity of the vocabulary."""
+
+    @abstractmethod
+    def _read(self, path: str | Path) -> StateFile:
+        """The saved state at `path`, in the arrays of this back end."""
+
+    @abstractmethod
+    def _continue_from(self, layers: Sequence[tuple[Any, Any, Any]], slot: int | None) -> None:
+        """Take over a state that was read; raise `InputError`, with nothing changed, if it is not one of this model."""
+
     def prefill(self, tokens: Tokens) -> Logits:
         """Feed one segment of ids (T, B); float32 logits (T, B, V) of the next token after each.
 
         Raises `InputError` for tokens that are not ids of this model or not for B sequences.
         """
+        with self._lock:
+            checked = self.check_tokens(tokens, 2)
+            logits = self._feed_segment(checked)
+            self._continuation = Continuation(logits[-1].copy(), checked[-1].copy())
+        return logits
 
-    @abstractmethod
     def step(self, tokens: Tokens) -> Logits:
         """Feed one id to each sequence, (B,), as a segment of one step; float32 logits (B, V) of the next token.
 
-        Raises `InputError` for tokens that are not ids of this model or not for B sequences.
+        Raises `InputError` for tokens that are not ids of this model or not for B sequences, and
+        `export.ExportError`, with nothing fed, where an export was given a ring (`--capacity`) too small for the memory
+        that this step needs.
         """
+        with self._lock:
+            checked = self.check_tokens(tokens, 1)
+            logits = self._feed_step(checked)
+            self._continuation = Continuation(logits.copy(), checked)
+        return logits
 
-    @abstractmethod
     def reset(self, batch: int = 1) -> None:
         """Forget everything and begin `batch` new sequences. Raises `ConfigError` for a batch below 1."""
+        with self._lock:
+            self._begin(at_least(1, "batch", batch))
+            self._continuation = None
 
-    @abstractmethod
-    def fork(self) -> SequenceSession:
+    def fork(self: S) -> S:
         """A session that continues independently from the same state. Weights are shared."""
+        with self._lock:
+            other = self._copy()
+            other._lock = threading.RLock()
+            other._continuation = self._continuation
+        return other
 
-    @abstractmethod
     def save_state(self, path: str | Path) -> None:
-        """Write the state to a safetensors file (`sharnn_py.state_file`), in float32 or float64. Raises `OSError`."""
+        """Write the state to a safetensors file (`sharnn_py.state_file`), in float32 or float64. Raises `OSError`.
 
-    @abstractmethod
-    def load_state(self, path: str | Path) -> None:
+        With it go the identities of model and vocabulary, and all that `generate` needs to go on from there with an
+        empty prompt as if it had never stopped.
+        """
+        with self._lock:
+            self._write(path, None if self.vocabulary is None else self.vocabulary.identity)
+
+    def load_state(self, path: str | Path, *, unidentified: bool = False) -> None:
         """Continue from a state that any back end has saved; B becomes the number of its sequences.
 
-        Raises `CheckpointError` for a file that is not a saved state, `InputError` for a state of another model; the
-        session is then as it was.
+        With `unidentified` a file is taken too that does not say of which model it is, such as those that `State.save`
+        and earlier versions write, and so is a file for an export that does not say it.
+
+        Raises `CheckpointError` for a file that is not a saved state, `InputError` for a state of another model or
+        vocabulary, and for one that holds NaN or infinity; the session is then as it was.
         """
+        with self._lock:
+            saved = self._read(path)
+            self._check_identity(saved, path, unidentified)
+            continuation = saved.continuation
+            if continuation is not None:
+                self._check_continuation(continuation, saved.layers[0][0].shape, path)
+            self._continue_from(saved.layers, continuation.slot if continuation else None)
+            self._continuation = continuation
+
+    @property
+    def unfinished(self) -> bytes:
+        """The bytes of a character that the generated text ends within. They are in no text yet; b"" mostly."""
+        continuation = self._continuation
+        return continuation.unfinished if continuation else b""
+
+    def _check_identity(self, saved: StateFile, path: str | Path, unidentified: bool) -> None:
+        ours = self.identity
+        if saved.model and ours and saved.model != ours:
+            raise InputError(
+                f"{path} is a state of another model, {saved.model[:12]}…; this one is {ours[:12]}…, and a state "
+                "continues only under the model that made it"
+            )
+        if not unidentified and not (saved.model and ours):
+            silent = path if not saved.model else "this export"
+            raise InputError(
+                f"{silent} does not say which model it is of, and the state of another model would be continued with "
+                "nonsense; if you know that it is this one's, say so: load_state(..., unidentified=True), or "
+                "--unidentified-state"
+            )
+        ids = self.vocabulary.identity if self.vocabulary and saved.vocabulary else saved.vocabulary
+        if saved.vocabulary != ids:
+            raise InputError(
+                f"{path} is a state of another vocabulary, {str(saved.vocabulary)[:12]}…; this model has "
+                f"{str(ids)[:12]}…, whose ids mean other tokens"
+            )
+
+    def _check_continuation(self, continuation: Continuation, h: Sequence[int], path: str | Path) -> None:
+        B, V = h[0] if h else 0, self.config.vocab
+        logits, tokens = continuation.logits, continuation.tokens
+        if logits.shape != (B, V) or tokens.shape != (B,) or not ((tokens >= 0) & (tokens < V)).all():
+            raise CheckpointError(
+                f"{path} is a damaged state: its continuation has logits {logits.shape} and tokens {tokens.shape} of up"
+                f" to {tokens.max(initial=0)}, where {B} sequences of {V} ids were expected"
+            )
 
     def score(self, text: str | bytes, segment: int = SEGMENT) -> Score:
         """How likely `text` is after a line break, computed in segments of `segment` steps with carried state.
@@ -128,35 +238,56 @@ class SequenceSession(ABC):
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         segment: int = SEGMENT,
     ) -> Iterator[str]:
         """Feed `prompt`, then draw and feed `n` tokens one by one; return an iterator over their text, in pieces.
 
         Continues from the session's state, which must be of one sequence. The prompt is fed, in segments of at most
         `segment` steps, when the first piece is asked for; after any piece the state includes the prompt and every
-        token whose text was yielded. `temperature`, `top_k` and `top_p` are those of
-        `sharnn_py.sampling.Sampling`; an equal `seed` draws equal tokens. `InputError` or `ConfigError` is raised by
-        the call itself, not by the first piece.
+        token whose text was yielded. `temperature`, `top_k` and `top_p` are those of `sharnn_py.sampling.Sampling`; an
+        equal `seed` draws equal tokens, and is 0 unless given.
+
+        With an empty prompt the text goes on after the last token that the session, or the one that saved its state,
+        was fed. If `generate` drew that token, the text goes on as it would have without the stop: with the next random
+        numbers of the same seed, unless another one is given, and within the same character. A character that is not
+        complete after `n` tokens is held back for that (`unfinished`).
+
+        `InputError` or `ConfigError` is raised by the call itself, not by the first piece.
         """
-        sampling, generator = Sampling(temperature, top_k, top_p), np.random.default_rng(at_least(0, "seed", seed))
-        count, segment = at_least(0, "n", n), at_least(1, "segment", segment)
+        sampling, count = Sampling(temperature, top_k, top_p), at_least(0, "n", n)
+        begin = None if seed is None else at_least(0, "seed", seed)
+        segment = at_least(1, "segment", segment)
         if self.batch != 1:
             raise InputError(f"text is generated for one sequence; this session carries {self.batch}; call reset()")
-        ids = self._encode(prompt, "prompt")
-        assert self.vocabulary is not None
-        decoder = Decoder(self.vocabulary, after=int(ids[-1]))
+        ids = self._encode(prompt, "prompt", or_else=self._continuation is not None)
+        vocabulary = self.vocabulary
+        assert vocabulary is not None
 
         def pieces() -> Iterator[str]:
-            for start in range(0, len(ids), segment):
-                logits = self.prefill(ids[start : start + segment, None])[-1]  # (1, V)
+            with self._lock:
+                for start in range(0, len(ids), segment):
+                    self.prefill(ids[start : start + segment, None])
+                last = self._left()
+                goes_on = not len(ids) and last.seed is not None and begin in (None, last.seed)
+                draws = Draws(last.seed, last.drawn) if goes_on and last.seed is not None else Draws(begin or 0)
+                decoder = Decoder(vocabulary, int(last.tokens[0]), last.unfinished)
             for _ in range(count):
-                token = sampling.draw(logits[0], generator)
-                logits = self.step(np.array([token]))
-                yield decoder.feed(token)
-            yield decoder.finish()
+                with self._lock:
+                    token = sampling.draw(self._left().logits[0], draws)
+                    self.step(np.array([token]))
+                    piece = decoder.feed(token)
+                    self._continuation = replace(
+                        self._left(), unfinished=decoder.unfinished, seed=draws.seed, drawn=draws.drawn
+                    )
+                yield piece
 
         return (piece for piece in pieces() if piece)
+
+    def _left(self) -> Continuation:
+        if self._continuation is None:
+            raise InputError("the session was reset while it generated text; call generate again")
+        return self._continuation
 
     def check_tokens(self, tokens: Tokens, axes: int) -> NDArray[np.int64]:
         """`tokens` as int64. Raises `InputError` unless they are ids of this model, (B,) for 1 axis, (T, B) for 2."""
@@ -177,11 +308,12 @@ class SequenceSession(ABC):
             )
         return tokens.astype(np.int64)
 
-    def _encode(self, text: str | bytes, what: str) -> NDArray[np.int64]:
+    def _encode(self, text: str | bytes, what: str, or_else: bool = False) -> NDArray[np.int64]:
+        """The ids of `text`, at least one `or_else` none."""
         if self.vocabulary is None:
             raise InputError("the model has no vocabulary.json; without it text cannot be turned into ids")
         ids = encode(self.vocabulary, text)
-        if not len(ids):
+        if not len(ids) and not or_else:
             raise InputError(f"the {what} is empty; it needs at least one token")
         return ids
 

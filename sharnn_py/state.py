@@ -14,7 +14,7 @@ from torch import Tensor
 from sharnn_py.config import Config
 from sharnn_py.errors import InputError
 from sharnn_py.files import write_bytes
-from sharnn_py.state_file import METADATA, name_tensors, read_layers
+from sharnn_py.state_file import METADATA, name_tensors, read_state
 from sharnn_py.state_shapes import check_shapes
 
 
@@ -80,15 +80,19 @@ class State:
         return State(tuple(pick(layer) for layer in self.layers))
 
     def save(self, path: str | Path) -> None:
-        """Write the state to the safetensors file `path`, in its dtype (`sharnn_py.state_file`). Raises `OSError`."""
+        """Write the state to the safetensors file `path`, in its dtype (`sharnn_py.state_file`). Raises `OSError`.
+
+        A state does not know its model, so that the file names none: a session that is to continue from it has to be
+        told that it is of its model (`SequenceSession.load_state`).
+        """
         tensors = name_tensors(layer.tensors() for layer in self.layers)
         copies = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
         write_bytes(path, save(copies, metadata=METADATA))
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> State:
-        """The state that `save` wrote to `path`. Raises `CheckpointError` if the file is not a saved state."""
-        return cls(tuple(LayerState(*layer) for layer in read_layers(path, "pt", str(device))))
+        """The state that `save`, or a session, wrote to `path`. Raises `CheckpointError` if it is not a saved state."""
+        return cls(tuple(LayerState(*layer) for layer in read_state(path, "pt", str(device)).layers))
 
     def check(self, config: Config, batch: int, like: Tensor) -> None:
         """Raise `InputError` unless a model of `config` can continue `batch` sequences from this state.

@@ -1,21 +1,45 @@
 """The format of saved states: a safetensors file of `layers.i.h`, `layers.i.c` and `layers.i.memory`, i from 0.
 
-Every back end reads and writes it, so a sequence can move from one to another. No torch is loaded here.
+Every back end reads and writes it, so a sequence can move from one to another. No torch is loaded here. Besides the
+state a file may hold, each of them or none:
+
+- in its metadata `model` and `vocabulary`, the identities (`sharnn_py.identity`) of those that the state is of;
+- the tensors `continuation.logits` (B, V) and `continuation.tokens` (B,) with the metadata `continuation`, a JSON
+  object of `unfinished` (in hexadecimal), `seed`, `drawn` and `slot`: the fields of a `Continuation`.
 """
 
+import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from sharnn_py.continuation import Continuation
 from sharnn_py.errors import CheckpointError
 from sharnn_py.files import write_bytes
 from sharnn_py.state_shapes import PARTS
 
 METADATA = {"format": "sharnn state 1"}
+_ARRAYS = {"logits": np.float32, "tokens": np.int64}
+
+
+@dataclass(frozen=True)
+class StateFile:
+    """What a file of a saved state holds."""
+
+    layers: list[tuple[Any, Any, Any]]
+    """(h, c, memory) of every layer."""
+    model: str | None
+    """The identity of the model that it is a state of; None if the file does not say."""
+    vocabulary: str | None
+    """The identity of the vocabulary of its tokens; None if the file does not say."""
+    continuation: Continuation | None
+    """What the last tokens left; None if the file does not say."""
 
 
 def name_tensors(layers: Iterable[tuple[Any, Any, Any]]) -> dict[str, Any]:
@@ -27,10 +51,28 @@ def name_tensors(layers: Iterable[tuple[Any, Any, Any]]) -> dict[str, Any]:
     }
 
 
-def write_layers(path: str | Path, layers: Iterable[tuple[Any, Any, Any]]) -> None:
-    """Write (h, c, memory) of every layer, NumPy arrays, to `path` in float32. Raises `OSError`."""
-    arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in name_tensors(layers).items()}
-    write_bytes(path, save(arrays, metadata=METADATA))
+def write_state(
+    path: str | Path,
+    layers: Iterable[tuple[Any, Any, Any]],
+    model: str | None = None,
+    vocabulary: str | None = None,
+    continuation: Continuation | None = None,
+) -> None:
+    """Write (h, c, memory) of every layer, NumPy arrays, to `path`: float64 as it is, all else in float32.
+
+    `model` and `vocabulary` are identities. Raises `OSError`.
+    """
+    arrays = {
+        name: np.ascontiguousarray(array, np.float64 if array.dtype == np.float64 else np.float32)
+        for name, array in name_tensors(layers).items()
+    }
+    metadata = METADATA | {name: said for name, said in (("model", model), ("vocabulary", vocabulary)) if said}
+    if continuation is not None:
+        of = continuation
+        arrays |= {f"continuation.{name}": np.ascontiguousarray(getattr(of, name), _ARRAYS[name]) for name in _ARRAYS}
+        rest = {"unfinished": of.unfinished.hex(), "seed": of.seed, "drawn": of.drawn, "slot": of.slot}
+        metadata["continuation"] = json.dumps(rest)
+    write_bytes(path, save(arrays, metadata=metadata))
 
 
 def layers_of(tensors: Mapping[str, Any], what: object) -> list[tuple[Any, Any, Any]]:
@@ -51,16 +93,40 @@ def layers_of(tensors: Mapping[str, Any], what: object) -> list[tuple[Any, Any, 
     return layers
 
 
-def read_layers(path: str | Path, framework: str, device: str = "cpu") -> list[tuple[Any, Any, Any]]:
-    """(h, c, memory) of every layer in the file at `path`, as tensors of `framework`, "pt" or "np".
+def read_state(path: str | Path, framework: str = "np", device: str = "cpu") -> StateFile:
+    """What the file at `path` holds, its state as tensors of `framework`, "pt" or "np".
 
     Raises `CheckpointError` if the file cannot be read or is not a saved state.
     """
     try:
         with safe_open(path, framework, device=device) as file:
-            if (file.metadata() or {}).get("format") != METADATA["format"]:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != METADATA["format"]:
                 raise CheckpointError(f"{path} is a safetensors file, but not a saved state ({METADATA['format']!r})")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
     except (OSError, SafetensorError, TypeError) as error:  # TypeError: a dtype that NumPy does not have
         raise CheckpointError(f"{path} cannot be read as a saved state: {error}") from error
-    return layers_of(tensors, path)
+    continuation = None
+    if "continuation" in metadata:
+        try:
+            arrays = {name: _array(tensors.pop(f"continuation.{name}"), kind) for name, kind in _ARRAYS.items()}
+            continuation = _continuation(json.loads(metadata["continuation"]), arrays)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise CheckpointError(f"{path} is a damaged state: its continuation cannot be read ({error})") from error
+    layers = layers_of(tensors, path)
+    return StateFile(layers, metadata.get("model"), metadata.get("vocabulary"), continuation)
+
+
+def _array(tensor: Any, kind: Any) -> NDArray[Any]:
+    array = np.asarray(tensor.cpu() if hasattr(tensor, "cpu") else tensor)
+    if array.dtype != kind:
+        raise TypeError(f"{array.dtype} in place of {np.dtype(kind)}")
+    return array
+
+
+def _continuation(rest: dict[str, Any], arrays: dict[str, Any]) -> Continuation:
+    seed, drawn, slot = (rest[name] for name in ("seed", "drawn", "slot"))
+    given = [drawn, *(number for number in (seed, slot) if number is not None)]
+    if any(not isinstance(number, int) or number < 0 for number in given):
+        raise ValueError(f"seed {seed!r}, drawn {drawn!r} and slot {slot!r} must be whole numbers of at least 0")
+    return Continuation(**arrays, unfinished=bytes.fromhex(rest["unfinished"]), seed=seed, drawn=drawn, slot=slot)

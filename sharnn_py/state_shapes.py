@@ -1,6 +1,6 @@
-"""The shapes of a state that a model can continue from, in whatever library its tensors are."""
+"""What a state must be for a model to continue from it, in whatever library its tensors are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sharnn_py.config import Config
@@ -28,3 +28,13 @@ def check_shapes(layers: Sequence[tuple[Any, Any, Any]], config: Config, batch: 
                 )
         if rows[0] and not config.attends(i):
             raise InputError(f"layer {i}: the state has {rows[0]} memory rows, but this block has no attention")
+
+
+def require_finite(tensors: Mapping[str, Any], finite: Callable[[Any], bool]) -> None:
+    """Raise `InputError` naming the tensors of a state that `finite` denies: those that hold NaN or infinity."""
+    wrong = [name for name, tensor in tensors.items() if not finite(tensor)]
+    if wrong:
+        raise InputError(
+            f"the state's {', '.join(wrong)} hold NaN or infinity, from which nothing can be continued; go back to "
+            "an earlier state, or begin anew"
+        )

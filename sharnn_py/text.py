@@ -60,11 +60,16 @@ def _encode_bytes(vocabulary: Vocabulary, data: bytes) -> NDArray[np.int64]:
 class Decoder:
     """Turns ids into text, one at a time. The pieces, joined, are the text of all ids, wherever the stream is cut."""
 
-    def __init__(self, vocabulary: Vocabulary, after: int = _NEWLINE) -> None:
-        """Decode what follows the id `after`: after a word, the next word needs a space."""
+    def __init__(self, vocabulary: Vocabulary, after: int = _NEWLINE, unfinished: bytes = b"") -> None:
+        """Decode what follows the id `after`: after a word, the next word needs a space.
+
+        `unfinished` are bytes of a character that the ids before end within.
+        """
         self._tokens = vocabulary.tokens
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace") if of_bytes(vocabulary) else None
         self._in_line = after != _NEWLINE
+        if self._utf8 is not None:
+            self._utf8.decode(unfinished)
 
     def feed(self, token: int) -> str:
         """The text that is complete once `token` is known, possibly none; in a byte vocabulary `<unk>` is U+FFFD."""
@@ -75,6 +80,11 @@ class Decoder:
         space = " " if self._in_line and token != _NEWLINE else ""
         self._in_line = token != _NEWLINE
         return "\n" if token == _NEWLINE else space + self._tokens[token]
+
+    @property
+    def unfinished(self) -> bytes:
+        """The bytes of a character that the ids so far end within; no text yet."""
+        return self._utf8.getstate()[0] if self._utf8 is not None else b""
 
     def finish(self) -> str:
         """The rest of the text: U+FFFD for a character whose last bytes are missing."""

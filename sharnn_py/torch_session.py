@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,9 +12,12 @@ from numpy.typing import NDArray
 
 from sharnn_py.checkpoint import load_checkpoint
 from sharnn_py.errors import CheckpointError, InputError
+from sharnn_py.identity import identity
 from sharnn_py.model import SHARNN
-from sharnn_py.session import Logits, SequenceSession, Tokens, at_least
-from sharnn_py.state import State
+from sharnn_py.session import Logits, SequenceSession
+from sharnn_py.state import LayerState, State
+from sharnn_py.state_file import StateFile, name_tensors, read_state, write_state
+from sharnn_py.state_shapes import require_finite
 from sharnn_py.vocabulary import Vocabulary
 
 
@@ -25,7 +30,7 @@ class TorchSession(SequenceSession):
     def __init__(self, model: SHARNN, vocabulary: Vocabulary | None = None, batch: int = 1) -> None:
         super().__init__(model.config, vocabulary)
         self.model = model.eval()
-        self.state: State
+        self._state: State
         self.reset(batch)
 
     @classmethod
@@ -44,42 +49,60 @@ class TorchSession(SequenceSession):
         """Number of sequences, B."""
         return self.state.batch
 
-    def prefill(self, tokens: Tokens) -> Logits:
-        return self._feed(self.check_tokens(tokens, 2))
+    @property
+    def identity(self) -> str:
+        """The identity of the model (`sharnn_py.identity`), computed from its parameters as they are now."""
+        return identity(self.config, self.model.state_dict())
 
-    def step(self, tokens: Tokens) -> Logits:
-        logits: Logits = self._feed(self.check_tokens(tokens, 1)[None])[0]  # (B, V)
-        return logits
+    @property
+    def state(self) -> State:
+        """The state. Setting it leaves nothing to go on from with an empty prompt, as no logits come with it."""
+        return self._state
 
-    def _feed(self, tokens: NDArray[np.int64]) -> Logits:
+    @state.setter
+    def state(self, state: State) -> None:
+        with self._lock:
+            self._state, self._continuation = state, None
+
+    def _feed_segment(self, tokens: NDArray[np.int64]) -> Logits:
         ids = torch.from_numpy(tokens).to(self._like.device)
         with torch.inference_mode():
-            logits, self.state = self.model(ids, self.state)
+            logits, self._state = self.model(ids, self._state)
         array: Logits = logits.to(torch.float32).cpu().numpy()
         return array
 
-    def reset(self, batch: int = 1) -> None:
-        like = self._like
-        self.state = State.zeros(self.config, at_least(1, "batch", batch), dtype=like.dtype, device=like.device)
+    def _feed_step(self, tokens: NDArray[np.int64]) -> Logits:
+        logits: Logits = self._feed_segment(tokens[None])[0]  # (B, V)
+        return logits
 
-    def fork(self) -> TorchSession:
+    def _begin(self, batch: int) -> None:
+        like = self._like
+        self._state = State.zeros(self.config, batch, dtype=like.dtype, device=like.device)
+
+    def _copy(self) -> TorchSession:
         other = type(self)(self.model, self.vocabulary)
-        other.state = self.state  # states are values: no forward pass changes one
+        other._state = self._state  # states are values: no forward pass changes one
         return other
 
-    def save_state(self, path: str | Path) -> None:
+    def _write(self, path: str | Path, vocabulary: str | None) -> None:
         # Half precision is written as float32, which NumPy and every back end can read; no number changes.
-        half = self._like.dtype in (torch.float16, torch.bfloat16)
-        (self.state.to(torch.float32) if half else self.state).save(path)
+        kind = torch.float64 if self._like.dtype == torch.float64 else torch.float32
+        layers = self._state.to("cpu", kind).layers
+        arrays = [(layer.h.numpy(), layer.c.numpy(), layer.memory.numpy()) for layer in layers]
+        write_state(path, arrays, self.identity, vocabulary, self._continuation)
 
-    def load_state(self, path: str | Path) -> None:
+    def _read(self, path: str | Path) -> StateFile:
+        return read_state(path, "pt")
+
+    def _continue_from(self, layers: Sequence[tuple[Any, Any, Any]], slot: int | None) -> None:
         like = self._like
-        state = State.load(path).to(like.device, like.dtype)
+        state = State(tuple(LayerState(*layer) for layer in layers)).to(like.device, like.dtype)
         h = state.layers[0].h
         if not h.ndim or not h.shape[0]:
-            raise InputError(f"{path}: the state has no sequences")
+            raise InputError("the state has no sequences")
         state.check(self.config, state.batch, like)
-        self.state = state
+        require_finite(name_tensors(layer.tensors() for layer in state.layers), lambda t: bool(torch.isfinite(t).all()))
+        self._state = state
 
     @property
     def _like(self) -> torch.Tensor:

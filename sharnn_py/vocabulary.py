@@ -6,6 +6,7 @@ byte as a decimal number (`bytes_to_text`), so its tokens are bytes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -50,6 +51,12 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @property
+    def identity(self) -> str:
+        """The SHA-256, in hexadecimal, of the tokens as a JSON list in UTF-8, without spaces, and a line feed."""
+        text = json.dumps(self.tokens, ensure_ascii=False, separators=(",", ":")) + "\n"
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def encode_line(self, line: str) -> list[int]:
         """Ids of the tokens of `line` and the end-of-sentence id, 0; a token not in the vocabulary is `<unk>`, 1."""

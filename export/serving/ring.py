@@ -58,11 +58,14 @@ class Slots:
         return np.arange(self.next - self.held, self.next) % self.capacity
 
 
-def ring_of(memory: Rows, heads: int, capacity: int) -> Rows:
-    """A ring (B * heads, capacity, H / heads) with the rows of `memory` (M, B, H) in its first M slots, then zeros."""
+def ring_of(memory: Rows, heads: int, capacity: int, slots: NDArray[np.int64] | None = None) -> Rows:
+    """A ring (B * heads, capacity, H / heads) with the rows of `memory` (M, B, H) in `slots`, in order, else zeros.
+
+    By default they are in its first M slots.
+    """
     M, B, H = memory.shape
     ring = np.zeros((B * heads, capacity, H // heads), memory.dtype)
-    ring[:, :M] = memory.reshape(M, B * heads, H // heads).transpose(1, 0, 2)
+    ring[:, np.arange(M) if slots is None else slots] = memory.reshape(M, B * heads, H // heads).transpose(1, 0, 2)
     return ring
 
 

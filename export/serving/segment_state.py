@@ -14,7 +14,7 @@ from export.serving.providers import Device
 from sharnn_py.config import Config
 from sharnn_py.errors import InputError
 from sharnn_py.state_file import name_tensors
-from sharnn_py.state_shapes import check_shapes
+from sharnn_py.state_shapes import PARTS, check_shapes, require_finite
 
 Layers = Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
 """h (B, H), c (B, H) and memory (M, B, H) of every block, on the host."""
@@ -30,9 +30,12 @@ class SegmentState:
     """M, memory rows of every block that attends."""
     values: dict[str, OrtValue]
     """h (B, H), c (B, H) and memory (M, B, H) on the device, by the name of the segment graph's input."""
+    slot: int | None = None
+    """The slot that the next row is to have if it is written to a full ring: where the ring that the memory comes from
+    had it. Steps then add up the same rows in the same order, and give the same numbers bit for bit."""
 
     @classmethod
-    def place(cls, layers: Layers, config: Config, dtype: str, device: Device) -> SegmentState:
+    def place(cls, layers: Layers, config: Config, dtype: str, device: Device, slot: int | None = None) -> SegmentState:
         """Copy `layers`, which `check_layers` has accepted, to `device` in `dtype` ("float32" or "float16")."""
         values = {
             name: OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array.astype(dtype)), *device)
@@ -40,7 +43,7 @@ class SegmentState:
             if not name.endswith("memory") or config.attends(int(name.split(".")[1]))
         }
         rows = max((layer[2].shape[0] for layer in layers), default=0)
-        return cls(layers[0][0].shape[0], rows, values)
+        return cls(layers[0][0].shape[0], rows, values, slot)
 
     def layers(self, config: Config) -> Layers:
         """The state copied to the host."""
@@ -61,6 +64,13 @@ def zeros(config: Config, batch: int) -> Layers:
 
 def check_layers(layers: Layers, config: Config) -> None:
     """Raise `InputError` unless a model of `config` can continue from this state."""
+    for i, layer in enumerate(layers):
+        kinds = [type(part).__name__ for part in layer] if isinstance(layer, (tuple, list)) else type(layer).__name__
+        if kinds != ["ndarray"] * len(PARTS):
+            raise InputError(
+                f"layer {i} of the state is {kinds}; it must be the three NumPy arrays h (B, H), c (B, H) and memory "
+                "(M, B, H)"
+            )
     batch = layers[0][0].shape[0] if layers and layers[0][0].ndim else 0
     if batch < 1:
         raise InputError("the state has no sequences")
@@ -70,6 +80,8 @@ def check_layers(layers: Layers, config: Config) -> None:
         raise InputError(f"the state's blocks hold {held} memory rows; every block that attends holds as many")
     if held and held[0] > config.max_memory:
         raise InputError(f"the state has {held[0]} memory rows; this model keeps at most {config.max_memory}")
-    for name, array in name_tensors(layers).items():
+    tensors = name_tensors(layers)
+    for name, array in tensors.items():
         if not np.issubdtype(array.dtype, np.floating):
             raise InputError(f"the state's {name} is {array.dtype}; it must be of floating point")
+    require_finite(tensors, lambda array: bool(np.isfinite(array).all()))

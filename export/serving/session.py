@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from export.serving.segment_state import Layers, SegmentState, check_layers, zer
 from export.serving.step_state import StepState
 from sharnn_py.freed import return_freed_memory
 from sharnn_py.memory import most_keys_of_a_step
-from sharnn_py.session import Logits, SequenceSession, Tokens, at_least
-from sharnn_py.state_file import read_layers, write_layers
+from sharnn_py.session import Logits, SequenceSession
+from sharnn_py.state_file import StateFile, read_state, write_state
 from sharnn_py.vocabulary import Vocabulary
 
 
@@ -78,8 +79,12 @@ class Session(SequenceSession):
         """Where every node runs: "cpu", "cuda" or "tensorrt"."""
         return self._graphs.provider
 
-    def prefill(self, tokens: Tokens) -> Logits:
-        tokens = self.check_tokens(tokens, 2)
+    @property
+    def identity(self) -> str | None:
+        """The identity of the exported model (`sharnn_py.identity`); None if an earlier version exported it."""
+        return self._graphs.manifest.model
+
+    def _feed_segment(self, tokens: NDArray[np.int64]) -> Logits:
         state, session = self._carried(), self._graphs.segment()
         steps, batch = tokens.shape
         feeds: dict[str, NDArray[Any]] = {"tokens": np.ascontiguousarray(tokens)}
@@ -102,45 +107,49 @@ class Session(SequenceSession):
         self._state = SegmentState(batch, rows, dict(zip(state.values, values, strict=True)))
         return np.array(logits.numpy())
 
-    def step(self, tokens: Tokens) -> Logits:
-        """Feed one id to each sequence, (B,); float32 logits (B, V) of the next token.
-
-        Raises `InputError` for tokens that are not ids of this model or not for B sequences, and `ExportError`, with
-        nothing fed, if the export was given a ring (`--capacity`) too small for the memory that this step needs.
-        """
-        tokens = self.check_tokens(tokens, 1)
+    def _feed_step(self, tokens: NDArray[np.int64]) -> Logits:
         return self._stepping().step(tokens)
 
-    def reset(self, batch: int = 1) -> None:
-        self._place(zeros(self.config, at_least(1, "batch", batch)))
+    def _begin(self, batch: int) -> None:
+        self._place(zeros(self.config, batch))
 
-    def fork(self) -> Session:
+    def _copy(self) -> Session:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         if isinstance(self._state, StepState):
-            other._state = self._ring(self._state.layers())
+            other._place(self._state.layers(), self._state.slots.next)
         return other
 
-    def save_state(self, path: str | Path) -> None:
-        write_layers(path, self.state())
+    def _write(self, path: str | Path, vocabulary: str | None) -> None:
+        continuation = self._continuation
+        if continuation is not None and isinstance(self._state, StepState):
+            continuation = replace(continuation, slot=self._state.slots.next)
+        write_state(path, self.state(), self.identity, vocabulary, continuation)
 
-    def load_state(self, path: str | Path) -> None:
-        self.set_state(read_layers(path, "np"))
+    def _read(self, path: str | Path) -> StateFile:
+        return read_state(path)
+
+    def _continue_from(self, layers: Layers, slot: int | None) -> None:
+        check_layers(layers, self.config)
+        self._place(layers, slot)
 
     def state(self) -> Layers:
         """Every block's h (B, H), c (B, H) and memory (M, B, H), copied to the host in the export's precision."""
-        return self._state.layers() if isinstance(self._state, StepState) else self._state.layers(self.config)
+        with self._lock:
+            return self._state.layers() if isinstance(self._state, StepState) else self._state.layers(self.config)
 
     def set_state(self, layers: Layers) -> None:
         """Continue from `layers`, as `state` returns them, in any floating-point type; B becomes theirs.
 
         Raises `InputError`, with the session as it was, if it is not a state of this model.
         """
-        check_layers(layers, self.config)
-        self._place(layers)
+        with self._lock:
+            self._continue_from(layers, None)
+            self._continuation = None
 
-    def _place(self, layers: Layers) -> None:
-        self._state = SegmentState.place(layers, self.config, self._graphs.manifest.precision, self._graphs.device)
+    def _place(self, layers: Layers, slot: int | None = None) -> None:
+        precision = self._graphs.manifest.precision
+        self._state = SegmentState.place(layers, self.config, precision, self._graphs.device, slot)
 
     def _carried(self) -> SegmentState:
         """The state in the form that segments take, converted if need be."""
@@ -153,7 +162,7 @@ class Session(SequenceSession):
         """The state in the form that steps take, with a slot free to write, converted or grown if need be."""
         if isinstance(self._state, StepState) and not self._must_grow(self._state.slots):
             return self._state
-        stepping = self._ring(self.state())
+        stepping = self._ring(self.state(), None if isinstance(self._state, StepState) else self._state.slot)
         self._state = stepping
         return_freed_memory()  # of a segment graph, which the previous state kept alive
         return stepping
@@ -162,11 +171,14 @@ class Session(SequenceSession):
         most_keys = most_keys_of_a_step(self.config)
         return slots.held == slots.capacity < most_keys
 
-    def _ring(self, layers: Layers) -> StepState:
+    def _ring(self, layers: Layers, slot: int | None) -> StepState:
+        """`layers` in the form that steps take, with slot `slot` to be written next where any may be."""
         most_keys, rows = most_keys_of_a_step(self.config), max(layer[2].shape[0] for layer in layers)
         # A ring of the full size needs no free slot: the next row overwrites the one that the model forgets.
         needed = min(rows + 1, most_keys)
         capacity = bucket(needed, most_keys, self._graphs.manifest.capacity) if most_keys else 0
         slots = Slots.after(rows, capacity) if capacity else Slots(0, 0, 0)
+        if slot is not None and slot < capacity == needed:
+            slots.next = slot  # a full ring may begin anywhere
         graphs = self._graphs
         return StepState(graphs.step(layers[0][0].shape[0]), self.config, layers, slots, graphs.device, graphs.number())

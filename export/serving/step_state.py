@@ -19,7 +19,7 @@ class StepState:
     def __init__(
         self, session: InferenceSession, config: Config, layers: Layers, slots: Slots, device: Device, graph: int | None
     ) -> None:
-        """Copy `layers` (on the host, in the session's precision) to `device`, the memory into the first of `slots`.
+        """Copy `layers` (on the host, in the session's precision) to `device`, the memory into its `slots`.
 
         With `graph`, steps are replayed as the CUDA graph of that number, which no other state of this session may
         have.
@@ -44,9 +44,9 @@ class StepState:
             place(f"layers.{i}.h", np.array(h))
             place(f"layers.{i}.c", np.array(c))
             if config.attends(i):
-                place(f"layers.{i}.ring", ring_of(memory, config.heads, slots.capacity))
+                place(f"layers.{i}.ring", ring_of(memory, config.heads, slots.capacity, slots.oldest_first()))
         if config.attention_layers:
-            allowed = np.where(np.arange(slots.capacity) < slots.held, 0, -np.inf)
+            allowed = np.where(np.isin(np.arange(slots.capacity), slots.oldest_first()), 0, -np.inf)
             place("bias", allowed.astype(np.float32))
             self._slots = place("slots", self._rows_and_slot(), in_place=False)
         logits = np.zeros((self.batch, config.vocab), np.float32)

@@ -22,7 +22,7 @@ from sharnn_py.checkpoint import save_checkpoint
 from sharnn_py.config import Config
 from sharnn_py.model import SHARNN
 from sharnn_py.state import LayerState, State
-from sharnn_py.state_file import read_layers, write_layers
+from sharnn_py.state_file import read_state, write_state
 from sharnn_py.torch_session import TorchSession
 from sharnn_py.weights import to_julia
 
@@ -55,7 +55,7 @@ class SessionBackend(Backend):
         self.session.save_state(path)
 
     def load(self, path: Path) -> None:
-        self.session.load_state(path)
+        self.session.load_state(path, unidentified=True)  # as Julia's are
 
 
 class TorchBackend(SessionBackend):
@@ -152,7 +152,7 @@ class JuliaBackend(Backend):
         return other
 
     def save(self, path: Path) -> None:
-        write_layers(path, self.read())
+        write_state(path, self.read())
 
     def load(self, path: Path) -> None:
-        self.write(read_layers(path, "np"))
+        self.write(read_state(path).layers)

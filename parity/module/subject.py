@@ -1,4 +1,4 @@
-"""Any torch module as a subject: held against a recording of it, or of what it was ported from."""
+"""Any torch module as a subject: compared with a recording of it, or of what it was ported from."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
@@ -62,7 +62,7 @@ class ModuleSubject:
         return module.to(mode.dtype)
 
     def _forced_segment(self, recording: Recording, segment: int) -> Segment:
-        """A segment in float64, with the state that forced runs of those before it carry on."""
+        """A segment in float64, with the state that isolated runs of those before it carry on."""
         module, state = self.copied(TRUTH), None
         for number in range(1, segment):
             before = Segment(self.run, module, recording, TRUTH, number, state)

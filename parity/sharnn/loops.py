@@ -1,4 +1,4 @@
-"""The port's own loops over segments, `train` and `evaluate`, held against what was recorded segment by segment.
+"""The port's own loops over segments, `train` and `evaluate`, compared with what was recorded segment by segment.
 
 Everything else of a recording is replayed a segment at a time by the suite, which carries the state itself; these show
 that the loops that users call do the same.

@@ -35,7 +35,7 @@ CHANGED = "the forward pass changes this parameter in place"
 
 
 class SegmentRun:
-    """One segment of a run. A forced one gives every layer what was recorded of the layers before it.
+    """One segment of a run. An isolated one gives every layer what was recorded of the layers before it.
 
     What knows the model is in a subclass: how its names map (`entry`), how it is called (`compute`), and what of it
     is emitted in which order (`run`).

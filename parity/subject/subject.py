@@ -1,4 +1,4 @@
-"""What can be held against a recording: anything that computes the recorded tensors again, in order.
+"""What can be compared with a recording: anything that computes the recorded tensors again, in order.
 
 A subject's stream is run several times in step, once in float64 and several times in float32; and all that twice: end
 to end, and isolated, every layer on the reference's inputs.
@@ -60,7 +60,7 @@ class TracedTensor:
     where: str = ""
     exact: bool = False
     recorded: str = ""
-    """The recorded tensor it is held against, if that has another name."""
+    """The recorded tensor it is compared with, if that has another name."""
     time_axis: int | None = None
     end_to_end_only: bool = False
     """Whether it depends on the whole model even in an isolated run, as a parameter's gradient does. Such a tensor is

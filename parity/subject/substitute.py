@@ -23,7 +23,7 @@ class _Replaced(torch.autograd.Function):
 
 
 def substitute(tensor: Tensor, recorded: Tensor | None, mode: RunMode, name: str) -> Tensor:
-    """In a forced run the recorded numbers, with the gradient going through as if they were the tensor's own.
+    """In an isolated run the recorded numbers, with the gradient going through as if they were the tensor's own.
 
     In a nudged run they are nudged, too, for the recording has no more digits than float32; those of half precision by
     no more than that, since random rounding shows what half precision does. A recorded tensor of another shape takes

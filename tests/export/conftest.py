@@ -1,11 +1,13 @@
 """Small models of both semantics, exported."""
 
 import dataclasses
+import io
 
 import pytest
 import torch
 
 from sharnn_py import JULIA, PAPER, SHARNN, Config, Vocabulary, save_checkpoint
+from sharnn_py.cli import main
 
 WORDS = ["<s>", "<unk>", *(str(byte) for byte in b" abcdefghijklmnopqrstuvwxyz")]
 SIZES = dict(vocab=len(WORDS), emb=12, hidden=36, layers=3, heads=3, max_memory=6, attention_layers=(0, 2))
@@ -61,3 +63,18 @@ def export_of(tmp_path):
         return model, tmp_path / "export"
 
     return export
+
+
+@pytest.fixture
+def sharnn(capsys, monkeypatch):
+    """Run a command: (exit code, stdout, stderr)."""
+
+    def run(*arguments, stdin=b""):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return ended.value.code, printed.out, printed.err
+
+    return run

@@ -70,7 +70,7 @@ def test_replays_reach_every_edge_of_the_memory():
 @pytest.mark.parametrize("capacity", [1, 2, 3, 4, 5, 6])
 def test_an_export_with_a_small_ring_passes_and_what_it_cannot_do_is_said(export_of, config, capacity):
     most_keys = most_keys_of_a_step(config)
-    model, folder = export_of(config, {"capacity": capacity, "check": True, "int8": True})
+    _, folder = export_of(config, {"capacity": capacity, "check": True, "int8": True})
     found = check_export(folder)
     assert found.passed
     assert {row.graph for row in found.rows} == {"segment", "step", "step.int8"}

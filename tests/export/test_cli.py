@@ -1,6 +1,5 @@
 """`sharnn export`, `onnx check`, `generate` and `score` as commands: what they print, write and exit with."""
 
-import io
 import json
 import re
 import shutil
@@ -8,24 +7,8 @@ import shutil
 import pytest
 
 import export.exporter
-from sharnn_py.cli import main
 
 CASES = "a prompt of words"
-
-
-@pytest.fixture
-def sharnn(capsys, monkeypatch):
-    """Run a command: (exit code, stdout, stderr)."""
-
-    def run(*arguments, stdin=b""):
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return ended.value.code, printed.out, printed.err
-
-    return run
 
 
 def test_export_says_what_it_wrote_and_how_to_check_it(sharnn, checkpoint, tmp_path):

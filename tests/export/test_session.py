@@ -166,7 +166,6 @@ BAD_TOKENS = [
     (lambda s: s.prefill(np.zeros((0, 1), np.int64)), "at least 1"),
     (lambda s: s.step(np.array([1.0])), "float64; they must be whole numbers"),
     (lambda s: s.reset(0), "batch is 0"),
-    (lambda s: list(s.generate("", 3)), "the prompt is empty"),
     (lambda s: s.generate("a!", 3), r"byte 33 \(b'!'\) at offset 1 .* not in the vocabulary"),
     (lambda s: s.generate("a", -1), "n is -1"),
     (lambda s: s.generate("a", 3, temperature=-1.0), "temperature is -1.0"),
@@ -192,11 +191,11 @@ def test_a_state_of_another_model_is_refused_and_the_session_continues(exported,
     session = load(exported)
     other = TorchSession(trained_looking(dataclasses.replace(config, **{"hidden": 72, **changes})))
     other.prefill(ids(3, 1))
-    other.save_state(tmp_path / "other")
+    other.state.save(tmp_path / "other")
     session.prefill(ids(3, 1))
     expected = session.fork().step(np.array([5]))
-    with pytest.raises(InputError, match="state"):
-        session.load_state(tmp_path / "other")
+    with pytest.raises(InputError, match=r"the state has 2 layers|state's h has shape|layer 1: the state has|layer 0"):
+        session.load_state(tmp_path / "other", unidentified=True)
     (tmp_path / "other").write_bytes(b"not a state")
     with pytest.raises(CheckpointError, match="cannot be read as a saved state"):
         session.load_state(tmp_path / "other")

@@ -20,12 +20,14 @@ from parity.sharnn.faults.markdown import catalogue
 from parity.sharnn.faults.plant import Edit, PlantError, Value, planted
 from parity.sharnn.faults.run import plant, run, select
 from parity.sharnn.faults.table import to_markdown, verdict
+from parity.sharnn.suite import run_case
 from sharnn_py import JULIA, PAPER, SHARNN, Config
-from tests.parity.cut_short import first_seen_at
+from tests.parity.cut_short import as_far_as, first_seen_at
 from tests.parity.diagnosed import SCENES
 
 pytestmark = pytest.mark.slow
 
+PROGRAMS = ("sha_rnn_jl", "smerity")
 BY_NAME = {fault.name: fault for fault in FAULTS}
 SAMPLE = [BY_NAME[name] for name in ("norm-over-n", "h-reset", "ids-read-one-too-high")]
 NOTHING = replace(BY_NAME["norm-over-n"], name="nothing", edit=EQUIVALENT[1])
@@ -311,3 +313,12 @@ def test_another_way_of_computing_is_no_fault(change):
         other = outputs()
     for a, b in zip(plain, other, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("change", EQUIVALENT, ids=lambda change: change.where)
+def test_a_port_that_computes_in_another_way_raises_no_alarm(change):
+    """Recorded is what the public programs computed, and the port is the rewritten one, in all of its runs."""
+    with planted(change):
+        results = [run_case(as_far_as(f"{folder}/L1_h1_tied_b2", 1, updates=True)) for folder in PROGRAMS]
+    assert all(results), [case.first for case in results]
+    assert all(case.compared > 30 for case in results)

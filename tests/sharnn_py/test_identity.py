@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sharnn_py import SHARNN, Vocabulary
-from sharnn_py.identity import identity, vocabulary_identity
+from sharnn_py.identity import identity
 
 
 def of(model):
@@ -46,5 +46,5 @@ def test_another_config_is_another_model(model):
 
 def test_vocabularies_in_another_order_are_others():
     tokens = ["<s>", "<unk>", "a", "b"]
-    assert vocabulary_identity(Vocabulary(tokens)) == hashlib.sha256(b'["<s>","<unk>","a","b"]\n').hexdigest()
-    assert vocabulary_identity(Vocabulary([*tokens[:2], "b", "a"])) != vocabulary_identity(Vocabulary(tokens))
+    assert Vocabulary(tokens).identity == hashlib.sha256(b'["<s>","<unk>","a","b"]\n').hexdigest()
+    assert Vocabulary([*tokens[:2], "b", "a"]).identity != Vocabulary(tokens).identity
