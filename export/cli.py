@@ -28,18 +28,22 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
               help="Where to write. An earlier export there is replaced.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["float32", "float16"]), default="float32", show_default=True,
               help="Precision of weights and state. float16 is for CUDA.")  # fmt: skip
+@click.option("--weights", type=click.Choice(["int8", "int4"]),
+              help="Store the blocks' weights small, for CPU and CUDA. Default: in the precision.")  # fmt: skip
 @click.option("--int8", is_flag=True, help="Also write an int8 step, for the CPU.")
 @click.option("--capacity", type=click.IntRange(min=1), metavar="C",
               help="The most slots the ring memory may have. Default: as many as the model attends to.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Compare with PyTorch. An export that differs is not written.")
 def export(
-    checkpoint: Path, output: Path, precision: Literal["float32", "float16"], int8: bool, capacity: int | None,
-    check: bool,
+    checkpoint: Path, output: Path, precision: Literal["float32", "float16"],
+    weights: Literal["int8", "int4"] | None, int8: bool, capacity: int | None, check: bool,
 ) -> None:  # fmt: skip
     """Export the model in CHECKPOINT to ONNX: a graph for segments, a graph for steps, one set of weights."""
     from export.exporter import export_checkpoint
 
-    manifest = export_checkpoint(checkpoint, output, precision=precision, int8=int8, capacity=capacity, check=check)
+    manifest = export_checkpoint(
+        checkpoint, output, precision=precision, weights=weights, int8=int8, capacity=capacity, check=check
+    )
     size = sum(entry["bytes"] for entry in manifest.files.values() if entry["for"] == "serving")
     click.echo(f"{output}: {', '.join(manifest.graphs)}; {size / 1e6:,.1f} MB to serve")
     if manifest.check is None:

@@ -1,34 +1,39 @@
 """From a checkpoint folder to an export folder: ONNX graphs, their weights, a manifest, and the checkpoint's files."""
 
+import dataclasses
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from export.check import check_export
-from export.describe import describe_graph, rules
+from export.describe import describe_graph
 from export.errors import ExportError
 from export.fold import fold
+from export.golden import golden
 from export.graph.builder import OPSET, Precision, Weights, stored
 from export.graph.int8 import quantise_products
 from export.graph.segment import segment
+from export.graph.small_weights import BITS, SmallWeights, quantise_blocks
 from export.graph.step import step
-from export.manifest import CHECKING, NAME, SERVING, Manifest, describe_files
+from export.manifest import CHECKING, GOLDEN, NAME, SERVING, Manifest, describe_files, describe_vocabulary
 from export.placement import unplaceable
+from export.rules import rules
 from sharnn_py.checkpoint import load_checkpoint
 from sharnn_py.errors import ConfigError
 from sharnn_py.files import write_bytes, write_text
 from sharnn_py.identity import identity
 from sharnn_py.memory import most_keys_of_a_step
 from sharnn_py.model import SHARNN
+from sharnn_py.sampling import Sampling
 
 
 def export_checkpoint(
@@ -36,13 +41,15 @@ def export_checkpoint(
     folder: str | Path,
     *,
     precision: Precision = "float32",
+    weights: SmallWeights | None = None,
     int8: bool = False,
     capacity: int | None = None,
     check: bool = False,
 ) -> Manifest:
     """Export the model in folder `checkpoint` to `folder`, whole or not at all; an earlier export there is replaced.
 
-    `precision` is that of weights, both graphs and state. `int8` adds `step.int8.onnx`, for the CPU. `capacity` is the
+    `precision` is that of weights, both graphs and state. With `weights` "int8" or "int4" the matrices of the blocks are
+    stored so, and products read them so, on the CPU and on CUDA; all else keeps its precision. `int8` adds `step.int8.onnx`, for the CPU. `capacity` is the
     most slots a ring may have, by default as many as the model can attend to. With `check` the export is compared with
     the PyTorch model, and the figures are kept in the manifest.
 
@@ -53,14 +60,22 @@ def export_checkpoint(
     checkpoint, folder = Path(checkpoint), Path(folder)
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / NAME).exists())):
         raise ExportError(f"{folder} exists and is not an export; choose another folder, or remove it first")
-    model = load_checkpoint(checkpoint).model
+    loaded = load_checkpoint(checkpoint)
+    model = loaded.model
     if not isinstance(model, SHARNN):
         raise ExportError(f"{checkpoint} holds a baseline; only SHA-RNN models are exported")
     if int8 and precision != "float32":
         raise ConfigError("int8 goes with float32: its step is for the CPU, and carries float32 state")
-    most_keys = most_keys_of_a_step(model.config)
+    if int8 and weights is not None:
+        raise ConfigError(
+            f"int8 is a second step beside float32 weights, and these are {weights}; choose one of the two"
+        )
+    if weights not in (None, *BITS):
+        raise ConfigError(f"weights is {weights!r}; choose {' or '.join(BITS)}, or None for those of the precision")
     if capacity is not None and capacity < 1:
         raise ConfigError(f"capacity is {capacity}; a ring has at least 1 slot")
+    most_keys = most_keys_of_a_step(model.config)
+    capacity = most_keys if capacity is None else min(capacity, most_keys)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         beside, old = Path(scratch, "new"), Path(scratch, "old")
@@ -69,13 +84,18 @@ def export_checkpoint(
         files |= {name: SERVING for name in ("config.json", "vocabulary.json") if (checkpoint / name).exists()}
         for name in files:
             shutil.copyfile(checkpoint / name, beside / name)
-        graphs = _write_graphs(model, beside, precision, files, int8)
+        graphs = _write_graphs(model, beside, precision, files, weights, int8)
+        write_text(beside / GOLDEN, golden(model, getattr(torch, precision), capacity))
+        files[GOLDEN] = CHECKING
         manifest = Manifest(
             config=model.config.to_json(),
             precision=precision,
             opset=OPSET,
-            capacity=most_keys if capacity is None else min(capacity, most_keys),
+            capacity=capacity,
             rules=rules(model.config),
+            vocabulary=None if loaded.vocabulary is None else describe_vocabulary(loaded.vocabulary),
+            sampling=dataclasses.asdict(Sampling()),
+            golden=GOLDEN,
             graphs=graphs,
             files=describe_files(beside, files),
             check=None,
@@ -96,13 +116,21 @@ def export_checkpoint(
 
 
 def _write_graphs(
-    model: SHARNN, folder: Path, precision: Precision, files: dict[str, str], int8: bool
+    model: SHARNN,
+    folder: Path,
+    precision: Precision,
+    files: dict[str, str],
+    small: SmallWeights | None,
+    int8: bool,
 ) -> dict[str, dict[str, Any]]:
     config = model.config
     parameters = {name: tensor.detach().cpu().double().numpy() for name, tensor in model.state_dict().items()}
     folded = fold(parameters, config)
     with np.errstate(over="ignore"):  # what float16 cannot hold becomes inf, which is refused below by name
-        rounded = {name: weight.astype(precision) for name, weight in folded.items()}
+        if small is None:
+            rounded = {name: weight.astype(precision) for name, weight in folded.items()}
+        else:
+            rounded = quantise_blocks(folded, small, precision)
     weights = _write_weights(folder, "weights.safetensors", rounded, files)
     graphs = {"segment": segment(config, precision, weights), "step": step(config, precision, weights)}
     if faults := [str(fault) for graph in graphs.values() for fault in unplaceable(graph)]:
@@ -135,6 +163,6 @@ def _checked(folder: Path, manifest: Manifest) -> Manifest:
     result = check_export(folder)
     if not result.passed:
         raise ExportError(f"the export does not compute what the model does, and was not written: {result.summary()}")
-    manifest = replace(manifest, check=result.to_json())
+    manifest = dataclasses.replace(manifest, check=result.to_json())
     write_text(folder / NAME, manifest.to_json())
     return manifest

@@ -47,10 +47,10 @@ def unplaceable(model: ModelProto) -> list[Fault]:
         for value in (*graph.input, *graph.value_info, *graph.output)
     }
     constants = {tensor.name: dtype_name(tensor.data_type) for tensor in graph.initializer}
-    opset = next(entry.version for entry in model.opset_import if not entry.domain)
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
     faults = []
     for node in graph.node:
-        why = _why_not(node, types | constants, set(constants), opset)
+        why = _why_not(node, types | constants, set(constants), opsets[node.domain])
         if why:
             faults.append(Fault(node.name, node.op_type, why))
     return faults
@@ -61,7 +61,7 @@ def _why_not(node: NodeProto, types: dict[str, str], constants: set[str], opset:
         return "it has a subgraph, whose control runs on the CPU"
     if node.op_type in ON_HOST:
         return "its result lies on the host, and what is computed from it runs on the CPU"
-    kernel = KERNELS.get(node.op_type) if not node.domain else None
+    kernel = KERNELS.get(f"{node.domain}.{node.op_type}" if node.domain else node.op_type)
     if kernel is None:
         return "the table of CUDA kernels does not have it"
     if opset < kernel.since:

@@ -17,12 +17,17 @@ Precision = Literal["float32", "float16"]
 ELEMENT = {
     "float32": TensorProto.FLOAT,
     "float16": TensorProto.FLOAT16,
+    "int32": TensorProto.INT32,
     "int64": TensorProto.INT64,
     "int8": TensorProto.INT8,
     "uint8": TensorProto.UINT8,
 }
-_DTYPES = {"F32": "float32", "F16": "float16", "I8": "int8"}
+_DTYPES = {"F32": "float32", "F16": "float16", "I8": "int8", "U8": "uint8"}
 Dim = int | str
+LEADING: dict[str, list[Dim]] = {"segment": ["T", "B"], "step": ["B"]}
+"""The leading axes of every activation, by graph."""
+CONTRIB = "com.microsoft"
+"""The domain of onnxruntime's own operators."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Graph:
         self._inputs: list[ValueInfoProto] = []
         self._outputs: list[ValueInfoProto] = []
         self._nodes: list[Any] = []
+        self._contrib: list[ValueInfoProto] = []
         self._initializers: dict[str, TensorProto] = {}
 
     def input(self, name: str, dtype: str, shape: Sequence[Dim]) -> str:
@@ -77,6 +83,14 @@ class Graph:
     def add(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Add a node with one output."""
         return self.split(op, inputs, [output], **attributes)[0]
+
+    def contrib(self, op: str, inputs: Sequence[str], output: str, shape: Sequence[Dim], **attributes: Any) -> str:
+        """Add a node of onnxruntime's own operators with one output, of this graph's precision and of `shape`.
+
+        ONNX's shape inference does not know these operators, so the graph says what they return.
+        """
+        self._contrib.append(helper.make_tensor_value_info(output, ELEMENT[self.precision], list(shape)))
+        return self.add(op, inputs, output, domain=CONTRIB, **attributes)
 
     def split(self, op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> list[str]:
         """Add a node with several outputs; an output that is not needed is named ""."""
@@ -112,7 +126,14 @@ class Graph:
     def model(self) -> ModelProto:
         """The finished ONNX model."""
         graph = helper.make_graph(
-            self._nodes, self.name, self._inputs, self._outputs, list(self._initializers.values())
+            self._nodes,
+            self.name,
+            self._inputs,
+            self._outputs,
+            list(self._initializers.values()),
+            value_info=self._contrib,
         )
-        opset = helper.make_opsetid("", OPSET)
-        return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="sharnn")
+        opsets = [helper.make_opsetid("", OPSET)]
+        if self._contrib:
+            opsets.append(helper.make_opsetid(CONTRIB, 1))
+        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="sharnn")

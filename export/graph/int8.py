@@ -25,6 +25,11 @@ def quantise(weight: NDArray[np.float64]) -> tuple[NDArray[np.int8], NDArray[np.
     return np.rint(weight / scale.astype(np.float64)).clip(-127, 127).astype(np.int8), scale
 
 
+def is_block_matrix(name: str) -> bool:
+    """Whether the folded weight of that name (`export.fold`) is a matrix of a block, all of which have H inputs."""
+    return name.endswith((".rnn.W", ".rnn.R", ".attn.q.weight", ".boom.weight"))
+
+
 def quantise_products(folded: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
     """`<name>.int8` and `<name>.scale` for every matrix of the blocks among the weights that `export.fold` makes.
 
@@ -32,7 +37,7 @@ def quantise_products(folded: Mapping[str, NDArray[np.float64]]) -> dict[str, ND
     """
     quantised: dict[str, NDArray[Any]] = {}
     for name, weight in folded.items():
-        if name.endswith((".rnn.W", ".rnn.R", ".attn.q.weight", ".boom.weight")):
+        if is_block_matrix(name):
             quantised[f"{name}.int8"], quantised[f"{name}.scale"] = quantise(weight)
     return quantised
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from export.fold import norm_eps
-from export.graph.builder import ELEMENT, Graph
+from export.graph.builder import ELEMENT, LEADING, Graph
 from export.graph.int8 import int8_product, is_int8
+from export.graph.small_weights import is_small, small_product
 from sharnn_py.config import Config
 
 Layer = Callable[[Graph, Config, str, int], str]
@@ -42,7 +43,7 @@ def boom(g: Graph, config: Config, x: str, block: str) -> str:
     lead = [0] * (len(LEADING[g.name]))
     residual = layer_norm(g, config, x, f"{block}.lnff")
     x = layer_norm(g, config, x, f"{block}.lnxff")
-    x = linear(g, x, f"{block}.boom", f"{block}.boom_linear")  # (..., F')
+    x = linear(g, config, x, f"{block}.boom", f"{block}.boom_linear")  # (..., F')
     gate = g.add("Mul", [x, g.constant("gelu_slope", np.array(1.702, g.precision))], f"{block}.boom_gelu_scaled")
     gate = g.add("Sigmoid", [gate], f"{block}.boom_gelu_gate")
     x = g.add("Mul", [x, gate], f"{block}.boom_gelu")
@@ -60,9 +61,11 @@ def boom(g: Graph, config: Config, x: str, block: str) -> str:
     return g.add("Add", [residual, x], f"{block}.out")
 
 
-def linear(g: Graph, x: str, weights: str, output: str) -> str:
-    """Add x W + b, (..., in) -> (..., out), with W stored (in, out)."""
-    if is_int8(g, f"{weights}.weight"):
+def linear(g: Graph, config: Config, x: str, weights: str, output: str) -> str:
+    """Add x W + b, (..., H) -> (..., out), with W stored (H, out) or small."""
+    if is_small(g, f"{weights}.weight"):
+        product = small_product(g, x, f"{weights}.weight", config.emb, f"{output}_product")
+    elif is_int8(g, f"{weights}.weight"):
         product = int8_product(g, x, f"{weights}.weight", f"{output}_product")
     else:
         product = g.add("MatMul", [x, g.weight(f"{weights}.weight")], f"{output}_product")
@@ -86,7 +89,3 @@ def decode(g: Graph, config: Config, h: str) -> None:
         x = g.add("Add", [x, g.weight("decoder.bias")], last)
     g.cast(x, "float32", "logits")
     g.output("logits", "float32", [*LEADING[g.name], config.vocab])
-
-
-LEADING: dict[str, list[str | int]] = {"segment": ["T", "B"], "step": ["B"]}
-"""The leading axes of every activation, by graph."""

@@ -8,6 +8,7 @@ from onnx import ModelProto
 
 from export.graph.builder import Graph, Precision, Weights
 from export.graph.layers import layer_norm, linear, model
+from export.graph.small_weights import is_small, whole_weight
 from sharnn_py.config import Config
 
 _END = 2**31 - 1
@@ -38,10 +39,7 @@ def _lstm(g: Graph, config: Config, x: str, i: int) -> str:
     for part in ("h", "c"):
         g.input(f"{layer}.{part}", g.precision, ["B", H])
         state.append(g.add("Unsqueeze", [f"{layer}.{part}", g.integers(0)], f"{block}.{part}_in"))  # (1, B, H)
-    W, R = (
-        g.add("Transpose", [g.weight(f"{block}.rnn.{name}", (1, H, 4 * H))], f"{block}.rnn.{name}.T", perm=[0, 2, 1])
-        for name in "WR"
-    )  # (1, 4H, H)
+    W, R = (_transposed(g, f"{block}.rnn.{name}", H) for name in "WR")  # (1, 4H, H)
     B = g.weight(f"{block}.rnn.B", (1, 8 * H))
     y, h, c = g.split(
         "LSTM",
@@ -54,6 +52,13 @@ def _lstm(g: Graph, config: Config, x: str, i: int) -> str:
     return g.add("Squeeze", [y, g.integers(1)], f"{block}.rnn")  # (T, B, H)
 
 
+def _transposed(g: Graph, weight: str, H: int) -> str:
+    """Add the LSTM operator's form of a weight, (1, 4H, H)."""
+    if is_small(g, weight):
+        return whole_weight(g, weight, H)
+    return g.add("Transpose", [g.weight(weight, (1, H, 4 * H))], f"{weight}.T", perm=[0, 2, 1])
+
+
 def _attend(g: Graph, config: Config, x: str, i: int) -> str:
     H, d, block = config.emb, config.emb // config.heads, f"blocks.{i}"
     memory = g.input(f"layers.{i}.memory", g.precision, ["M", "B", H])
@@ -63,7 +68,7 @@ def _attend(g: Graph, config: Config, x: str, i: int) -> str:
     g.add("Slice", [keys, *kept], f"layers.{i}.memory.next")
 
     x = layer_norm(g, config, x, f"{block}.lnmid")
-    q = layer_norm(g, config, linear(g, x, f"{block}.attn.q", f"{block}.attn.q_linear"), f"{block}.attn.qln")
+    q = layer_norm(g, config, linear(g, config, x, f"{block}.attn.q", f"{block}.attn.q_linear"), f"{block}.attn.qln")
     if config.semantics.attention_scale == "julia":
         scale = "attention_scale" if g.precision == "float32" else "attention_scale_cast"
         q = g.add("Mul", [q, scale], f"{block}.attn.q")

@@ -11,13 +11,15 @@ from onnx import ModelProto
 from export.graph.builder import Graph, Precision, Weights
 from export.graph.int8 import int8_product, is_int8
 from export.graph.layers import layer_norm, linear, model
+from export.graph.small_weights import is_small, small_product
 from sharnn_py.config import Config
 
 
 def step(config: Config, precision: Precision, weights: Weights) -> ModelProto:
     """The `step` graph of a model whose folded weights (`export.fold`) are stored as `weights` says.
 
-    Products whose weight is stored in int8 as well (`export.graph.int8`) are computed in int8.
+    Products whose weight is stored in int8 as well (`export.graph.int8`) are computed in int8, and those whose weight
+    is stored small (`export.graph.small_weights`) from that.
     """
     g = Graph("step", precision, weights)
     H, d = config.emb, config.emb // config.heads
@@ -61,9 +63,13 @@ def _lstm_cell(g: Graph, config: Config, x: str, i: int) -> str:
 
 def _gates(g: Graph, config: Config, x: str, h: str, block: str) -> str:
     bias = g.weight(f"{block}.rnn.B", (4 * config.emb,))
-    if is_int8(g, f"{block}.rnn.W"):
-        x = int8_product(g, x, f"{block}.rnn.W", f"{block}.rnn_x")
-        h = int8_product(g, h, f"{block}.rnn.R", f"{block}.rnn_h")
+    if is_small(g, f"{block}.rnn.W") or is_int8(g, f"{block}.rnn.W"):
+        if is_small(g, f"{block}.rnn.W"):
+            x = small_product(g, x, f"{block}.rnn.W", config.emb, f"{block}.rnn_x")
+            h = small_product(g, h, f"{block}.rnn.R", config.emb, f"{block}.rnn_h")
+        else:
+            x = int8_product(g, x, f"{block}.rnn.W", f"{block}.rnn_x")
+            h = int8_product(g, h, f"{block}.rnn.R", f"{block}.rnn_h")
         return g.add("Add", [g.add("Add", [x, bias], f"{block}.rnn_input"), h], f"{block}.rnn_gates")
     x = g.add("Gemm", [x, g.weight(f"{block}.rnn.W"), bias], f"{block}.rnn_input")
     return g.add("Gemm", [h, g.weight(f"{block}.rnn.R"), x], f"{block}.rnn_gates")
@@ -77,7 +83,7 @@ def _attend(g: Graph, config: Config, x: str, i: int) -> str:
     ring = g.add("ScatterND", [ring, "slots", new], f"layers.{i}.ring.next")  # (B A, C, d)
 
     x = layer_norm(g, config, x, f"{block}.lnmid")
-    q = layer_norm(g, config, linear(g, x, f"{block}.attn.q", f"{block}.attn.q_linear"), f"{block}.attn.qln")
+    q = layer_norm(g, config, linear(g, config, x, f"{block}.attn.q", f"{block}.attn.q_linear"), f"{block}.attn.qln")
     q = g.add("Reshape", [q, g.integers(-1, d, 1)], f"{block}.attn.q_heads")  # (B A, d, 1)
     scores = g.add("MatMul", [ring, q], f"{block}.attn.scores_column")  # (B A, C, 1)
     scores = g.add("Reshape", [scores, g.integers(0, 1, -1)], f"{block}.attn.scores")  # (B A, 1, C)

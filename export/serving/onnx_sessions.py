@@ -51,6 +51,10 @@ class OnnxSessions:
         self._folder, self._threads, self._cuda_graph = folder, threads, cuda_graph
         self._provider_options = provider_options
         self._step = "step.int8" if precision == "int8" else "step"
+        # Products of small weights are slow until onnxruntime has packed them, as packing is how it lays them out.
+        self._maps = provider == "cpu" and not any(
+            at["dtype"] == "uint8" for at in self.manifest.graphs["step"]["weights"]
+        )
         self._numbers = itertools.count(1)
         self._open: dict[tuple[str, bool], InferenceSession] = {}
 
@@ -60,7 +64,7 @@ class OnnxSessions:
 
     def step(self, batch: int) -> InferenceSession:
         """The session of the step graph for steps of `batch` sequences."""
-        return self._session(self._step, mapped=batch == 1 and self._step == "step" and self.provider == "cpu")
+        return self._session(self._step, mapped=batch == 1 and self._step == "step" and self._maps)
 
     def number(self) -> int | None:
         """A number that no CUDA graph has yet; None if steps are not to be CUDA graphs."""
@@ -81,6 +85,7 @@ class OnnxSessions:
                 device_id=self.device.number,
                 provider_options=self._provider_options,
             )
+            self.manifest.verify_ports(graph, self._open[key])
         return self._open[key]
 
     def _mapped(self, graph: str) -> dict[str, OrtValue]:

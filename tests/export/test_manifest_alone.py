@@ -1,15 +1,20 @@
 """The manifest tells a stranger enough to serve the model."""
 
 import ast
+import dataclasses
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sharnn_py import TorchSession, Vocabulary
+import export.exporter
+from export import export_checkpoint
+from sharnn_py import TorchSession, Vocabulary, save_checkpoint
 from tests.conftest import unavailable
-from tests.export import node_project
-from tests.export.conftest import WORDS
+from tests.export import cpp_client, node_project
+from tests.export.conftest import WORDS, trained_looking
 from tests.export.plain_server import PlainServer
 
 CLOSE = dict(rtol=1e-4, atol=2e-5)
@@ -40,6 +45,43 @@ def test_it_serves_segments_and_then_steps_as_pytorch_does(export_of, config, ch
         np.testing.assert_allclose(plain.step(tokens), ours.step(tokens), **CLOSE)
 
 
+def fed(server, vector):
+    """The logits of a golden vector's ids, by a server that goes from segments to steps and back."""
+    logits = []
+    for part in vector["parts"]:
+        tokens = np.array(part["tokens"])
+        if part["graph"] == "segment":
+            logits.append(server.segment(tokens))
+        else:
+            server.begin_steps()
+            logits.append(np.stack([server.step(row) for row in tokens]))
+            server.begin_segments()
+        for name, norms in part["norms"].items():
+            found = server.state[name].astype(np.float64)
+            found = np.sqrt(np.square(found).sum(axis=(0, 2) if found.ndim == 3 else 1))
+            np.testing.assert_allclose(found, norms, rtol=0, atol=vector["tolerance"]["norms"], err_msg=name)
+    return np.concatenate(logits)[..., vector["ids"]]
+
+
+KINDS = [
+    ({}, {}), ({}, dict(heads=1)), ({}, dict(attention_layers=(1,))), ({}, dict(attention_layers=())),
+    ({}, dict(tied=False, max_memory=1)), ({}, dict(max_memory=30)), ({}, dict(vocab=300)),
+    ({"capacity": 1}, {}), ({"capacity": 2}, {}), ({"capacity": 5}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "changes"), KINDS, ids=range(len(KINDS)))
+def test_the_golden_vector_is_what_a_stranger_computes(export_of, config, options, changes):
+    _, folder = export_of(config, options, **changes)
+    vector = json.loads((folder / "golden.json").read_text())
+    assert sum(len(part["tokens"]) for part in vector["parts"]) == 20
+    assert "step" in [part["graph"] for part in vector["parts"]]
+    assert len(vector["ids"]) == min(config.vocab if "vocab" not in changes else 300, 128)
+    logits = fed(PlainServer(folder, vector["batch"]), vector)
+    np.testing.assert_allclose(logits, vector["logits"], rtol=0, atol=vector["tolerance"]["logits"])
+    assert vector["tolerance"]["logits"] < 1e-4 * np.abs(vector["logits"]).max()
+
+
 @pytest.fixture(scope="session")
 def project():
     """The folder of the modules that the docs' JavaScript runs on."""
@@ -49,13 +91,104 @@ def project():
         unavailable("onnxruntime-node", reason)
 
 
-@pytest.mark.parametrize("prompt", ["a", "some words that are more than the memory holds"])
+@pytest.fixture(scope="session")
+def program(tmp_path_factory):
+    """The docs' C++, built."""
+    return cpp_client.build(tmp_path_factory.mktemp("cpp"))
+
+
+@pytest.fixture(params=["javascript", "c++"])
+def client(request, tmp_path):
+    """Run a client of the docs with these arguments: (exit code, stdout, stderr)."""
+    if request.param == "javascript":
+        project = request.getfixturevalue("project")
+        return lambda *arguments: node_project.serve(project, tmp_path, *arguments)
+    if sys.platform != "linux":
+        pytest.skip("the library in the wheel has other names elsewhere; the JavaScript is tried")
+    program = request.getfixturevalue("program")
+    return lambda *arguments: cpp_client.serve(program, *arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "changes"), KINDS, ids=range(len(KINDS)))
+def test_the_clients_of_the_docs_compute_the_golden_vector(client, export_of, config, options, changes):
+    _, folder = export_of(config, options, **changes)
+    code, out, err = client(folder, "--golden")
+    assert (code, err) == (0, "")
+    assert out.startswith("20 tokens: logits off by ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", ["weights", "logits", "norms", "carried"])
+def test_the_golden_vector_tells_a_client_that_is_wrong(client, export_of, config, monkeypatch, wrong):
+    if wrong == "weights":
+        real = export.exporter.fold
+        monkeypatch.setattr(export.exporter, "fold", lambda p, c: {n: w * 1.002 for n, w in real(p, c).items()})
+    _, folder = export_of(config)
+    vector = json.loads((folder / "golden.json").read_text())
+    if wrong == "logits":
+        vector["logits"][13][1][2] += 0.01
+    elif wrong == "norms":
+        vector["parts"][-1]["norms"]["layers.2.memory"][0] += 0.01
+    elif wrong == "carried":
+        vector["parts"][1:1] = [{"graph": "segment", "tokens": [[3, 4]], "norms": {}}]
+        vector["logits"][5:5] = [vector["logits"][0]]
+    (folder / "golden.json").write_text(json.dumps(vector))
+    assert client(folder, "--golden")[0] != 0
+
+
+PROMPTS = ["a", "some words that are more than the memory holds"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prompt", PROMPTS)
 def test_the_javascript_of_the_docs_writes_what_pytorch_writes(project, export_of, config, prompt, tmp_path):
     model, folder = export_of(config)
-    theirs = node_project.serve(project, tmp_path, folder, prompt, 40)
-    ours = "".join(TorchSession(model, Vocabulary(WORDS)).generate(prompt, 40, temperature=0))
-    assert "\N{REPLACEMENT CHARACTER}" not in ours  # an <unk>, which the docs' program does not expect
-    assert theirs == ours + "\n"
+    prompts = [prompt, prompt[::-1]]
+    code, theirs, err = node_project.serve(project, tmp_path, folder, *prompts, 40)
+    assert (code, err) == (0, "")
+    ours = ["".join(TorchSession(model, Vocabulary(WORDS)).generate(p, 40, temperature=0)) for p in prompts]
+    assert theirs == "".join(text + "\n" for text in ours)
+    assert node_project.serve(project, tmp_path, folder, "one", "three", 3)[0] != 0
+
+
+@pytest.mark.slow
+def test_the_javascript_of_the_docs_reads_and_writes_words(project, config, tmp_path):
+    words = Vocabulary.from_lines(["the cat sat on the mat", "and the dog"])
+    model = trained_looking(dataclasses.replace(config, vocab=len(words)))
+    save_checkpoint(model, tmp_path / "checkpoint", words)
+    export_checkpoint(tmp_path / "checkpoint", tmp_path / "export")
+    prompt = "the dog\n sat on  the unknown mat"
+    code, theirs, err = node_project.serve(project, tmp_path, tmp_path / "export", prompt, 40)
+    assert (code, err) == (0, "")
+    assert theirs == "".join(TorchSession(model, words).generate(prompt, 40, temperature=0)) + "\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the library in the wheel has other names elsewhere")
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_the_cpp_of_the_docs_draws_what_pytorch_draws(program, export_of, config, prompt):
+    model, folder = export_of(config)
+    theirs = TorchSession(model)
+    ids = [WORDS.index(str(byte)) for byte in prompt.encode()]
+    code, out, err = cpp_client.serve(program, folder, 30, *ids)
+    assert (code, err) == (0, "")
+    drawn, logits = [], theirs.prefill(np.array(ids)[:, None])[-1]
+    for _ in range(30):
+        drawn.append(int(logits[0].argmax()))
+        logits = theirs.step(np.array(drawn[-1:]))
+    assert [[int(token) for token in line.split()] for line in out.splitlines()] == [drawn, drawn]
+
+
+@pytest.mark.slow
+def test_the_clients_of_the_docs_stop_where_the_ring_ends(request, export_of, config, tmp_path):
+    _, folder = export_of(config, {"capacity": 3})
+    ends = [node_project.serve(request.getfixturevalue("project"), tmp_path, folder, "a", 9)]
+    if sys.platform == "linux":
+        ends.append(cpp_client.serve(request.getfixturevalue("program"), folder, 9, 2))
+    for code, _, err in ends:
+        assert code != 0
+        assert "ring of this export" in err
 
 
 def test_without_a_registry_npm_says_so_and_nothing_is_kept(tmp_path, monkeypatch):
