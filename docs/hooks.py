@@ -14,6 +14,7 @@ ELSEWHERE = {
     "ARCHITECTURE.md": "architecture.md",
     "CHANGELOG.md": "changelog.md",
     "parity/report/schema.json": "schema.json",
+    "export/manifest_schema.json": "manifest_schema.json",
 }
 
 

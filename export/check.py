@@ -1,6 +1,6 @@
 """Whether an export computes what its model computes: carried segments and steps are replayed beside PyTorch.
 
-The truth is the PyTorch model in float64. What rounding does to a number is seen in `RUNS` runs of PyTorch in the
+The truth is the PyTorch model in float64. What rounding does to a number is seen in 8 runs of PyTorch in the
 export's own precision, one plain and the others with every parameter nudged by at most its last bit: it is the root
 mean square of their distances from the truth. An export passes if it is no further from the truth than `MULTIPLE` times
 `CHANCE` times what rounding does, over the same replays. That is required of logits, h, c and memory, of all their
@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from export.manifest import CHECKING, SERVING, Manifest
-from export.replicas import replica, truth
+from export.replicas import truth_and_replicas
 from export.serving.providers import Provider
 from export.serving.segment_state import Layers
 from export.serving.session import Session
@@ -36,10 +36,8 @@ from sharnn_py.state import LayerState, State
 
 MULTIPLE = 1.5
 """How many times as far as PyTorch rounding may take an export, but for chance."""
-RUNS = 8
-"""Runs of PyTorch that show what rounding does."""
 CHANCE = 10.5
-"""How many times the root mean square of `RUNS` runs another run may be by chance.
+"""How many times the root mean square of 8 runs another run may be by chance.
 
 Rounding moves a small model's numbers along few directions. Where there is one, a run is a normal number times that
 direction, and its share of the root mean square of 8 others is Student's t with 8 degrees of freedom, which is beyond
@@ -214,7 +212,7 @@ def check_export(folder: str | Path, provider: Provider = "cpu") -> CheckResult:
     if "step.int8" in manifest.graphs and provider == "cpu":
         sessions[".int8"] = Session.load(folder, provider, "int8")
     dtype = torch.float32 if manifest.precision == "float32" else torch.float16
-    models = truth_and_replicas(model, dtype)
+    models = list(truth_and_replicas(model, dtype))
     most_keys = most_keys_of_a_step(model.config)
     slots = manifest.capacity if manifest.capacity < most_keys else None
     result = compare(sessions, dtype, {stepwise: by_pytorch(models, stepwise, slots) for stepwise in GRAPHS})
@@ -242,11 +240,6 @@ class Segment:
     """By quantity, in float64: logits, and every block's h, c and memory afterwards."""
     replicas: list[dict[str, list[Array]]]
     """The same for each replica of the model in the export's precision."""
-
-
-def truth_and_replicas(model: SHARNN, dtype: torch.dtype) -> list[SHARNN]:
-    """The model in float64, then its replicas in `dtype`, an export's precision: one plain, the others nudged."""
-    return [truth(model), *(replica(model, run, dtype) for run in range(RUNS))]
 
 
 def by_pytorch(models: Sequence[SHARNN], stepwise: bool, slots: int | None = None) -> Iterator[Segment]:

@@ -26,6 +26,7 @@ from export.graph.small_weights import BITS, SmallWeights, quantise_blocks
 from export.graph.step import step
 from export.manifest import CHECKING, GOLDEN, NAME, SERVING, Manifest, describe_files, describe_vocabulary
 from export.placement import unplaceable
+from export.replicas import truth_and_replicas
 from export.rules import rules
 from sharnn_py.checkpoint import load_checkpoint
 from sharnn_py.errors import ConfigError
@@ -48,9 +49,10 @@ def export_checkpoint(
 ) -> Manifest:
     """Export the model in folder `checkpoint` to `folder`, whole or not at all; an earlier export there is replaced.
 
-    `precision` is that of weights, both graphs and state. With `weights` "int8" or "int4" the matrices of the blocks are
-    stored so, and products read them so, on the CPU and on CUDA; all else keeps its precision. `int8` adds `step.int8.onnx`, for the CPU. `capacity` is the
-    most slots a ring may have, by default as many as the model can attend to. With `check` the export is compared with
+    `precision` is that of weights, both graphs and state. With `weights` "int8" or "int4" the matrices of the blocks
+    are stored so, and products read them so, on the CPU and on CUDA; all else keeps its precision. `int8` adds
+    `step.int8.onnx`, for the CPU. `capacity` is the most slots a ring may have, by default as many as the model can
+    attend to. With `check` the export is compared with
     the PyTorch model, and the figures are kept in the manifest.
 
     Returns the manifest that was written. Raises `ExportError` for a folder that holds anything but an export, a model
@@ -85,7 +87,8 @@ def export_checkpoint(
         for name in files:
             shutil.copyfile(checkpoint / name, beside / name)
         graphs = _write_graphs(model, beside, precision, files, weights, int8)
-        write_text(beside / GOLDEN, golden(model, getattr(torch, precision), capacity))
+        dtype = getattr(torch, precision)
+        write_text(beside / GOLDEN, golden(truth_and_replicas(model, dtype), dtype, capacity))
         files[GOLDEN] = CHECKING
         manifest = Manifest(
             config=model.config.to_json(),

@@ -6,14 +6,13 @@ and how far from them a client may be is measured by `export.replicas`, as for r
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.replicas import replica, truth
-from parity.tolerance import ROUNDING_RUNS, UNIT, allowed
+from parity.tolerance import UNIT, allowed
 from sharnn_py.memory import most_keys_of_a_step
 from sharnn_py.model import SHARNN
 from sharnn_py.state import State
@@ -27,16 +26,20 @@ Found = tuple[NDArray[np.float64], list[dict[str, NDArray[np.float64]]]]
 """Logits (tokens, B, ids), and after each part the norm of every state tensor of each sequence, (B,)."""
 
 
-def golden(model: SHARNN, dtype: torch.dtype, capacity: int) -> str:
-    """The text of `golden.json` for an export of `model` in `dtype`, whose ring has up to `capacity` slots."""
+def golden(models: Iterator[SHARNN], dtype: torch.dtype, capacity: int) -> str:
+    """The text of `golden.json` for an export in `dtype`, whose ring has up to `capacity` slots.
+
+    `models` are those of `export.replicas.truth_and_replicas`.
+    """
+    model = next(models)
     config = model.config
     draw = np.random.default_rng(0)
     parts = [(graph, draw.integers(config.vocab, size=(steps, BATCH))) for graph, steps in _parts(model, capacity)]
     ids = np.unique(np.linspace(0, config.vocab - 1, min(config.vocab, IDS)).round().astype(np.int64))
-    logits, norms = _computed(truth(model), parts, ids)
+    logits, norms = _computed(model, parts, ids)
     off, off_norms, unit = 0.0, 0.0, UNIT[dtype]
-    for run in range(ROUNDING_RUNS):
-        near, near_norms = _computed(replica(model, run, dtype), parts, ids)
+    for replica in models:
+        near, near_norms = _computed(replica, parts, ids)
         off = max(off, float(np.abs(near - logits).max()))
         off_norms = max(off_norms, *(abs(a - b) for a, b in zip(_flat(near_norms), _flat(norms), strict=True)))
     vector = {

@@ -1,6 +1,6 @@
 """`manifest.json`: all that a program in any language has to know to serve an export folder.
 
-Nothing in it is taken on trust when a folder is loaded: its form is that of `manifest.schema.json`, its text has the
+Nothing in it is taken on trust when a folder is loaded: its form is that of `manifest_schema.json`, its text has the
 hash that stands in it, and what it repeats of the config, the files and the weights has to be what these say.
 """
 
@@ -33,7 +33,7 @@ GOLDEN = "golden.json"
 SERVING, CHECKING = "serving", "checking"
 FOR_CHECKING = ("model.safetensors", GOLDEN)
 """The files that serving does without."""
-SCHEMA_FILE = Path(__file__).with_name("manifest.schema.json")
+SCHEMA_FILE = Path(__file__).with_name("manifest_schema.json")
 _NO_HASH = "0" * 64
 SIZES = {"float32": 4, "float16": 2, "int64": 8, "int8": 1, "uint8": 1}
 """Bytes of one number of each dtype."""
@@ -185,7 +185,7 @@ class Manifest:
 
 
 def describe_vocabulary(vocabulary: Vocabulary) -> dict[str, Any]:
-    """The manifest's `vocabulary` entry, whose fields are described in `manifest.schema.json`."""
+    """The manifest's `vocabulary` entry, whose fields are described in `manifest_schema.json`."""
     unit = "byte" if of_bytes(vocabulary) else "word"
     return {"file": "vocabulary.json", "size": len(vocabulary), "unit": unit, "end_of_line": 0, "unknown": 1}
 

@@ -1,22 +1,23 @@
 """A model in float64, and what rounding makes of it: the same model in an export's precision, its last bits nudged."""
 
 import copy
+from collections.abc import Iterator
 
 import torch
 
 from parity.tolerance import nudge
 from sharnn_py.model import SHARNN
 
-
-def truth(model: SHARNN) -> SHARNN:
-    """A copy of the model in float64."""
-    return copy.deepcopy(model).double()
+RUNS = 8
+"""Runs of PyTorch in an export's precision that show what rounding does."""
 
 
-def replica(model: SHARNN, run: int, dtype: torch.dtype) -> SHARNN:
-    """A copy of the model in `dtype`, an export's precision: plain for run 0, else every parameter nudged."""
-    copied = copy.deepcopy(model).to(dtype)
-    with torch.no_grad():
-        for name, parameter in copied.named_parameters():
-            parameter.copy_(nudge(parameter, run, name))
-    return copied
+def truth_and_replicas(model: SHARNN, dtype: torch.dtype) -> Iterator[SHARNN]:
+    """The model in float64, then its replicas in `dtype`, an export's precision: one plain, the others nudged."""
+    yield copy.deepcopy(model).double()
+    for run in range(RUNS):
+        replica = copy.deepcopy(model).to(dtype)
+        with torch.no_grad():
+            for name, parameter in replica.named_parameters():
+                parameter.copy_(nudge(parameter, run, name))
+        yield replica

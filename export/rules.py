@@ -7,7 +7,7 @@ from sharnn_py.memory import most_keys_of_a_step
 
 
 def rules(config: Config) -> dict[str, Any]:
-    """The manifest's `rules`; what each number means is said in `export/manifest.schema.json`.
+    """The manifest's `rules`; what each number means is said in `export/manifest_schema.json`.
 
     How many memory rows are dropped is `sharnn_py.memory.rows_dropped`, where every block that attends holds M rows, as
     cases of a number times M, a number times T and a number.

@@ -15,8 +15,9 @@ import torch
 
 import export.exporter
 from export import check_export, export_checkpoint
-from export.check import by_pytorch, compare, truth_and_replicas
+from export.check import by_pytorch, compare
 from export.fold import fold
+from export.replicas import truth_and_replicas
 from export.serving.session import Session
 from sharnn_py import JULIA, PAPER, SHARNN, Config, load_checkpoint, save_checkpoint
 
@@ -57,7 +58,7 @@ def seen_faults(checkpoint: Path, scratch: Path) -> list[bool]:
     """For every stored tensor, whether the check sees it scaled by 1.002."""
     model = load_checkpoint(checkpoint).model
     assert isinstance(model, SHARNN)
-    replicas = truth_and_replicas(model, torch.float32)
+    replicas = list(truth_and_replicas(model, torch.float32))
     replayed = {stepwise: list(by_pytorch(replicas, stepwise)) for stepwise in (False, True)}
     parameters = {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
     seen = []

@@ -21,10 +21,10 @@ from export.check import (
     check_export,
     compare,
     replays,
-    truth_and_replicas,
 )
 from export.fold import fold
 from export.manifest import CHECKING, Manifest
+from export.replicas import truth_and_replicas
 from export.serving import ring
 from sharnn_py.memory import most_keys_of_a_step
 from tests.export.conftest import trained_looking
@@ -40,7 +40,7 @@ def wrong(found):
 @pytest.fixture(scope="module")
 def replayed(model):
     """PyTorch's results for the replays of the model that most exports here are of, computed once for all tests."""
-    models = truth_and_replicas(model, torch.float32)
+    models = list(truth_and_replicas(model, torch.float32))
     return {stepwise: list(by_pytorch(models, stepwise)) for stepwise in GRAPHS}
 
 
@@ -155,7 +155,8 @@ def test_a_host_that_breaks_a_rule_is_seen(exported, replayed, monkeypatch, faul
     elif fault == "ring never wraps":
         monkeypatch.setattr(ring.Slots, "advance", lambda self: setattr(self, "held", min(self.held + 1, 99)))
     else:
-        monkeypatch.setattr(ring.Slots, "after", lambda rows, capacity: ring.Slots(capacity, rows, 0))
+        late = lambda self: np.arange(self.next - self.held + 1, self.next + 1) % self.capacity  # noqa: E731
+        monkeypatch.setattr(ring.Slots, "oldest_first", late)  # the newest row in the slot that is written next
     assert wrong(compared(exported, replayed))
 
 

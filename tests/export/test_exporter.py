@@ -9,7 +9,7 @@ import torch
 
 import export.exporter
 from export import ExportError, export_checkpoint
-from export.manifest import NAME, Manifest
+from export.manifest import Manifest
 from sharnn_py import CheckpointError, ConfigError, save_checkpoint
 from sharnn_py.memory import most_keys_of_a_step
 
@@ -129,10 +129,3 @@ def test_the_manifest_has_the_identity_of_the_checkpoints_model_in_every_precisi
     for precision in ("float32", "float16"):
         model, folder = export_of(config, {"precision": precision})
         assert Manifest.load(folder).model == identity(model.config, model.state_dict())
-
-
-def test_an_export_of_an_earlier_version_has_no_identity_and_is_read(exported, tmp_path):
-    values = json.loads((exported / NAME).read_text())
-    del values["model"]
-    (tmp_path / NAME).write_text(json.dumps(values))
-    assert Manifest.load(tmp_path).model is None
