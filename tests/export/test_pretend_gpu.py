@@ -242,38 +242,3 @@ def test_cuda_graphs_are_recorded_once_for_their_sizes_and_serve_every_thread(on
     assert found["batches"] == 2
     assert found["many"] == [17, 16]
     assert found["closed"] == 4
-
-
-KNOBS = """
-import json, sys
-import numpy as np
-from onnxruntime import OrtValue
-from export import ProviderError, Session
-from sharnn_py import ConfigError
-
-options = {"gpu_mem_limit": 1 << 30, "arena_extend_strategy": "kSameAsRequested", "use_tf32": True,
-           "user_compute_stream": 4096}
-session = Session.load(sys.argv[1], "cuda", device_id=1, provider_options=options)
-opened = session._graphs.segment().get_provider_options()["CUDAExecutionProvider"]
-session.prefill(np.array([[3], [4]]))
-session.step(np.array([3]))
-said = []
-for wrong in ({"device_id": 2}, {"provider_options": {"memory": 1}}, {"provider_options": {"gpu_mem_limit": "much"}}):
-    try:
-        Session.load(sys.argv[1], "cuda", **wrong)
-    except (ConfigError, ProviderError) as error:
-        said.append(str(error))
-print(json.dumps([opened, said]))
-"""
-
-
-def test_a_device_and_options_of_onnxruntimes_own_reach_the_provider(on_pretended, exported):
-    opened, said = on_pretended(KNOBS, exported)
-    wanted = {"device_id": "1", "gpu_mem_limit": "1073741824", "arena_extend_strategy": "kSameAsRequested",
-              "use_tf32": "1", "user_compute_stream": "4096", "has_user_compute_stream": "1"}  # fmt: skip
-    assert {name: opened[name] for name in wanted} == wanted
-    assert said[0] == "device_id is 2, and the driver finds 2 GPUs, numbered from 0: give at most 1"
-    assert said[1].startswith("provider_options has memory = '1', and onnxruntime's cuda has no such option or")
-    assert said[2].startswith(
-        "provider_options has gpu_mem_limit = 'much', and onnxruntime's cuda has no such option or"
-    )
