@@ -122,13 +122,14 @@ def test_a_right_export_passes_its_check(export_of, config, weights, precision):
     rows = Manifest.load(folder).check["rows"]
     assert {row["graph"] for row in rows} == {"segment", "step"}
     steps = [row for row in rows if row["graph"] == "step"]
-    # replicas that round their activations as the products do err as much as the products, no more
-    assert all(0.5 < row["rms"] * export.check.MULTIPLE / row["allowed_rms"] < 1.2 for row in steps)
+    if precision == "float32":  # the runs round their activations as the products do, so these err as much
+        factor = export.check.MULTIPLE * export.check.KNOWN
+        assert all(0.5 < row["rms"] * factor / row["allowed_rms"] < 1.2 for row in steps)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("part", "factor"), [
-    ("rnn.W", 1.2), ("rnn.R", 1.2), ("boom.weight", 1.2), ("attn.q.weight", -1),
+    ("rnn.W", 1.5), ("rnn.R", 1.5), ("boom.weight", 1.5), ("attn.q.weight", -1),
 ])  # fmt: skip
 def test_numbers_of_another_scale_are_found(export_of, config, weights, part, factor, monkeypatch):
     real = small_weights.quantise_blocks
