@@ -128,15 +128,13 @@ def test_a_right_export_passes_its_check(export_of, config, weights, precision):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("part", "factor"), [
-    ("rnn.W", 1.5), ("rnn.R", 1.5), ("boom.weight", 1.5), ("attn.q.weight", -1),
-])  # fmt: skip
-def test_numbers_of_another_scale_are_found(export_of, config, weights, part, factor, monkeypatch):
+@pytest.mark.parametrize("part", ["rnn.W", "rnn.R", "boom.weight"])
+def test_numbers_of_another_scale_are_found(export_of, config, weights, part, monkeypatch):
     real = small_weights.quantise_blocks
 
     def wrong(folded, *how):
         stored = real(folded, *how)
-        stored[f"blocks.0.{part}.{weights}.scales"][::3] *= factor  # not all: a LayerNorm of queries undoes it
+        stored[f"blocks.0.{part}.{weights}.scales"][::3] *= 1.5
         return stored
 
     monkeypatch.setattr(export.exporter, "quantise_blocks", wrong)
