@@ -50,16 +50,20 @@ print(json.dumps([
 ]))
 """
 KINDS = [
-    (precision, changes)
+    ({"precision": precision}, changes)
     for precision in ("float32", "float16")
     for changes in ({}, dict(heads=1), dict(attention_layers=(0, 1, 2), tied=False, heads=4))
+] + [
+    ({"precision": precision, "weights": weights}, {})
+    for precision in ("float32", "float16")
+    for weights in ("int8", "int4")
 ]
 
 
 def test_onnxruntime_puts_every_node_on_cuda(on_pretended, export_of, config, tmp_path):
     folders = []
-    for number, (precision, changes) in enumerate(KINDS):
-        _, folder = export_of(config, {"precision": precision}, **changes)
+    for number, (options, changes) in enumerate(KINDS):
+        _, folder = export_of(config, options, **changes)
         folders.append(shutil.move(folder, tmp_path / f"{number}"))
     for kind, placed in zip(KINDS, on_pretended(PLACE, *folders), strict=True):
         assert {(graph, provider, why) for graph, _, provider, why in placed} == {
