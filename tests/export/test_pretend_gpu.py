@@ -231,6 +231,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_cuda_graphs_are_recorded_once_for_their_sizes_and_serve_every_thread(on_pretended, exported):
     """A step of a thread that a graph was not recorded on used to run three times; and every reset recorded another."""
     found = on_pretended(THREADS, exported)
