@@ -82,8 +82,8 @@ class SequenceSession(ABC):
 
     @property
     @abstractmethod
-    def identity(self) -> str | None:
-        """The identity of the model (`sharnn_py.identity`); None for an export by a version that did not keep it."""
+    def identity(self) -> str:
+        """The identity of the model (`sharnn_py.identity`)."""
 
     @abstractmethod
     def _feed_segment(self, tokens: NDArray[np.int64]) -> Logits:
@@ -164,7 +164,7 @@ class SequenceSession(ABC):
         """Continue from a state that any back end has saved; B becomes the number of its sequences.
 
         With `unidentified` a file is taken too that does not say of which model it is, such as those that `State.save`
-        and earlier versions write, and so is a file for an export that does not say it.
+        writes, and earlier versions wrote.
 
         Raises `CheckpointError` for a file that is not a saved state, `InputError` for a state of another model or
         vocabulary, and for one that holds NaN or infinity; the session is then as it was.
@@ -186,17 +186,16 @@ class SequenceSession(ABC):
 
     def _check_identity(self, saved: StateFile, path: str | Path, unidentified: bool) -> None:
         ours = self.identity
-        if saved.model and ours and saved.model != ours:
+        if saved.model is None and not unidentified:
             raise InputError(
-                f"{path} is a state of another model, {saved.model[:12]}…; this one is {ours[:12]}…, and a state "
-                "continues only under the model that made it"
-            )
-        if not unidentified and not (saved.model and ours):
-            silent = path if not saved.model else "this export"
-            raise InputError(
-                f"{silent} does not say which model it is of, and the state of another model would be continued with "
+                f"{path} does not say which model it is a state of, and that of another model would be continued with "
                 "nonsense; if you know that it is this one's, say so: load_state(..., unidentified=True), or "
                 "--unidentified-state"
+            )
+        if saved.model not in (None, ours):
+            raise InputError(
+                f"{path} is a state of another model, {str(saved.model)[:12]}…; this one is {ours[:12]}…, and a state "
+                "continues only under the model that made it"
             )
         ids = self.vocabulary.identity if self.vocabulary and saved.vocabulary else saved.vocabulary
         if saved.vocabulary != ids:

@@ -121,6 +121,34 @@ def test_a_device_and_options_of_onnxruntimes_own_reach_the_provider(on_pretende
     )
 
 
+LITTLE = """
+import json, sys
+import numpy as np
+from export import ProviderError, Session
+
+said = []
+for limit in (1000, 4 << 20):
+    try:
+        session = Session.load(sys.argv[1], "cuda", provider_options={"gpu_mem_limit": limit})
+        session.reset(8)
+        session.prefill(np.zeros((4000, 8), int))
+    except ProviderError as error:
+        said.append(str(error))
+print(json.dumps(said))
+"""
+
+
+def test_too_little_memory_is_said_in_a_sentence(on_pretended, exported):
+    opening, running = on_pretended(LITTLE, exported)
+    assert opening.startswith(f"cuda cannot run {exported / 'segment.onnx'}: ")
+    assert running.startswith("cuda failed while it ran (")
+    assert running.endswith(
+        "); there is too little memory: feed fewer sequences or shorter segments, or raise gpu_mem_limit where "
+        "provider_options sets one"
+    )
+    assert "\n" not in opening + running
+
+
 SERVE = """
 import ctypes, json, sys
 import numpy as np
@@ -167,8 +195,78 @@ def test_state_stays_on_the_device_and_comes_back_whole(on_pretended, exported, 
         assert np.array_equal(stepped[name][:kept], array)
     if graph == "plain":
         assert counts == [[0, 0]] * 4
-    else:  # each state is recorded once, replayed to be compared, and then step by step
-        assert [recordings for recordings, _ in counts] == [1, 1, 2, 3]
+    else:  # recorded once, replayed to be compared and then step by step; forks beside it step without replaying
+        assert [recordings for recordings, _ in counts] == [1] * 4
         replays = [replays for _, replays in counts]
-        assert replays[1] == replays[0] + 1
-        assert replays[2] - replays[1] == replays[3] - replays[2] == replays[0]
+        assert replays == [replays[0], replays[0] + 1, replays[0] + 1, replays[0] + 1]
+
+
+THREADS = """
+import ctypes, json, sys, threading
+import numpy as np
+from export import Session
+
+cuda = ctypes.CDLL("libcudart.so.13")
+
+def counts():
+    return [cuda.pretended_launches(), cuda.pretended_recordings(), cuda.pretended_replays(), cuda.pretended_freed()]
+
+def in_thread(call):
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+
+def difference(before):
+    return [after - count for after, count in zip(counts(), before)]
+
+found = {}
+session = Session.load(sys.argv[1], "cuda", cuda_graph=True)
+session.prefill(np.array([[3]]))
+session.step(np.array([3]))
+before = counts()
+session.step(np.array([3]))
+found["here"] = difference(before)
+before = counts()
+for _ in range(3):
+    in_thread(lambda: session.step(np.array([3])))
+found["elsewhere"] = difference(before)
+before = counts()
+for _ in range(50):
+    session.reset()
+    session.prefill(np.array([[3]]))
+    in_thread(lambda: session.step(np.array([3])))
+found["resets"] = difference(before)[1:2]
+before = counts()
+forks = [session.fork() for _ in range(5)]
+for fork in forks:
+    in_thread(lambda: fork.step(np.array([3])))
+session.score("ab", segment=1)
+found["forks"] = difference(before)[1:]
+for batch in (2, 3, 2):
+    session.reset(batch)
+    session.step(np.array([3] * batch))
+found["batches"] = difference(before)[1]
+del forks, fork
+before = counts()
+for batch in range(4, 21):
+    session.reset(batch)
+    session.step(np.array([3] * batch))
+found["many"] = [difference(before)[1], difference(before)[3]]
+before = counts()
+del session
+found["closed"] = difference(before)[3]
+print(json.dumps(found))
+"""
+
+
+def test_cuda_graphs_are_recorded_once_for_their_sizes_and_serve_every_thread(on_pretended, exported):
+    """A step of a thread that a graph was not recorded on used to run three times; and every reset recorded another."""
+    found = on_pretended(THREADS, exported)
+    launches, recordings, replays, _ = found["here"]
+    assert (recordings, replays) == (0, 1)
+    assert found["elsewhere"] == [3 * launches, 0, 3, 0]
+    assert found["resets"] == [0]
+    assert found["forks"] == [0, 0, 0]
+    assert found["batches"] == 2
+    assert found["many"] == [17, 16]
+    assert found["closed"] == 4
