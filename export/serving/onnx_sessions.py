@@ -66,9 +66,8 @@ class OnnxSessions:
         self._provider_options = provider_options
         self._step = "step.int8" if precision == "int8" else "step"
         # Products of small weights are slow until onnxruntime has packed them, as packing is how it lays them out.
-        self._maps = provider == "cpu" and not any(
-            at["dtype"] == "uint8" for at in self.manifest.graphs["step"]["weights"]
-        )
+        small = any(at["dtype"] == "uint8" for at in self.manifest.graphs["step"]["weights"])
+        self._maps = provider == "cpu" and not small
         self._recorded = RecordedSteps()
         self._lock = threading.RLock()
         self._open: dict[tuple[str, bool], InferenceSession] = {}
