@@ -218,7 +218,7 @@ def test_comparing_nothing_is_a_failure():
 
 
 def test_the_bound_is_the_one_that_is_documented():
-    assert (MULTIPLE, CHANCE, RUNS) == (1.5, 9, 16)
+    assert (MULTIPLE, CHANCE, RUNS) == (2.0, 9, 16)
 
 
 @pytest.fixture
