@@ -9,6 +9,10 @@ a mean, of the furthest number (where the number that rounding moves most is wha
 `parity.tolerance.FLOOR` units in the last place are always allowed. docs/onnx.md tells how the numbers were found, and
 how far exports were found to be.
 
+Small weights (`--weights`) are compared with a model that has the same weights, and whose runs round activations as the
+products do (`export.rounded`): what the rounding of weights costs is a matter of bits per byte, not of whether the
+graphs are right.
+
 The int8 step has no counterpart in PyTorch. It passes if its distance is below `INT8_SHARE` of what it computes, both
 as root mean squares: random models were seen at 0.008 in the median and at 0.04 at most, and a wrong graph is at 1.
 """
@@ -23,6 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from export.graph.small_weights import weights_of
 from export.manifest import CHECKING, SERVING, Manifest
 from export.replicas import truth_and_replicas
 from export.serving.providers import Provider
@@ -239,7 +244,8 @@ def check_export(folder: str | Path, provider: Provider = "cpu") -> CheckResult:
     if "step.int8" in manifest.graphs and provider == "cpu":
         sessions[".int8"] = Session.load(folder, provider, "int8")
     dtype = torch.float32 if manifest.precision == "float32" else torch.float16
-    models = list(truth_and_replicas(model, dtype))
+    weights = weights_of(at["name"] for at in manifest.graphs["step"]["weights"])
+    models = list(truth_and_replicas(model, dtype, weights))
     most_keys = most_keys_of_a_step(model.config)
     slots = manifest.capacity if manifest.capacity < most_keys else None
     result = compare(sessions, dtype, {stepwise: by_pytorch(models, stepwise, slots) for stepwise in GRAPHS})

@@ -69,9 +69,7 @@ def export_checkpoint(
     if int8 and precision != "float32":
         raise ConfigError("int8 goes with float32: its step is for the CPU, and carries float32 state")
     if int8 and weights is not None:
-        raise ConfigError(
-            f"int8 is a second step beside float32 weights, and these are {weights}; choose one of the two"
-        )
+        raise ConfigError(f"int8 adds a step to an export of float32 weights, and these are {weights}; choose one")
     if weights not in (None, *BITS):
         raise ConfigError(f"weights is {weights!r}; choose {' or '.join(BITS)}, or None for those of the precision")
     if capacity is not None and capacity < 1:
@@ -88,7 +86,7 @@ def export_checkpoint(
             shutil.copyfile(checkpoint / name, beside / name)
         graphs = _write_graphs(model, beside, precision, files, weights, int8)
         dtype = getattr(torch, precision)
-        write_text(beside / GOLDEN, golden(truth_and_replicas(model, dtype), dtype, capacity))
+        write_text(beside / GOLDEN, golden(truth_and_replicas(model, dtype, weights), dtype, capacity))
         files[GOLDEN] = CHECKING
         manifest = Manifest(
             config=model.config.to_json(),

@@ -2,11 +2,13 @@ from .baseline import Baseline, BaselineConfig
 from .batches import lay_out, random_lengths, segments
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import JULIA, PAPER, Config, Semantics
-from .errors import CheckpointError, ConfigError, InputError, SharnnError, WeightsError
+from .errors import CheckpointError, ConfigError, InputError, MissingPackage, SharnnError, WeightsError
 from .lamb import MinTrustLAMB, julia_lamb, paper_lamb
 from .model import SHARNN, nll
+from .sampling import Sampling
 from .session import Score, SequenceSession, Session
 from .state import LayerState, State
+from .text import Decoder, encode
 from .torch_session import TorchSession
 from .training import Progress, Trained, evaluate, train
 from .vocabulary import Vocabulary
@@ -23,10 +25,13 @@ __all__ = [
     "CheckpointError",
     "Config",
     "ConfigError",
+    "Decoder",
     "InputError",
     "LayerState",
     "MinTrustLAMB",
+    "MissingPackage",
     "Progress",
+    "Sampling",
     "Score",
     "Semantics",
     "SequenceSession",
@@ -37,6 +42,7 @@ __all__ = [
     "Trained",
     "Vocabulary",
     "WeightsError",
+    "encode",
     "evaluate",
     "from_julia",
     "from_smerity",

@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sharnn_py.batched_text import counts_of, generate_batch, matrix_of
 from sharnn_py.config import Config
 from sharnn_py.continuation import Continuation
 from sharnn_py.errors import CheckpointError, ConfigError, InputError
 from sharnn_py.sampling import Draws, Sampling
 from sharnn_py.state_file import StateFile
+from sharnn_py.stop import Stop, until
 from sharnn_py.text import Decoder, encode
 from sharnn_py.vocabulary import Vocabulary
 
@@ -80,8 +82,8 @@ class SequenceSession(ABC):
 
     @property
     @abstractmethod
-    def identity(self) -> str | None:
-        """The identity of the model (`sharnn_py.identity`); None for an export by a version that did not keep it."""
+    def identity(self) -> str:
+        """The identity of the model (`sharnn_py.identity`)."""
 
     @abstractmethod
     def _feed_segment(self, tokens: NDArray[np.int64]) -> Logits:
@@ -162,7 +164,7 @@ class SequenceSession(ABC):
         """Continue from a state that any back end has saved; B becomes the number of its sequences.
 
         With `unidentified` a file is taken too that does not say of which model it is, such as those that `State.save`
-        and earlier versions write, and so is a file for an export that does not say it.
+        writes, and earlier versions wrote.
 
         Raises `CheckpointError` for a file that is not a saved state, `InputError` for a state of another model or
         vocabulary, and for one that holds NaN or infinity; the session is then as it was.
@@ -184,17 +186,16 @@ class SequenceSession(ABC):
 
     def _check_identity(self, saved: StateFile, path: str | Path, unidentified: bool) -> None:
         ours = self.identity
-        if saved.model and ours and saved.model != ours:
+        if saved.model is None and not unidentified:
             raise InputError(
-                f"{path} is a state of another model, {saved.model[:12]}…; this one is {ours[:12]}…, and a state "
-                "continues only under the model that made it"
-            )
-        if not unidentified and not (saved.model and ours):
-            silent = path if not saved.model else "this export"
-            raise InputError(
-                f"{silent} does not say which model it is of, and the state of another model would be continued with "
+                f"{path} does not say which model it is a state of, and that of another model would be continued with "
                 "nonsense; if you know that it is this one's, say so: load_state(..., unidentified=True), or "
                 "--unidentified-state"
+            )
+        if saved.model not in (None, ours):
+            raise InputError(
+                f"{path} is a state of another model, {str(saved.model)[:12]}…; this one is {ours[:12]}…, and a state "
+                "continues only under the model that made it"
             )
         ids = self.vocabulary.identity if self.vocabulary and saved.vocabulary else saved.vocabulary
         if saved.vocabulary != ids:
@@ -240,6 +241,7 @@ class SequenceSession(ABC):
         top_p: float | None = None,
         seed: int | None = None,
         segment: int = SEGMENT,
+        stop: Sequence[str] = (),
     ) -> Iterator[str]:
         """Feed `prompt`, then draw and feed `n` tokens one by one; return an iterator over their text, in pieces.
 
@@ -253,8 +255,11 @@ class SequenceSession(ABC):
         numbers of the same seed, unless another one is given, and within the same character. A character that is not
         complete after `n` tokens is held back for that (`unfinished`).
 
+        The text ends before the first of the texts `stop`, if that comes before `n` tokens; the state includes it.
+
         `InputError` or `ConfigError` is raised by the call itself, not by the first piece.
         """
+        ending = Stop(stop)
         sampling, count = Sampling(temperature, top_k, top_p), at_least(0, "n", n)
         begin = None if seed is None else at_least(0, "seed", seed)
         segment = at_least(1, "segment", segment)
@@ -282,7 +287,45 @@ class SequenceSession(ABC):
                     )
                 yield piece
 
-        return (piece for piece in pieces() if piece)
+        return until(ending, pieces())
+
+    def generate_batch(
+        self,
+        prompts: Sequence[str | bytes],
+        n: int | Sequence[int],
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seeds: Sequence[int] | None = None,
+        segment: int = SEGMENT,
+        stop: Sequence[str] = (),
+    ) -> Iterator[tuple[int, str]]:
+        """Feed a prompt to each sequence, then generate text for all of them at once.
+
+        Returns an iterator over (number of the sequence, piece of its text). Continues from the session's state, which
+        must be of as many sequences as there are prompts (`reset(batch=len(prompts))`); for several samples of one
+        prompt, give it as often. Each sequence has its own seed, of `seeds` or else its number, and ends on its own:
+        after `n` tokens, which may be a number for each, or before the first of the texts `stop`. Its text is the one
+        that `generate` gives for that prompt and seed, but for the rounding of larger products.
+
+        The sequences move in lock-step, one token each at a time. So all prompts must have equally many tokens, and a
+        sequence that has ended is fed line breaks until the others have: go on only from those that ended last.
+
+        `InputError` or `ConfigError` is raised by the call itself, not by the first piece.
+        """
+        sampling, segment = Sampling(temperature, top_k, top_p), at_least(1, "segment", segment)
+        if isinstance(prompts, (str, bytes)) or not len(prompts):
+            raise InputError(f"prompts is {prompts!r}; it must be a list of texts, one for each sequence")
+        if len(prompts) != self.batch:
+            raise InputError(
+                f"there are {len(prompts)} prompts and this session carries {self.batch} sequences; "
+                f"reset(batch={len(prompts)}) begins that many"
+            )
+        counts, seeds = counts_of(n, seeds, len(prompts))
+        Stop(stop)
+        ids = matrix_of([self._encode(prompt, "prompt") for prompt in prompts])
+        assert self.vocabulary is not None
+        return generate_batch(self.prefill, self.step, ids, self.vocabulary, sampling, counts, seeds, stop, segment)
 
     def _left(self) -> Continuation:
         if self._continuation is None:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from sharnn_py.errors import InputError
 from sharnn_py.vocabulary import Vocabulary
 
-_NEWLINE = 0  # the id of `<s>`
+NEWLINE = 0
+"""The id of `<s>`, a line break."""
 _UNKNOWN = 1
 
 
@@ -45,7 +46,7 @@ def _encode_bytes(vocabulary: Vocabulary, data: bytes) -> NDArray[np.int64]:
     ids = np.full(256, -1, np.int64)
     for i, token in enumerate(vocabulary.tokens[2:], start=2):
         ids[int(token)] = i
-    ids[ord("\n")] = _NEWLINE
+    ids[ord("\n")] = NEWLINE
     encoded = ids[np.frombuffer(data, np.uint8)]
     unknown = np.flatnonzero(encoded < 0)
     if len(unknown):
@@ -58,16 +59,19 @@ def _encode_bytes(vocabulary: Vocabulary, data: bytes) -> NDArray[np.int64]:
 
 
 class Decoder:
-    """Turns ids into text, one at a time. The pieces, joined, are the text of all ids, wherever the stream is cut."""
+    """Turns a stream of ids into text, one id at a time: `feed` returns what is complete, and `finish` the rest.
 
-    def __init__(self, vocabulary: Vocabulary, after: int = _NEWLINE, unfinished: bytes = b"") -> None:
+    The pieces, joined, are the text of all ids, wherever the stream is cut.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, after: int = NEWLINE, unfinished: bytes = b"") -> None:
         """Decode what follows the id `after`: after a word, the next word needs a space.
 
         `unfinished` are bytes of a character that the ids before end within.
         """
         self._tokens = vocabulary.tokens
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace") if of_bytes(vocabulary) else None
-        self._in_line = after != _NEWLINE
+        self._in_line = after != NEWLINE
         if self._utf8 is not None:
             self._utf8.decode(unfinished)
 
@@ -76,10 +80,10 @@ class Decoder:
         if self._utf8 is not None:
             if token == _UNKNOWN:
                 return self._utf8.decode(b"", final=True) + "\N{REPLACEMENT CHARACTER}"
-            return self._utf8.decode(b"\n" if token == _NEWLINE else bytes([int(self._tokens[token])]))
-        space = " " if self._in_line and token != _NEWLINE else ""
-        self._in_line = token != _NEWLINE
-        return "\n" if token == _NEWLINE else space + self._tokens[token]
+            return self._utf8.decode(b"\n" if token == NEWLINE else bytes([int(self._tokens[token])]))
+        space = " " if self._in_line and token != NEWLINE else ""
+        self._in_line = token != NEWLINE
+        return "\n" if token == NEWLINE else space + self._tokens[token]
 
     @property
     def unfinished(self) -> bytes:

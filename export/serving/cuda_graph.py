@@ -24,7 +24,7 @@ def capture(run: Callable[[RunOptions], None], state: Sequence[OrtValue], logits
         run(options)
         return [np.array(value.numpy()) for value in (logits, *state)]
 
-    plain, replay = _options(_NO_GRAPH), _options(graph)
+    plain, replay = plainly(), _options(graph)
     expected = results(plain)
     results(replay)  # records
     replayed = results(replay)
@@ -35,6 +35,11 @@ def capture(run: Callable[[RunOptions], None], state: Sequence[OrtValue], logits
             "a step replayed as a CUDA graph gives other numbers than a plain run; load without CUDA graphs"
         )
     return replay
+
+
+def plainly() -> RunOptions:
+    """Options under which a run neither records a CUDA graph nor replays one."""
+    return _options(_NO_GRAPH)
 
 
 def _options(graph: int) -> RunOptions:

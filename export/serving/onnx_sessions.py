@@ -1,18 +1,28 @@
 """The onnxruntime sessions of one export folder: opened when first needed, shared by forks, weights held once."""
 
-import itertools
-from collections.abc import Mapping
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, ParamSpec, TypeVar, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from onnxruntime import InferenceSession, OrtValue
 
 from export.errors import ExportError, one_of
 from export.manifest import SERVING, Manifest
+from export.serving.graph_thread import on_graph_thread
+from export.serving.private_copy import PrivateCopy
 from export.serving.providers import Device, Provider, check_settings, open_session
+from export.serving.recorded_steps import RecordedSteps
+from export.serving.step_buffers import Lease, StepBuffers
 from sharnn_py.config import Config
+from sharnn_py.errors import SharnnError
 from sharnn_py.freed import return_freed_memory
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 StepPrecision = Literal["exported", "int8"]
 """Which step graph is used: that of the export's own precision, or the int8 one. Segments have the export's own."""
@@ -24,7 +34,7 @@ class OnnxSessions:
     On the CPU onnxruntime packs a copy of the weights, which makes products of many rows up to twice as fast. The
     products of a step of one sequence have one row and read each weight once, so there the weights are used where they
     lie, in the pages of their file, without a copy. Only the graph in use is open, so that a process never holds more
-    than one copy; opening the other graph takes as long as about ten steps.
+    than one copy; opening the other graph takes as long as about ten steps. All files are a `PrivateCopy`.
     """
 
     def __init__(
@@ -40,7 +50,10 @@ class OnnxSessions:
         check_settings(provider, threads, cuda_graph, device_id, provider_options)
         one_of("precision", precision, get_args(StepPrecision))
         self.manifest = Manifest.load(folder)
-        self.manifest.verify(folder, SERVING)
+        serving = [name for name, entry in self.manifest.files.items() if entry["for"] == SERVING]
+        self.files = PrivateCopy(folder, serving)
+        with self._telling_of_the_original():
+            self.manifest.verify(self.files.folder, SERVING)
         if precision == "int8" and "step.int8" not in self.manifest.graphs:
             raise ExportError(f"{folder} has no int8 step; export the model with --int8")
         if precision == "int8" and provider != "cpu":
@@ -48,14 +61,14 @@ class OnnxSessions:
         self.config = Config.from_json(self.manifest.config)
         self.provider = provider
         self.device = Device("cpu" if provider == "cpu" else "cuda", device_id)
-        self._folder, self._threads, self._cuda_graph = folder, threads, cuda_graph
+        self._threads, self._cuda_graph = threads, cuda_graph
         self._provider_options = provider_options
         self._step = "step.int8" if precision == "int8" else "step"
         # Products of small weights are slow until onnxruntime has packed them, as packing is how it lays them out.
-        self._maps = provider == "cpu" and not any(
-            at["dtype"] == "uint8" for at in self.manifest.graphs["step"]["weights"]
-        )
-        self._numbers = itertools.count(1)
+        small = any(at["dtype"] == "uint8" for at in self.manifest.graphs["step"]["weights"])
+        self._maps = provider == "cpu" and not small
+        self._recorded = RecordedSteps()
+        self._lock = threading.RLock()
         self._open: dict[tuple[str, bool], InferenceSession] = {}
 
     def segment(self) -> InferenceSession:
@@ -66,33 +79,57 @@ class OnnxSessions:
         """The session of the step graph for steps of `batch` sequences."""
         return self._session(self._step, mapped=batch == 1 and self._step == "step" and self._maps)
 
-    def number(self) -> int | None:
-        """A number that no CUDA graph has yet; None if steps are not to be CUDA graphs."""
-        return next(self._numbers) if self._cuda_graph else None
+    def buffers(self, sizes: tuple[int, int], arrays: Mapping[str, NDArray[Any]]) -> Lease:
+        """Buffers for steps that begin with `arrays`, of these numbers of sequences and slots."""
+
+        def create() -> StepBuffers:
+            return StepBuffers(self.step(sizes[0]), arrays, self.config.vocab, self.device)
+
+        if not self._cuda_graph:
+            return Lease(create())
+        return self._recorded.lend(sizes, arrays, create, free=lambda: self._close(self._step))
+
+    def call(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What `method` returns or raises, called on the thread that this export's sessions have to run on."""
+        return on_graph_thread(method, *args, **kwargs) if self._cuda_graph else method(*args, **kwargs)
 
     def _session(self, graph: str, mapped: bool) -> InferenceSession:
         key = graph, mapped
-        if key not in self._open:
-            if self.provider == "cpu" and self._open:
-                self._open.clear()
-                return_freed_memory()
-            self._open[key] = open_session(
-                self._folder / self.manifest.graphs[graph]["file"],
-                self.provider,
-                threads=self._threads,
-                weights=self._mapped(graph) if mapped else None,
-                cuda_graph=self._cuda_graph and graph != "segment",
-                device_id=self.device.number,
-                provider_options=self._provider_options,
-            )
-            self.manifest.verify_ports(graph, self._open[key])
-        return self._open[key]
+        with self._lock:
+            if key not in self._open:
+                if self.provider == "cpu" and self._open:
+                    self._open.clear()
+                    return_freed_memory()
+                with self._telling_of_the_original():
+                    self._open[key] = open_session(
+                        self.files.folder / self.manifest.graphs[graph]["file"],
+                        self.provider,
+                        threads=self._threads,
+                        weights=self._mapped(graph) if mapped else None,
+                        cuda_graph=self._cuda_graph and graph != "segment",
+                        device_id=self.device.number,
+                        provider_options=self._provider_options,
+                    )
+                    self.manifest.verify_ports(graph, self._open[key])
+            return self._open[key]
+
+    @contextlib.contextmanager
+    def _telling_of_the_original(self) -> Iterator[None]:
+        try:
+            yield
+        except SharnnError as error:
+            raise type(error)(self.files.told_as_original(str(error))) from error
+
+    def _close(self, graph: str) -> None:
+        with self._lock:
+            for key in [key for key in self._open if key[0] == graph]:
+                del self._open[key]
 
     def _mapped(self, graph: str) -> dict[str, OrtValue]:
         """The graph's weights by name, mapped from their file."""
         return {
             at["name"]: OrtValue.ortvalue_from_numpy(
-                np.memmap(self._folder / at["file"], at["dtype"], "r", at["offset"], tuple(at["shape"]))
+                np.memmap(self.files.folder / at["file"], at["dtype"], "r", at["offset"], tuple(at["shape"]))
             )
             for at in self.manifest.graphs[graph]["weights"]
         }

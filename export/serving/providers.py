@@ -204,13 +204,13 @@ def check_libraries(provider: Provider) -> None:
             f'pip uninstall -y {" ".join(installed_wheels())}, then pip install "sharnn[gpu]"'
         )
     _preload()
-    missing = [
-        f"{what} ({file}): {how}"
-        for file, (what, how) in LIBRARIES.items()
-        if (provider == "tensorrt" or file != "libnvinfer.so.10") and not _loads(file)
-    ]
+    missing: dict[str, list[str]] = {}
+    for file, (what, how) in LIBRARIES.items():
+        if (provider == "tensorrt" or file != "libnvinfer.so.10") and not _loads(file):
+            missing.setdefault(how, []).append(f"{what} ({file})")
     if missing:
-        raise ProviderError(f"{provider} was asked for, and this machine lacks " + "; ".join(missing))
+        lacks = "; ".join(f"{', '.join(files)}: {how}" for how, files in missing.items())
+        raise ProviderError(f"{provider} was asked for, and this machine lacks {lacks}")
 
 
 def check_device(provider: Provider, device_id: int) -> None:

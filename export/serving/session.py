@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.serving.mask import segment_mask
-from export.serving.onnx_sessions import OnnxSessions, StepPrecision
+from export.serving.onnx_sessions import OnnxSessions, P, R, StepPrecision
 from export.serving.providers import Provider
 from export.serving.ring import Slots, bucket
 from export.serving.segment_state import Layers, SegmentState, check_layers, zeros
-from export.serving.step_state import StepState
+from export.serving.step_state import StepState, arrays_of
 from sharnn_py.freed import return_freed_memory
 from sharnn_py.memory import most_keys_of_a_step
 from sharnn_py.session import Logits, SequenceSession
 from sharnn_py.state_file import StateFile, read_state, write_state
 from sharnn_py.vocabulary import Vocabulary
+
+
+def _on_its_thread(method: Callable[Concatenate[Session, P], R]) -> Callable[Concatenate[Session, P], R]:
+    """`method`, on the thread that the export's graphs have to run on, if there is one.
+
+    The session's lock is the caller's, who waits for the method: it must not ask for it.
+    """
+
+    @wraps(method)
+    def call(self: Session, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._graphs.call(method, self, *args, **kwargs)
+
+    return call  # type: ignore[return-value]  # wraps() makes of the method an object with a named self
 
 
 class Session(SequenceSession):
@@ -66,7 +80,7 @@ class Session(SequenceSession):
         folder = Path(folder)
         graphs = OnnxSessions(folder, provider, precision, threads, cuda_graph, device_id, provider_options)
         graphs.segment()  # so that a provider which is missing is an error here, not at the first token
-        listed = folder / "vocabulary.json"
+        listed = graphs.files.folder / "vocabulary.json"
         return cls(graphs, Vocabulary.load(listed) if listed.name in graphs.manifest.files else None)
 
     @property
@@ -80,10 +94,11 @@ class Session(SequenceSession):
         return self._graphs.provider
 
     @property
-    def identity(self) -> str | None:
-        """The identity of the exported model (`sharnn_py.identity`); None if an earlier version exported it."""
+    def identity(self) -> str:
+        """The identity of the exported model (`sharnn_py.identity`)."""
         return self._graphs.manifest.model
 
+    @_on_its_thread
     def _feed_segment(self, tokens: NDArray[np.int64]) -> Logits:
         state, session = self._carried(), self._graphs.segment()
         steps, batch = tokens.shape
@@ -107,12 +122,15 @@ class Session(SequenceSession):
         self._state = SegmentState(batch, rows, dict(zip(state.values, values, strict=True)))
         return np.array(logits.numpy())
 
+    @_on_its_thread
     def _feed_step(self, tokens: NDArray[np.int64]) -> Logits:
         return self._stepping().step(tokens)
 
+    @_on_its_thread
     def _begin(self, batch: int) -> None:
         self._place(zeros(self.config, batch))
 
+    @_on_its_thread
     def _copy(self) -> Session:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
@@ -124,11 +142,12 @@ class Session(SequenceSession):
         continuation = self._continuation
         if continuation is not None and isinstance(self._state, StepState):
             continuation = replace(continuation, slot=self._state.slots.next)
-        write_state(path, self.state(), self.identity, vocabulary, continuation)
+        write_state(path, self._layers(), self.identity, vocabulary, continuation)
 
     def _read(self, path: str | Path) -> StateFile:
         return read_state(path)
 
+    @_on_its_thread
     def _continue_from(self, layers: Layers, slot: int | None) -> None:
         check_layers(layers, self.config)
         self._place(layers, slot)
@@ -136,7 +155,11 @@ class Session(SequenceSession):
     def state(self) -> Layers:
         """Every block's h (B, H), c (B, H) and memory (M, B, H), copied to the host in the export's precision."""
         with self._lock:
-            return self._state.layers() if isinstance(self._state, StepState) else self._state.layers(self.config)
+            return self._layers()
+
+    @_on_its_thread
+    def _layers(self) -> Layers:
+        return self._state.layers() if isinstance(self._state, StepState) else self._state.layers(self.config)
 
     def set_state(self, layers: Layers) -> None:
         """Continue from `layers`, as `state` returns them, in any floating-point type; B becomes theirs.
@@ -162,7 +185,7 @@ class Session(SequenceSession):
         """The state in the form that steps take, with a slot free to write, converted or grown if need be."""
         if isinstance(self._state, StepState) and not self._must_grow(self._state.slots):
             return self._state
-        stepping = self._ring(self.state(), None if isinstance(self._state, StepState) else self._state.slot)
+        stepping = self._ring(self._layers(), None if isinstance(self._state, StepState) else self._state.slot)
         self._state = stepping
         return_freed_memory()  # of a segment graph, which the previous state kept alive
         return stepping
@@ -180,5 +203,6 @@ class Session(SequenceSession):
         slots = Slots.after(rows, capacity) if capacity else Slots(0, 0, 0)
         if slot is not None and slot < capacity == needed:
             slots.next = slot  # a full ring may begin anywhere
-        graphs = self._graphs
-        return StepState(graphs.step(layers[0][0].shape[0]), self.config, layers, slots, graphs.device, graphs.number())
+        batch = layers[0][0].shape[0]
+        lease = self._graphs.buffers((batch, capacity), arrays_of(layers, self.config, slots))
+        return StepState(lease, self.config, batch, slots)

@@ -12,6 +12,9 @@ error of the sum has a standard deviation of
 for products p_k added one after the other: the k-th partial sum is about sqrt(k) in size where the products have
 random signs, and about k where they have one sign, and both are covered. Kernels that add in blocks are more exact.
 
+Kernels of exp, tanh and their like are right to within one unit of float32, not to half of one as sums and products
+are. So their results are moved by up to a unit before they are rounded.
+
 In float16 and bfloat16 kernels compute in float32 within an operation, a softmax or a sum of products included, and
 round its result once. So there an operation is rounded as a whole, and the errors of its sums are still float32's.
 """
@@ -47,6 +50,16 @@ MOVES = {
     )
 }
 """Operations that only move numbers."""
+APPROXIMATE = {
+    getattr(aten, name)
+    for name in (
+        *("exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "pow", "rsqrt"),
+        *("sigmoid", "log_sigmoid_forward", "softplus", "silu", "gelu", "elu", "mish", "erf", "erfc"),
+        *("tanh", "sinh", "cosh", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh"),
+        *("gelu_backward", "silu_backward", "softplus_backward", "log_sigmoid_backward", "mish_backward"),
+    )
+}
+"""Operations whose kernels approximate a function."""
 BITS = {torch.float32: 29, torch.float16: 42, torch.bfloat16: 45}
 """How many bits fewer each format has than float64."""
 
@@ -87,6 +100,9 @@ class RandomRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
             noise = torch.randn(result.shape, generator=self.generator, dtype=result.dtype)
             noise.mul_(operation.spread(result, *args)).nan_to_num_(0.0, 0.0, 0.0)  # infinities stay
             result.add_(noise)
+        if operation.is_approximate and not self.whole and isinstance(result, Tensor) and result.is_floating_point():
+            share = torch.rand(result.shape, generator=self.generator, dtype=result.dtype)
+            result.mul_(share.sub_(0.5).mul_(2 * UNIT[torch.float32]).add_(1))
         for position in operation.written:  # operations on lists of tensors return nothing
             self._round(args[position])
         self._round(result)
@@ -111,6 +127,8 @@ class _Operation:
 
     is_exact: bool
     """Whether it only moves numbers, which are rounded already."""
+    is_approximate: bool
+    """Whether its kernels approximate a function."""
     written: tuple[int, ...]
     """Positions of the arguments that it changes in place and does not return."""
     parts: Callable[..., Any] | None
@@ -130,6 +148,7 @@ def _operation(func: Any) -> _Operation:
     composite = func.decompose if composed else None
     return _Operation(
         is_exact=any(not alias.is_write for alias in aliases) or func.overloadpacket in MOVES,
+        is_approximate=func.overloadpacket in APPROXIMATE,
         written=() if aliases else tuple(changed),
         parts=_decompositions().get(func, composite),
         composite=composite,

@@ -137,12 +137,15 @@ def decomposed(model: SHARNN, layers: Layers, slots: int, *, compiled: bool, dev
     return step
 
 
-def openvino(folder: Path, model: SHARNN, layers: Layers, slots: int) -> Step:
-    """The same graph on OpenVINO, state written in place through tensors that are input and output at once."""
+def openvino(folder: Path, model: SHARNN, layers: Layers, slots: int, precision: str = "f32") -> Step:
+    """The same graph on OpenVINO, state written in place through tensors that are input and output at once.
+
+    `precision` is what it may compute in, "f32" or "bf16".
+    """
     import openvino
 
     core = openvino.Core()
-    settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
     graph = core.read_model(str(folder / "step.onnx"))
     batch, config = layers[0][0].shape[0], model.config
     rows = max(layer[2].shape[0] for layer in layers)

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from export import Session, export_checkpoint
+from export.graph.small_weights import SmallWeights
 from sharnn_py import PAPER, SHARNN, Config, TorchSession, save_checkpoint
 from sharnn_py.memory import most_keys_of_a_step
 from tests.bench import contenders
@@ -31,6 +32,9 @@ SIZES = {
     "paper": Config(vocab=205, emb=1024, hidden=4096, layers=4, max_memory=5000, semantics=PAPER),
 }
 STEPS = {"small": 40, "paper": 4}  # a sample is of so many
+SMALL: tuple[SmallWeights, ...] = ("int8", "int4")
+FASTER = {"int8": {0: 2.8, 1000: 2.4}, "int4": {0: 4.0, 1000: 1.0}}
+"""Times float32, asked of small weights, by the rows of the memory; 1 where only the figure is of interest."""
 ROUNDS = 9
 SLOW_ROUNDS = 7
 Row = tuple[str, float, float]
@@ -47,6 +51,9 @@ def main(arguments: list[str]) -> int:
             model = SHARNN(SIZES[size], torch.Generator().manual_seed(0)).eval()
             save_checkpoint(model, Path(folder) / "checkpoint")
             export_checkpoint(Path(folder) / "checkpoint", Path(folder) / "export", int8=device == "cpu")
+            if device == "cpu":
+                for weights in SMALL:
+                    export_checkpoint(Path(folder) / "checkpoint", Path(folder) / weights, weights=weights)
             rows = on_cpu(Path(folder) / "export", model, size) if device == "cpu" else on_cuda(folder, model, size)
             for what, ratio, least in rows:
                 within = ratio >= least
@@ -78,9 +85,14 @@ def decode(folder: Path, model: SHARNN, size: str, batch: int, rows: int, times:
         "compiled": contenders.decomposed(model, layers, slots, compiled=True),
         "openvino": contenders.openvino(folder, model, layers, slots),
     }
+    agree(steps, model, batch)
     if batch == 1:
         steps["int8"] = contenders.exported(folder, layers, precision="int8")
-    agree({name: step for name, step in steps.items() if name != "int8"}, model, batch)
+        steps["openvino bf16"] = contenders.openvino(folder, model, layers, slots, "bf16")
+        for weights in SMALL:
+            small = folder.parent / weights
+            steps[f"{weights} weights"] = contenders.exported(small, layers)
+            steps[f"openvino {weights}"] = contenders.openvino(small, model, layers, slots)
     taken = medians({name: sample(step, batch, size) for name, step in steps.items()}, ROUNDS)
     where, ours = f"decode, B={batch}, M={rows}", taken["ours"]
     best = min(taken["decomposed"], taken["compiled"])
@@ -89,6 +101,13 @@ def decode(folder: Path, model: SHARNN, size: str, batch: int, rows: int, times:
     yield f"{where}: OpenVINO / ours", taken["openvino"] / ours, 1.0
     if batch == 1:
         yield f"{where}: float32 / int8", ours / taken["int8"], 2.5
+        for weights in SMALL:
+            yield f"{where}: float32 / {weights} weights", ours / taken[f"{weights} weights"], FASTER[weights][rows]
+        others = {name: taken[name] for name in taken if name.startswith("openvino")}
+        best = min(others, key=others.__getitem__)
+        ours_best = min(taken[f"{weights} weights"] for weights in SMALL)
+        yield f"{where}: OpenVINO's best precision ({best}) / our best", others[best] / ours_best, 1.0
+        yield f"{where}: OpenVINO with int8 weights / ours", taken["openvino int8"] / taken["int8 weights"], 1.0
 
 
 def ring(folder: Path, model: SHARNN, size: str, batch: int, times: float) -> Row:
@@ -128,7 +147,8 @@ def prefill(folder: Path, model: SHARNN, size: str) -> Iterator[Row]:
     for batch in (1, 8):
         tokens = np.random.default_rng(0).integers(model.config.vocab, size=(T, batch))
         ours, theirs = Session.load(folder, threads=1), TorchSession(model)
-        for session in (ours, theirs):
+        small = {weights: Session.load(folder.parent / weights, threads=1) for weights in SMALL}
+        for session in (ours, theirs, *small.values()):
             session.reset(batch)
 
         def plain(session: TorchSession = theirs, tokens: np.ndarray = tokens) -> None:
@@ -141,10 +161,16 @@ def prefill(folder: Path, model: SHARNN, size: str) -> Iterator[Row]:
                 "torch": lambda theirs=theirs, tokens=tokens: theirs.fork().prefill(tokens),
                 "plain": plain,
                 "gemm": gemm,
+                **{
+                    weights: lambda session=session, tokens=tokens: session.fork().prefill(tokens)
+                    for weights, session in small.items()
+                },
             },
             SLOW_ROUNDS,
         )
         best = min(taken["torch"], taken["plain"])
+        for weights in SMALL:
+            yield f"prefill, T=1024, B={batch}: float32 / {weights} weights", taken["ours"] / taken[weights], 0.8
         if batch == 1:
             yield "prefill, T=1024, B=1: PyTorch / ours", best / taken["ours"], 1.15
         else:

@@ -83,10 +83,16 @@ Status cudaGetDriverEntryPointByVersion(const char *name, Handle *entry, unsigne
     return 1;
 }
 
-/* CUDA graphs: what was recorded and replayed is counted. */
-static int recording = 0, recorded = 0, replayed = 0;
+/* Kernels that run, and CUDA graphs: what was recorded, replayed and freed is counted. */
+static int recording = 0, recorded = 0, replayed = 0, freed = 0, launched = 0;
 int pretended_recordings(void) { return recorded; }
 int pretended_replays(void) { return replayed; }
+int pretended_freed(void) { return freed; }
+int pretended_launches(void) { return launched; }
+static Status launch(void) { if (!recording) launched++; return 0; }
+Status cudaLaunchKernel(Handle kernel) { return launch(); }
+Status cudaLaunchKernelExC(Handle kernel) { return launch(); }
+Status cudaGraphExecDestroy(Handle executable) { freed++; free(executable); return 0; }
 Status cudaStreamIsCapturing(Handle stream, int *status) { *status = recording; return 0; }
 Status cudaStreamBeginCapture(Handle stream, int mode) { recording = 1; return 0; }
 Status cudaStreamEndCapture(Handle stream, Handle *graph) {

@@ -46,6 +46,14 @@ def test_a_divergence_is_one_read_or_not_and_what_was_to_be_written_is(exported,
     assert json.loads((tmp_path / "found.json").read_text())["placements"]
 
 
+def test_a_state_that_was_asked_for_is_written_though_nobody_reads_the_text(exported, tmp_path):
+    written = [tmp_path / "read", tmp_path / "unread"]
+    line = ["generate", str(exported), "--prompt", "words", "-n", "30", "--save-state"]
+    assert unread(*line, written[1]) == (0, "")
+    assert forked(lambda: main([*line, str(written[0])])).returncode == 0
+    assert written[0].read_bytes() == written[1].read_bytes()
+
+
 def test_an_error_is_one_though_nobody_reads_that_it_is(exported):
     assert unread("generate", number=2)[0] == 2
     assert unread("nothing", number=2)[0] == 2

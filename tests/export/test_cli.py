@@ -122,6 +122,46 @@ def test_int8_is_scored_by_steps(sharnn, exported, tmp_path):
     assert 0 < abs(bits[1] - bits[0]) < 0.05 * bits[0]
 
 
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_a_text_ends_before_a_stop_and_follows_its_prompt(sharnn, exported, backend):
+    line = ["generate", exported, "--backend", backend, "--prompt", CASES, "-n", 40, "--threads", 1]
+    code, whole, err = sharnn(*line)
+    assert (code, err) == (0, "")
+    assert sharnn(*line, "--echo") == (0, CASES + whole, "")
+    stops = [whole[9:11], whole[5:7]]
+    cut = min(whole.index(stop) for stop in stops)
+    assert sharnn(*line, "--stop", stops[0], "--stop", stops[1]) == (0, whole[:cut] + "\n", "")
+
+
+def test_threads_are_given_to_the_back_end(sharnn, exported, monkeypatch):
+    import onnxruntime
+    import torch
+
+    given = []
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    assert sharnn("generate", exported, "--backend", "torch", "--prompt", "a", "--threads", 2)[0] == 0
+    real = onnxruntime.InferenceSession
+
+    def opened(path, options, **named):
+        given.append(options.intra_op_num_threads)
+        return real(path, options, **named)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
+    assert sharnn("score", exported, "-", "--threads", 3, stdin=b"a")[0] == 0
+    assert set(given) == {2, 3}
+
+
+def test_a_gpu_has_its_number_and_graphs(sharnn, exported, monkeypatch):
+    from export import Session
+
+    given = []
+    monkeypatch.setattr(Session, "load", lambda *where, **how: given.append((where[1:], how)) or 1 / 0)
+    for command in (["generate", exported, "--prompt", "a"], ["score", exported, "-"]):
+        with pytest.raises(ZeroDivisionError):
+            sharnn(*command, "--provider", "cuda", "--device", 3, "--cuda-graph", "--threads", 1)
+    assert given == [(("cuda", "exported"), {"threads": 1, "cuda_graph": True, "device_id": 3})] * 2
+
+
 BAD = [
     (["export", "{checkpoint}"], 2, "Missing option '-o'"),
     (["export", "{tmp}", "-o", "{tmp}/e"], 3, "config.json"),
@@ -141,6 +181,13 @@ BAD = [
     (["generate", "{exported}", "--prompt", "a", "--save-state", "{tmp}/no/state"], 2, "there is no folder"),
     (["generate", "{exported}", "--prompt", "a", "--backend", "torch", "--int8"], 2, "is for the onnx back end"),
     (["generate", "{checkpoint}", "--prompt", "a", "--backend", "onnx"], 3, "is not an export"),
+    (["generate", "{exported}", "--prompt", "a", "--backend", "torch", "--cuda-graph"], 2, "is for the onnx back end"),
+    (["generate", "{exported}", "--prompt", "a", "--backend", "torch", "--device", "1"], 2, "--provider is cpu"),
+    (["generate", "{exported}", "--prompt", "a", "--cuda-graph"], 2, "cuda_graph is True and the provider is cpu"),
+    (["generate", "{exported}", "--prompt", "a", "--device", "1"], 2, "device_id is 1 and the provider is cpu"),
+    (["generate", "{exported}", "--prompt", "a", "--device", "-1"], 2, "x>=0"),
+    (["generate", "{exported}", "--prompt", "a", "--threads", "0"], 2, "x>=1"),
+    (["generate", "{exported}", "--prompt", "a", "--stop", ""], 2, "a list of texts, none of them empty"),
     (["score", "{exported}", "{exported}/nothing"], 2, "does not exist"),
     (["score", "{exported}", "{exported}/config.json"], 3, "is not in the vocabulary"),
     (["score", "{exported}", "-"], 3, "the text is empty"),

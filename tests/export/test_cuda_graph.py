@@ -47,31 +47,3 @@ def test_a_replay_that_gives_other_numbers_is_refused():
     with pytest.raises(ProviderError, match="gives other numbers than a plain run; load without CUDA graphs"):
         capture(device.run, [device.state], device.logits, graph=7)
     assert device.state.numpy() == [3.0]
-
-
-def test_every_state_that_steps_gets_a_graph_of_its_own(exported, monkeypatch):
-    import export.serving.onnx_sessions
-    import export.serving.step_state
-    from export import Session
-
-    numbers, opened = [], []
-    real = export.serving.onnx_sessions.open_session
-
-    def open_session(path, provider, **options):
-        opened.append((path.name, options.pop("cuda_graph")))
-        return real(path, provider, **options)
-
-    def recorded(run, state, logits, graph):
-        numbers.append(graph)
-        return export.serving.step_state.RunOptions()
-
-    monkeypatch.setattr(export.serving.onnx_sessions, "open_session", open_session)
-    monkeypatch.setattr(export.serving.onnx_sessions, "check_settings", lambda *settings: None)  # the cpu has no graphs
-    monkeypatch.setattr(export.serving.step_state, "capture", recorded)
-    session = Session.load(exported, cuda_graph=True)
-    session.step(np.array([3]))
-    session.fork().step(np.array([4]))
-    session.reset()
-    session.step(np.array([3]))
-    assert numbers == [1, 2, 3]
-    assert set(opened) == {("segment.onnx", False), ("step.onnx", True)}

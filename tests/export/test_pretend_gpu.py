@@ -86,6 +86,41 @@ def test_onnxruntime_agrees_that_an_int8_step_would_fall_to_the_cpu(on_pretended
     assert "fallback to CPU EP has been explicitly disabled" in said
 
 
+KNOBS = """
+import json, sys
+import numpy as np
+from onnxruntime import OrtValue
+from export import ProviderError, Session
+from sharnn_py import ConfigError
+
+options = {"gpu_mem_limit": 1 << 30, "arena_extend_strategy": "kSameAsRequested", "use_tf32": True,
+           "user_compute_stream": 4096}
+session = Session.load(sys.argv[1], "cuda", device_id=1, provider_options=options)
+opened = session._graphs.segment().get_provider_options()["CUDAExecutionProvider"]
+session.prefill(np.array([[3], [4]]))
+session.step(np.array([3]))
+said = []
+for wrong in ({"device_id": 2}, {"provider_options": {"memory": 1}}, {"provider_options": {"gpu_mem_limit": "much"}}):
+    try:
+        Session.load(sys.argv[1], "cuda", **wrong)
+    except (ConfigError, ProviderError) as error:
+        said.append(str(error))
+print(json.dumps([opened, said]))
+"""
+
+
+def test_a_device_and_options_of_onnxruntimes_own_reach_the_provider(on_pretended, exported):
+    opened, said = on_pretended(KNOBS, exported)
+    wanted = {"device_id": "1", "gpu_mem_limit": "1073741824", "arena_extend_strategy": "kSameAsRequested",
+              "use_tf32": "1", "user_compute_stream": "4096", "has_user_compute_stream": "1"}  # fmt: skip
+    assert {name: opened[name] for name in wanted} == wanted
+    assert said[0] == "device_id is 2, and the driver finds 2 GPUs, numbered from 0: give at most 1"
+    assert said[1].startswith("provider_options has memory = '1', and onnxruntime's cuda has no such option or")
+    assert said[2].startswith(
+        "provider_options has gpu_mem_limit = 'much', and onnxruntime's cuda has no such option or"
+    )
+
+
 SERVE = """
 import ctypes, json, sys
 import numpy as np
@@ -126,47 +161,84 @@ def test_state_stays_on_the_device_and_comes_back_whole(on_pretended, exported, 
         name,
         array,
     ) in before.items():  # no kernel ran, so that h and c are as they were, and the rows before the step's
+        if not name.startswith("layers"):
+            continue
         kept = len(array) if name.endswith("memory") else None
         assert np.array_equal(stepped[name][:kept], array)
     if graph == "plain":
         assert counts == [[0, 0]] * 4
-    else:  # each state is recorded once, replayed to be compared, and then step by step
-        assert [recordings for recordings, _ in counts] == [1, 1, 2, 3]
+    else:  # recorded once, replayed to be compared and then step by step; forks beside it step without replaying
+        assert [recordings for recordings, _ in counts] == [1] * 4
         replays = [replays for _, replays in counts]
-        assert replays[1] == replays[0] + 1
-        assert replays[2] - replays[1] == replays[3] - replays[2] == replays[0]
+        assert replays == [replays[0], replays[0] + 1, replays[0] + 1, replays[0] + 1]
 
 
-KNOBS = """
-import json, sys
+THREADS = """
+import ctypes, json, sys, threading
 import numpy as np
-from onnxruntime import OrtValue
-from export import ProviderError, Session
-from sharnn_py import ConfigError
+from export import Session
 
-options = {"gpu_mem_limit": 1 << 30, "arena_extend_strategy": "kSameAsRequested", "use_tf32": True,
-           "user_compute_stream": 4096}
-session = Session.load(sys.argv[1], "cuda", device_id=1, provider_options=options)
-opened = session._graphs.segment().get_provider_options()["CUDAExecutionProvider"]
-session.prefill(np.array([[3], [4]]))
+cuda = ctypes.CDLL("libcudart.so.13")
+
+def counts():
+    return [cuda.pretended_launches(), cuda.pretended_recordings(), cuda.pretended_replays(), cuda.pretended_freed()]
+
+def in_thread(call):
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+
+def difference(before):
+    return [after - count for after, count in zip(counts(), before)]
+
+found = {}
+session = Session.load(sys.argv[1], "cuda", cuda_graph=True)
+session.prefill(np.array([[3]]))
 session.step(np.array([3]))
-said = []
-for wrong in ({"device_id": 2}, {"provider_options": {"memory": 1}}, {"provider_options": {"gpu_mem_limit": "much"}}):
-    try:
-        Session.load(sys.argv[1], "cuda", **wrong)
-    except (ConfigError, ProviderError) as error:
-        said.append(str(error))
-print(json.dumps([opened, said]))
+before = counts()
+session.step(np.array([3]))
+found["here"] = difference(before)
+before = counts()
+for _ in range(3):
+    in_thread(lambda: session.step(np.array([3])))
+found["elsewhere"] = difference(before)
+before = counts()
+for _ in range(50):
+    session.reset()
+    session.prefill(np.array([[3]]))
+    in_thread(lambda: session.step(np.array([3])))
+found["resets"] = difference(before)[1:2]
+before = counts()
+forks = [session.fork() for _ in range(5)]
+for fork in forks:
+    in_thread(lambda: fork.step(np.array([3])))
+session.score("ab", segment=1)
+found["forks"] = difference(before)[1:]
+for batch in (2, 3, 2):
+    session.reset(batch)
+    session.step(np.array([3] * batch))
+found["batches"] = difference(before)[1]
+del forks, fork
+before = counts()
+for batch in range(4, 21):
+    session.reset(batch)
+    session.step(np.array([3] * batch))
+found["many"] = [difference(before)[1], difference(before)[3]]
+before = counts()
+del session
+found["closed"] = difference(before)[3]
+print(json.dumps(found))
 """
 
 
-def test_a_device_and_options_of_onnxruntimes_own_reach_the_provider(on_pretended, exported):
-    opened, said = on_pretended(KNOBS, exported)
-    wanted = {"device_id": "1", "gpu_mem_limit": "1073741824", "arena_extend_strategy": "kSameAsRequested",
-              "use_tf32": "1", "user_compute_stream": "4096", "has_user_compute_stream": "1"}  # fmt: skip
-    assert {name: opened[name] for name in wanted} == wanted
-    assert said[0] == "device_id is 2, and the driver finds 2 GPUs, numbered from 0: give at most 1"
-    assert said[1].startswith("provider_options has memory = '1', and onnxruntime's cuda has no such option or")
-    assert said[2].startswith(
-        "provider_options has gpu_mem_limit = 'much', and onnxruntime's cuda has no such option or"
-    )
+def test_cuda_graphs_are_recorded_once_for_their_sizes_and_serve_every_thread(on_pretended, exported):
+    """A step of a thread that a graph was not recorded on used to run three times; and every reset recorded another."""
+    found = on_pretended(THREADS, exported)
+    launches, recordings, replays, _ = found["here"]
+    assert (recordings, replays) == (0, 1)
+    assert found["elsewhere"] == [3 * launches, 0, 3, 0]
+    assert found["resets"] == [0]
+    assert found["forks"] == [0, 0, 0]
+    assert found["batches"] == 2
+    assert found["many"] == [17, 16]
+    assert found["closed"] == 4

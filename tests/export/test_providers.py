@@ -61,6 +61,16 @@ def test_each_missing_library_is_named_with_the_way_to_get_it(libraries, file):
     assert str(raised.value).count("lib") == 1
 
 
+def test_what_is_got_in_the_same_way_is_said_together(libraries):
+    libraries("libcurand.so.10", "libcublas.so.13")
+    with pytest.raises(ProviderError) as raised:
+        check_libraries("cuda")
+    assert str(raised.value) == (
+        "cuda was asked for, and this machine lacks cuBLAS for CUDA 13 (libcublas.so.13), cuRAND for CUDA 13 "
+        '(libcurand.so.10): pip install "onnxruntime-gpu[cuda,cudnn]"'
+    )
+
+
 def test_cuda_needs_no_tensorrt(libraries):
     libraries("libnvinfer.so.10")
     check_libraries("cuda")

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sharnn_py import SharnnError
+from export import export_checkpoint
+from sharnn_py import PAPER, Config, SharnnError, Vocabulary, save_checkpoint
 from tests.conftest import unavailable
+from tests.export.conftest import SIZES, WORDS, trained_looking
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +32,20 @@ def listed(name):
 
 def name_of(requirement):
     return re.split("[=~]=", requirement)[0]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    save_checkpoint(trained_looking(Config(**SIZES, semantics=PAPER)), folder, Vocabulary(WORDS))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export") / "model"
+    export_checkpoint(checkpoint, folder)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -77,6 +77,21 @@ def test_what_moves_numbers_leaves_them_as_they_are():
     assert torch.equal(moved[8], x)
 
 
+@pytest.mark.parametrize(("function", "inverse"), [(torch.exp, torch.log), (torch.tanh, torch.atanh)])
+def test_what_kernels_approximate_may_miss_a_number_that_float32_holds(function, inverse):
+    """As in a softmax that is nearly sure, of which the gradient has what is missing to 1."""
+    exact = torch.linspace(0.9, 0.999, 1000).double()
+    x = inverse(exact)
+    runs = rounded(function, x)
+    for found in runs:
+        error = (found - exact).abs() / ULP
+        assert 0.2 < float((error > 0).double().mean()) < 0.9
+        assert float(error.max()) <= 1.5
+    with RandomRounding(0):
+        assert torch.equal(torch.exp(torch.tensor([0.0, -torch.inf]).double())[1:], torch.zeros(1).double())
+        assert torch.equal(torch.tanh(torch.zeros(3).double()), torch.zeros(3).double())
+
+
 def test_a_seed_is_a_run():
     x = drawn(8, 8).double()
     runs = []

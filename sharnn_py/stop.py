@@ -1,0 +1,46 @@
+"""Ending generated text before the first of some texts, wherever its pieces are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from sharnn_py.errors import ConfigError
+
+
+class Stop:
+    """What is to be read of a text that comes in pieces: all that is before the first of `stops`, and not that."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        """Raises `ConfigError` unless `stops` is a list of texts, none of them empty."""
+        if isinstance(stops, str) or not all(isinstance(stop, str) and stop for stop in stops):
+            raise ConfigError(f"stop is {stops!r}; it must be a list of texts, none of them empty")
+        self.reached = False
+        self._stops = tuple(stops)
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """What can be read after `piece`; the beginning of what may become a stop is held back until it is known."""
+        text = self._held + piece
+        found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
+        if found:
+            self.reached, self._held = True, ""
+            return text[: min(found)]
+        held = max((n for stop in self._stops for n in range(1, len(stop)) if text.endswith(stop[:n])), default=0)
+        self._held = text[len(text) - held :]
+        return text[: len(text) - held]
+
+    def finish(self) -> str:
+        """What was held back, at the end of a text that has reached no stop."""
+        held, self._held = self._held, ""
+        return held
+
+
+def until(stop: Stop, pieces: Iterable[str]) -> Iterator[str]:
+    """The pieces before a stop, none of them empty. After it no more are asked for."""
+    for piece in pieces:
+        if text := stop.feed(piece):
+            yield text
+        if stop.reached:
+            return
+    if text := stop.finish():
+        yield text
