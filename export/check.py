@@ -41,8 +41,8 @@ from sharnn_py.model import SHARNN
 from sharnn_py.state import LayerState, State
 
 MULTIPLE = 2.0
-"""How many times as far as PyTorch rounding may take an export, but for chance: its kernels are others. Exports of models
-of width 2, whose LayerNorm has next to nothing to divide by, were seen to need it."""
+"""How many times as far as PyTorch rounding may take an export, but for chance: its kernels are others. Exports of
+models of width 2, whose LayerNorm has next to nothing to divide by, were seen to need it."""
 CHANCE = 9.0
 """How many times the root mean square of 16 runs another run may be by chance.
 
