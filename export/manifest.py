@@ -154,9 +154,12 @@ class Manifest:
         state = {port["name"]: port["dtype"] for port in self.graphs["segment"]["inputs"]}
         if state.get("layers.0.h") != self.precision:
             return f"its precision is {self.precision} and that of its state {state.get('layers.0.h')}"
-        used: set[str] = {"config.json", *FOR_CHECKING, *([self.vocabulary["file"]] if self.vocabulary else [])}
+        of_graphs: set[str] = set()
         for graph in self.graphs.values():
-            used |= {graph["file"], *(weight["file"] for weight in graph["weights"])}
+            of_graphs |= {graph["file"], *(weight["file"] for weight in graph["weights"])}
+        if of_graphs & set(FOR_CHECKING):
+            return f"its graphs use {', '.join(sorted(of_graphs & set(FOR_CHECKING)))}, which is only for checking"
+        used = of_graphs | {"config.json", *FOR_CHECKING, *([self.vocabulary["file"]] if self.vocabulary else [])}
         if odd := sorted(used ^ set(self.files)):
             return f"its files lack, or have without a use, {', '.join(odd)}"
         if self.golden != GOLDEN or (self.vocabulary and self.vocabulary["file"] != "vocabulary.json"):

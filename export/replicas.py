@@ -10,7 +10,7 @@ from export.rounded import round_activations, round_weights
 from parity.tolerance import nudge
 from sharnn_py.model import SHARNN
 
-RUNS = 8
+RUNS = 16
 """Runs of PyTorch in an export's precision that show what rounding does."""
 
 

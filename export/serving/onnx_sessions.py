@@ -16,6 +16,7 @@ from export.serving.graph_thread import on_graph_thread
 from export.serving.private_copy import PrivateCopy
 from export.serving.providers import Device, Provider, check_settings, open_session
 from export.serving.recorded_steps import RecordedSteps
+from export.serving.run_errors import in_a_sentence
 from export.serving.step_buffers import Lease, StepBuffers
 from sharnn_py.config import Config
 from sharnn_py.errors import SharnnError
@@ -90,8 +91,12 @@ class OnnxSessions:
         return self._recorded.lend(sizes, arrays, create, free=lambda: self._close(self._step))
 
     def call(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """What `method` returns or raises, called on the thread that this export's sessions have to run on."""
-        return on_graph_thread(method, *args, **kwargs) if self._cuda_graph else method(*args, **kwargs)
+        """What `method` returns or raises, called on the thread that this export's sessions have to run on.
+
+        An error of onnxruntime is a `ProviderError`.
+        """
+        with in_a_sentence(self.provider):
+            return on_graph_thread(method, *args, **kwargs) if self._cuda_graph else method(*args, **kwargs)
 
     def _session(self, graph: str, mapped: bool) -> InferenceSession:
         key = graph, mapped

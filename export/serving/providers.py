@@ -118,8 +118,8 @@ def open_session(
                 "option or cannot take that value; its documentation of the provider lists them"
             ) from error
         if provider != "cpu":
-            raise ProviderError(f"{provider} cannot run {model}: {_first_line(error)}") from error
-        raise ExportError(f"{model} is not a graph that onnxruntime can run: {_first_line(error)}") from error
+            raise ProviderError(f"{provider} cannot run {model}: {first_line(error)}") from error
+        raise ExportError(f"{model} is not a graph that onnxruntime can run: {first_line(error)}") from error
     finally:
         onnxruntime.set_default_logger_severity(_WARNING)
     session.weights = weights  # they must live as long as the session, which does not own them
@@ -253,6 +253,7 @@ def _loads(file: str) -> bool:
     return True
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its name if it says nothing."""
     text = str(error).splitlines()
     return text[0] if text else type(error).__name__

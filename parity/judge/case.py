@@ -12,7 +12,7 @@ from parity.results import CaseResult, Comparison, Hint
 from parity.subject.subject import Subject
 from parity.threads import one_thread
 
-NOT_COMPUTED = "nothing of this name in what was held against it"
+NOT_COMPUTED = "nothing of this name in what was compared with it"
 INPUT = "given to the subject as its input"
 
 

@@ -14,6 +14,7 @@ import torch
 from parity.arithmetic.lookout import raised_at
 from parity.errors import RecordingError
 from parity.judge.backward import BackwardFault, backward_faults
+from parity.judge.in_step import in_step
 from parity.judge.soundness import limited, unlike, with_reasons
 from parity.measure import Measure, Worst, measure_exact, measure_rounded
 from parity.recording.names import parse
@@ -65,16 +66,15 @@ def _by_segment(measured: Iterator[Measured]) -> Iterator[list[Measured]]:
 def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator[Measured]:
     """One run in float64, the same again, one in the recording's format, and those that show what rounding does."""
     exact = RunMode(torch.float64, isolated=isolated, format=recording.format)
-    modes = [exact, replace(exact, again=True), replace(exact, dtype=recording.format)]
+    modes = [exact, replace(exact, again=True)]
     modes += [replace(exact, nudged=run) for run in range(1, ROUNDED_RUNS + 1)]
     groups = {parse(name).group for name in recording.tensors} | REQUIRED_GROUPS
     last, largest = "nothing", 0.0
     shown: dict[str, float] = {}
     try:
-        for truth, again, single, *rounded in zip(*(subject.stream(recording, p) for p in modes), strict=True):
-            for run in (again, single, *rounded):
-                if run.name != truth.name:
-                    raise InputError(f"one run computes {run.name} where another computes {truth.name}")
+        exactly = [subject.stream(recording, mode) for mode in modes]
+        singly = subject.stream(recording, replace(exact, dtype=recording.format))
+        for (truth, again, *rounded), single in in_step(exactly, singly, recording.format):
             if parse(truth.reference).group not in groups:
                 continue
             if truth.rounded_as:

@@ -84,7 +84,7 @@ EDITS = [
     (put("graphs", "step", "weights", 0, "shape", [9999, 9999]), "lies elsewhere"),
     (put("graphs", "step", "weights", 0, "dtype", "float16"), "lies elsewhere"),
     (put("graphs", "step", "weights", 0, "name", "nothing"), "nothing lies elsewhere"),
-    (put("graphs", "step", "weights", 0, "file", "model.safetensors"), "lies elsewhere"),
+    (put("graphs", "step", "weights", 0, "file", "model.safetensors"), "its graphs use model.safetensors, which is"),
     (put("files", {}), "its files lack, or have without a use, config.json, "),
     (put("files", []), r"files is \[\]; it must be object"),
     (drop("files", "weights.safetensors"), "its files lack, or have without a use, weights.safetensors"),

@@ -125,6 +125,34 @@ def test_a_device_and_options_of_onnxruntimes_own_reach_the_provider(on_pretende
     )
 
 
+LITTLE = """
+import json, sys
+import numpy as np
+from export import ProviderError, Session
+
+said = []
+for limit in (1000, 4 << 20):
+    try:
+        session = Session.load(sys.argv[1], "cuda", provider_options={"gpu_mem_limit": limit})
+        session.reset(8)
+        session.prefill(np.zeros((4000, 8), int))
+    except ProviderError as error:
+        said.append(str(error))
+print(json.dumps(said))
+"""
+
+
+def test_too_little_memory_is_said_in_a_sentence(on_pretended, exported):
+    opening, running = on_pretended(LITTLE, exported)
+    assert opening.startswith(f"cuda cannot run {exported / 'segment.onnx'}: ")
+    assert running.startswith("cuda failed while it ran (")
+    assert running.endswith(
+        "); there is too little memory: feed fewer sequences or shorter segments, or raise gpu_mem_limit where "
+        "provider_options sets one"
+    )
+    assert "\n" not in opening + running
+
+
 SERVE = """
 import ctypes, json, sys
 import numpy as np
@@ -235,6 +263,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_cuda_graphs_are_recorded_once_for_their_sizes_and_serve_every_thread(on_pretended, exported):
     """A step of a thread that a graph was not recorded on used to run three times; and every reset recorded another."""
     found = on_pretended(THREADS, exported)

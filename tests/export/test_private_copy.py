@@ -75,6 +75,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_the_copy_of_a_killed_process_is_removed_by_the_next_and_that_of_a_living_one_is_not(copy, temporary):
     command = [sys.executable, "-c", SERVE, str(copy)]
     killed, living = (subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2))

@@ -62,10 +62,11 @@ def test_a_stop_within_a_character_leaves_its_bytes_to_what_follows(utf8, load, 
     assert begun + "".join(second.generate("", 40 - n)) == text
 
 
+@pytest.mark.slow
 def test_some_stop_is_within_a_character(utf8):
-    left = set()
+    left, begun = set(), Session.load(utf8)
     for n in range(1, 12):
-        session = Session.load(utf8)
+        session = begun.fork()
         list(session.generate("€", n, seed=1))
         left.add(session.unfinished)
     assert len(left) > 1
@@ -193,6 +194,7 @@ def test_a_state_that_is_not_arrays_is_told(exported, layers):
         Session.load(exported).set_state(layers)
 
 
+@pytest.mark.slow
 def test_the_command_goes_on_where_a_state_was_saved(sharnn, exported, tmp_path):
     def text(*arguments):
         code, out, err = sharnn("generate", exported, *arguments)
@@ -210,9 +212,11 @@ def test_the_command_goes_on_where_a_state_was_saved(sharnn, exported, tmp_path)
     assert text("--state", state, "--prompt", "a", "--unidentified-state", "-n", 3)
 
 
+@pytest.mark.slow
 def test_the_command_shows_a_character_that_nothing_will_complete(sharnn, utf8, tmp_path):
-    for n in range(1, 12):
-        session = Session.load(utf8)
+    loaded = Session.load(utf8)
+    for n in range(1, 5):
+        session = loaded.fork()
         begun = "".join(session.generate("€", n, seed=1))
         out = sharnn("generate", utf8, "--prompt", "€", "-n", n, "--seed", 1)[1]
         assert out == begun + ("\N{REPLACEMENT CHARACTER}" if session.unfinished else "") + "\n"

@@ -124,7 +124,7 @@ def test_a_right_export_passes_its_check(export_of, config, weights, precision):
     steps = [row for row in rows if row["graph"] == "step"]
     if precision == "float32":  # the runs round their activations as the products do, so these err as much
         factor = export.check.MULTIPLE * export.check.KNOWN
-        assert all(0.5 < row["rms"] * factor / row["allowed_rms"] < 1.2 for row in steps)
+        assert all(0.5 < row["rms"] * factor / row["allowed_rms"] < 2 for row in steps)
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def test_a_model_agrees_with_its_recording_gradients_included(name, attention):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("name", ["gpt2", "bert", "llama"])
+@pytest.mark.parametrize("name", ["gpt2", "bert", "llama", "t5"])
 def test_in_half_precision(name, dtype):
     model = model_of(name, "sdpa").to(dtype)
     reference = parity.capture(model, inputs_of(name), loss=loss)

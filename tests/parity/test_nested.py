@@ -257,3 +257,41 @@ def test_a_mask_of_the_lowest_numbers_is_one_of_infinities():
     recorded, truth = (torch.tensor([0.5, low[dtype]], dtype=dtype) for dtype in low)
     assert measure_rounded(recorded, truth, [truth], recorded).agrees
     assert not measure_rounded(recorded.flip(0), truth, [truth], recorded).agrees
+
+
+class Limited(nn.Module):
+    """As Hugging Face's T5, which limits its numbers in float16 alone, so that a tensor of its own comes between."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        h = self.first(x)
+        return self.second(h.clamp(-6e4, 6e4) if h.dtype == torch.float16 else h)
+
+
+def test_what_a_module_does_in_half_precision_alone_is_left_out():
+    torch.manual_seed(0)
+    module, x = Limited().half(), torch.ones(3, 4).half()
+    recording = parity.capture(module, x)
+    assert "eval/1/second.in" in recording.tensors
+    result = parity.check(module, recording)
+    assert result, parity.text(result)
+    assert set(result.skipped) == {"input/1/0", "eval/1/second.in"}
+    with torch.no_grad():
+        module.second.weight[0] += 1
+    assert parity.check(module, recording).first.name == "param/second.weight"
+
+
+def test_what_a_module_does_in_float32_alone_is_an_error():
+    class Other(Limited):
+        def forward(self, x):
+            h = self.first(x)
+            return self.second(h.clamp(-6e4, 6e4) if h.dtype == torch.float32 else h)
+
+    torch.manual_seed(0)
+    module = Other()
+    result = parity.check(module, parity.capture(module, torch.ones(3, 4)))
+    assert not result
+    assert "one run computes eval/1/second.in where another" in result.comparisons[-1].end_to_end.problem
