@@ -1,5 +1,6 @@
 """Running a program in a fork of this process, which has loaded torch already: seconds cheaper than a fresh start."""
 
+import gc
 import multiprocessing
 import os
 import subprocess
@@ -22,6 +23,7 @@ def forked(
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
 
         def begin() -> None:
+            gc.freeze()  # collecting a session that was opened before would wait for threads that a fork has not
             for file, number, name in ((out, 1, "stdout"), (err, 2, "stderr")):
                 os.dup2(file.fileno(), number)
                 setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115  # it lives as long as the process

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import pytest
 import torch
@@ -50,7 +51,8 @@ def assert_found(fault):
     expected = fault.hint is not None and fault.name not in UNEXPLAINED
     assert outcome.diagnosed == expected, f"{fault.name} is explained by {outcome.description}"
     if fault.first.startswith("eval/1/blocks.1.attn"):
-        assert outcome.inherited >= 4 * outcome.wrong, fault.name
+        # What is made so imprecise that its tolerance is refused widens that of what follows.
+        assert outcome.inherited >= 4 * outcome.wrong or outcome.units == math.inf, fault.name
 
 
 @pytest.mark.usefixtures("one_rounded_run")
@@ -266,7 +268,7 @@ def test_controls_raise_no_alarm():
 
 
 def test_random_cases_are_of_all_kinds():
-    cases = [random_case(seed) for seed in range(60)]
+    cases = [random_case(seed) for seed in range(120)]
     for key, least in (("emb", 4), ("nlayers", 5), ("npos", 4), ("heads", 4), ("tie", 2), ("batch", 4)):
         assert len({case.settings[key] for case in cases}) >= least
     for relation in (int.__lt__, int.__eq__, int.__gt__):
