@@ -182,7 +182,9 @@ def test_the_tensor_that_is_nearest_to_what_is_allowed_decides_and_nan_is_neares
     unit, near = 2.0**-23, Nearest()
 
     def add(distance, rounding):
-        near.add(Errors(distance**2, distance, 1), Errors(rounding**2, rounding, 1), Errors(1e-9, 1e-9, 1), unit, small=False)
+        near.add(
+            Errors(distance**2, distance, 1), Errors(rounding**2, rounding, 1), Errors(1e-9, 1e-9, 1), unit, small=False
+        )
 
     add(1.0, 1.0)
     add(0.5, 0.01)
