@@ -20,7 +20,7 @@ def one_of(name: str, value: object, choices: Sequence[str]) -> None:
         raise ConfigError(f"{name} is {value!r}; it must be {' or '.join(map(repr, choices))}")
 
 
-def at_least(least: int, name: str, value: object, instead: str = "") -> None:
+def whole_number(least: int, name: str, value: object, instead: str = "") -> None:
     """Raise `ConfigError`, calling `value` `name`, unless it is a whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ConfigError(f"{name} is {value!r}; it must be a whole number of at least {least}{instead}")

@@ -52,8 +52,7 @@ def export_checkpoint(
     `precision` is that of weights, both graphs and state. With `weights` "int8" or "int4" the matrices of the blocks
     are stored so, and products read them so, on the CPU and on CUDA; all else keeps its precision. `int8` adds
     `step.int8.onnx`, for the CPU. `capacity` is the most slots a ring may have, by default as many as the model can
-    attend to. With `check` the export is compared with
-    the PyTorch model, and the figures are kept in the manifest.
+    attend to. With `check` the export is compared with the PyTorch model, and the figures are kept in the manifest.
 
     Returns the manifest that was written. Raises `ExportError` for a folder that holds anything but an export, a model
     that cannot be exported, or a check that fails; `ConfigError` for options that do not go together; and what

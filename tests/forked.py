@@ -47,5 +47,5 @@ def forked(
 
 
 def sharnn(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """The command `sharnn`; of a run of the parity suite, all recordings in one process."""
+    """The command `sharnn`; `options` are those of `forked`."""
     return forked(lambda: main([*map(str, arguments)]), **options)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from export.errors import ExportError, ProviderError, at_least, one_of
+from export.errors import ExportError, ProviderError, one_of, whole_number
 from sharnn_py.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ def check_settings(
     """Raise `ConfigError` unless these are settings that go together, whatever this machine has."""
     one_of("provider", provider, tuple(PROVIDERS))
     if threads is not None:
-        at_least(1, "threads", threads, "; leave it out for onnxruntime's choice")
-    at_least(0, "device_id", device_id)
+        whole_number(1, "threads", threads, "; leave it out for onnxruntime's choice")
+    whole_number(0, "device_id", device_id)
     if not isinstance(cuda_graph, bool):
         raise ConfigError(f"cuda_graph is {cuda_graph!r}; it must be True or False")
     if provider == "cpu":

@@ -146,6 +146,10 @@ def test_a_host_that_breaks_a_rule_is_seen(exported, replayed, monkeypatch, faul
         mask = original(config, rows, steps)
         return np.where(np.arange(mask.shape[1]) <= rows + np.arange(steps)[:, None], 0, mask).astype(np.float32)
 
+    def one_late(slots):
+        """The newest row in the slot that is written next."""
+        return np.arange(slots.next - slots.held + 1, slots.next + 1) % slots.capacity
+
     if fault == "mask too narrow":
         monkeypatch.setattr(export.serving.session, "segment_mask", narrow)
     elif fault == "mask too wide":
@@ -157,8 +161,7 @@ def test_a_host_that_breaks_a_rule_is_seen(exported, replayed, monkeypatch, faul
     elif fault == "ring never wraps":
         monkeypatch.setattr(ring.Slots, "advance", lambda self: setattr(self, "held", min(self.held + 1, 99)))
     else:
-        late = lambda self: np.arange(self.next - self.held + 1, self.next + 1) % self.capacity  # noqa: E731
-        monkeypatch.setattr(ring.Slots, "oldest_first", late)  # the newest row in the slot that is written next
+        monkeypatch.setattr(ring.Slots, "oldest_first", one_late)
     assert wrong(compared(exported, replayed))
 
 
