@@ -7,6 +7,7 @@ from torch import nn
 
 import parity
 from parity.arithmetic.lookout import Lookout
+from parity.subject.segment_run import CHANGED
 
 
 class Model(nn.Module):
@@ -86,3 +87,18 @@ def test_attention_without_dropout_draws_nothing():
         with Lookout() as lookout:
             torch.nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=dropout)
         assert bool(lookout.random) == found
+
+
+def test_a_forward_pass_that_changes_a_parameter_is_named_with_it(sound):
+    class Spoiling(Model):
+        def forward(self, x):
+            output = super().forward(x)
+            with torch.no_grad():
+                self.second.bias.add_(1e-3)
+            return output
+
+    model, recording = sound
+    faulty = Spoiling()
+    faulty.load_state_dict(model.state_dict())
+    problems = {c.name: c.end_to_end.problem for c in parity.check(faulty, recording).comparisons}
+    assert problems["param/second.bias"] == CHANGED
