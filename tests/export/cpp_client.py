@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
-import sys
 from pathlib import Path
 
-from julia_bridge.install.folder import folder as private_folder
+from tests.export.zig import compiled
 
 SOURCE = Path(__file__).parents[2] / "docs" / "examples" / "serve.cpp"
-COMPILER = [sys.executable, "-m", "ziglang", "c++", "-fno-sanitize=undefined"]
 
 
 def build(folder: Path) -> Path:
@@ -22,13 +19,8 @@ def build(folder: Path) -> Path:
     (library,) = (Path(spec.origin).parent / "capi").glob("libonnxruntime.so.*")
     (folder / "libonnxruntime.so.1").symlink_to(library)
     program = folder / "serve"
-    cache = str(private_folder("zig"))
     options = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-Wl,-rpath,{folder}"]
-    subprocess.run(
-        [*COMPILER, *options, "-o", program, SOURCE, folder / "libonnxruntime.so.1"],
-        check=True,
-        env={**os.environ, "ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache},
-    )
+    compiled("c++", *options, "-o", program, SOURCE, folder / "libonnxruntime.so.1")
     return program
 
 

@@ -8,21 +8,15 @@ which pip installs.
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
-from julia_bridge.install.folder import folder as private_folder
+from tests.export.zig import compiled
 
 SOURCE = Path(__file__).with_suffix(".c")
-
-# Without its sanitizer, whose run-time library takes half a minute to build the first time.
-COMPILER = [sys.executable, "-m", "ziglang", "cc", "-fno-sanitize=undefined"]
 
 
 def build(folder: Path) -> None:
@@ -67,7 +61,5 @@ def _compile(folder: Path, library: str, symbols: set[str]) -> None:
     source, versions = folder / f"{library}.c", folder / f"{library}.map"
     source.write_text(written + rest)
     versions.write_text(f"{library} {{ global: *; }};\n")
-    command = [*COMPILER, "-w", "-shared", "-fPIC", "-o", folder / library, source, f"-Wl,-soname,{library}"]
-    cache = str(private_folder("zig"))
-    environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
-    subprocess.run([*command, f"-Wl,--version-script,{versions}"], check=True, env=environment)
+    linking = [f"-Wl,-soname,{library}", f"-Wl,--version-script,{versions}"]
+    compiled("cc", "-w", "-shared", "-fPIC", "-o", folder / library, source, *linking)
