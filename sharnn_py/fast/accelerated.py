@@ -30,7 +30,7 @@ class FastBlock(Block):
 
     def forward(self, h: Tensor, state: LayerState, note: Pass = silent) -> tuple[Tensor, LayerState]:
         if note is not silent or state.memory.requires_grad or h.device.type != "cpu":
-            return self.plain()(h, state, note)
+            return self.plain().forward(h, state, note)
         precision = self.precision if self.training else "float32"
         h, h_n, c_n = lstm(self.rnn, self.lnstart(h), state.h, state.c, precision)
         h, memory = self.dropout(h), state.memory

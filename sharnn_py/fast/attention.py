@@ -10,7 +10,7 @@ Shapes: T steps, B batch, H = emb, A heads, d = H/A, K = M + T keys.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -37,8 +37,8 @@ def attention(layer: Attention, h: Tensor, new: Tensor, keys: Tensor, precision:
         q = q * noises[0]
     scale = steps if layer.semantics.attention_scale == "julia" else width // layer.heads
     q = q * (torch.sigmoid(layer.qs) * torch.sigmoid(layer.ks) / math.sqrt(scale))
-    mixed: Tensor = _Attend.apply(q, new, keys, noises[1], noises[2], layer.heads, precision)
-    return mixed * layer.value_gain()
+    mixed = _Attend.apply(q, new, keys, noises[1], noises[2], layer.heads, precision)  # type: ignore[no-untyped-call]
+    return cast(Tensor, mixed) * layer.value_gain()
 
 
 class _Attend(torch.autograd.Function):
@@ -58,20 +58,21 @@ class _Attend(torch.autograd.Function):
         (steps, batch, width), count = q.shape, len(keys)
         q, k = (operand(x, precision) for x in (q, keys))
         v = k if value_noise is None else operand(keys * value_noise, precision)
-        future = torch.ones(steps, steps, dtype=torch.bool).triu_(1)
-        focus = q.new_empty(batch, heads, steps, count)
-        mix = new.new_empty(steps, batch, width)
+        future = torch.full((steps, steps), -math.inf, dtype=q.dtype).triu_(1)
+        focus = new.new_empty(batch, heads, steps, count)  # not in bfloat16, in which a row does not add up to 1
+        # In memory as the plain layer's result is, so that a dropout that follows draws the same.
+        mix = new.new_empty(batch, steps, width).transpose(0, 1) if heads == 1 else torch.empty_like(new)
         for b, a, columns in _heads(batch, heads, width):
-            scores = (q[:, b, columns] @ k[:, b, columns].t()).to(mix.dtype)  # (T, K)
-            scores[:, count - steps :].masked_fill_(future, -math.inf)
-            focus[b, a] = scores.softmax(-1)
+            scores = q[:, b, columns] @ k[:, b, columns].t()  # (T, K)
+            scores[:, count - steps :] += future
+            torch.softmax(scores.to(focus.dtype), -1, out=focus[b, a])
             weights = focus[b, a] if focus_noise is None else focus[b, a] * focus_noise[b, a]
             mix[:, b, columns] = weights.to(v.dtype) @ v[:, b, columns]
         ctx.save_for_backward(q, k, v, focus, value_noise, focus_noise)
         return mix
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, focus, value_noise, focus_noise = ctx.saved_tensors
         batch, heads, steps, count = focus.shape
@@ -82,16 +83,16 @@ class _Attend(torch.autograd.Function):
             p, arriving = focus[b, a], d_mix[:, b, columns]
             noise = None if focus_noise is None else focus_noise[b, a]
             d_p = (arriving @ v[:, b, columns].t()).to(grad.dtype)  # (T, K)
+            weights = p[:, past:]
             if noise is not None:
                 d_p.mul_(noise)
-            d_scores = d_p.mul_(p)
-            d_scores = torch.addcmul(d_scores, p, d_scores.sum(-1, keepdim=True), value=-1).to(q.dtype)
+                weights = weights * noise[:, past:]
+            d_scores = d_p.sub_((d_p * p).sum(-1, keepdim=True)).mul_(p).to(q.dtype)
             d_q[:, b, columns] = d_scores @ k[:, b, columns]
-            weights = p[:, past:] if noise is None else (p[:, past:] * noise[:, past:]).to(q.dtype)
-            d_v = (weights.t() @ arriving).to(grad.dtype)  # (T, d), of the new rows
+            d_v = (weights.t().to(q.dtype) @ arriving).to(grad.dtype)  # (T, d), of the new rows
             if value_noise is not None:
-                d_v = d_v * value_noise[past:, b, columns]
-            d_new[:, b, columns] = d_v + d_scores[:, past:].t() @ q[:, b, columns]
+                d_v.mul_(value_noise[past:, b, columns])
+            torch.add(d_v, d_scores[:, past:].t() @ q[:, b, columns], out=d_new[:, b, columns])
         return d_q, d_new, None, None, None, None, None
 
 

@@ -9,7 +9,7 @@ Shapes: N rows (T B of them), H = emb, F = hidden, C = F // H chunks.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -27,8 +27,9 @@ NUMBERS = 2**17
 def boom(layer: Boom, x: Tensor, precision: Precision = "float32") -> Tensor:
     """`layer(x)`, (..., H) -> (..., H), its dropout included."""
     noise = dropout_noise(layer.dropout, (*x.shape[:-1], layer.linear.out_features), x)
-    out: Tensor = _Boom.apply(x, layer.linear.weight, layer.linear.bias, noise, layer.program, precision)
-    return out
+    linear = layer.linear
+    out = _Boom.apply(x, linear.weight, linear.bias, noise, layer.program, precision)  # type: ignore[no-untyped-call]
+    return cast(Tensor, out)
 
 
 def dropout_noise(dropout: torch.nn.Module, shape: tuple[int, ...], like: Tensor) -> Tensor | None:
@@ -74,7 +75,7 @@ class _Boom(torch.autograd.Function):
         return out.view(x.shape)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         inputs, before, weight, bias, noise = ctx.saved_tensors
         emb, used = inputs.shape[-1], before.shape[-1]

@@ -1,8 +1,8 @@
-"""The LSTM with a backward pass of its own.
+"""The LSTM: torch's, oneDNN's in bfloat16, or with bfloat16 products and a backward pass of its own.
 
-Only what depends on the previous step is computed step by step: one product and a few passes over a (B, 4H) block that
-fits the processor's cache. The input's products, and in the backward pass the products that make the weights'
-gradients, are one each over all T steps.
+In the last, only what depends on the previous step is computed step by step: one product and a few passes over a
+(B, 4H) block that fits the processor's cache. The input's product is one over all T steps, and so are in the backward
+pass the products that make the weights' gradients.
 
 Gates are kept in the order output, input, forget, candidate (torch has input, forget, candidate, output): the three
 sigmoids are neighbours, and so are the three gates that the cell's gradient reaches.
@@ -12,13 +12,14 @@ Shapes: T steps, B batch, I width of the input, H of the state.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from sharnn_py.fast import onednn_lstm
 from sharnn_py.fast.precision import Precision, operand
 
 OURS = (3, 0, 1, 2)
@@ -36,14 +37,17 @@ def reordered(gates: Tensor, order: tuple[int, ...]) -> Tensor:
 def lstm(layer: nn.LSTM, x: Tensor, h: Tensor, c: Tensor, precision: Precision) -> tuple[Tensor, Tensor, Tensor]:
     """`layer` on (T, B, I) from the state h, c, each (B, H): every step's h (T, B, H), and the last h and c.
 
-    In `float32` torch's own, which is as fast as its products.
+    In `float32` torch's own, which is as fast as its products are. In `bf16` oneDNN's where it is right, and else the
+    one of this file.
     """
     if precision == "float32":
         out, (h_n, c_n) = layer(x, (h[None], c[None]))
         return out, h_n[0], c_n[0]
+    if onednn_lstm.is_right(x.shape[-1], *reversed(h.shape)):
+        return onednn_lstm.lstm(layer, x, h, c)
     w_ih, w_hh, b_ih, b_hh = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0
-    out, h_n, c_n = _LSTM.apply(x, h, c, w_ih, w_hh, b_ih, b_hh, precision)
-    return out, h_n, c_n
+    found = _LSTM.apply(x, h, c, w_ih, w_hh, b_ih, b_hh, precision)  # type: ignore[no-untyped-call]
+    return cast(tuple[Tensor, Tensor, Tensor], found)
 
 
 class _LSTM(torch.autograd.Function):
@@ -61,7 +65,7 @@ class _LSTM(torch.autograd.Function):
         b_hh: Tensor,
         precision: Precision,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        steps, batch, width = len(x), *h.shape
+        steps, batch, width = len(x), h.shape[0], h.shape[1]
         w_ih, w_hh = (operand(reordered(w, OURS), precision) for w in (w_ih, w_hh))
         bias = reordered(b_ih + b_hh, OURS)
         inputs = operand(x.reshape(steps * batch, -1), precision)
@@ -71,18 +75,18 @@ class _LSTM(torch.autograd.Function):
         cells = x.new_empty(steps + 1, batch, width)
         hidden[0], cells[0] = h, c
         tanh_c = torch.empty_like(c, memory_format=torch.contiguous_format)
-        _recur(gates, hidden, cells, tanh_c, w_hh.t().contiguous())  # a transposed view takes nearly twice as long
+        _recur(gates, hidden, cells, tanh_c, w_hh)
         ctx.save_for_backward(inputs, gates, hidden, cells, w_ih, w_hh)
         ctx.set_materialize_grads(False)
         return hidden[1:], hidden[-1].clone(), cells[-1].clone()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(
         ctx: Any, grad: Tensor | None, grad_h: Tensor | None, grad_c: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         inputs, gates, hidden, cells, w_ih, w_hh = ctx.saved_tensors
-        steps, batch, width = len(gates), *cells.shape[1:]
+        steps, batch, width = len(gates), cells.shape[1], cells.shape[2]
         dh = torch.zeros_like(cells[0]) if grad_h is None else grad_h.clone()
         dc = torch.zeros_like(cells[0]) if grad_c is None else grad_c.clone()
         d_gates = _unroll_back(grad, dh, dc, gates, cells, w_hh)
@@ -111,13 +115,14 @@ class _LSTM(torch.autograd.Function):
         )
 
 
-def _recur(gates: Tensor, hidden: Tensor, cells: Tensor, tanh_c: Tensor, w_hh_t: Tensor) -> None:
+def _recur(gates: Tensor, hidden: Tensor, cells: Tensor, tanh_c: Tensor, w_hh: Tensor) -> None:
     """The steps of the forward pass, in place.
 
     `gates` (T, B, 4H) come in as the input's part and go out activated; `hidden` and `cells` (T + 1, B, H) come with
     the state before the first step and are filled.
     """
     width = cells.shape[-1]
+    w_hh_t = w_hh.t()
     sigmoids, candidates = gates[..., : 3 * width].unbind(), gates[..., 3 * width :].unbind()
     outputs, entries, forgets = (gate.unbind() for gate in gates[..., : 3 * width].chunk(3, -1))
     all_gates, h, c = gates.unbind(), hidden.unbind(), cells.unbind()
@@ -141,7 +146,7 @@ def _unroll_back(grad: Tensor | None, dh: Tensor, dc: Tensor, gates: Tensor, cel
 
     `dc` is left as the gradient of the first c; `dh` is overwritten.
     """
-    steps, batch, width = gates.shape[0], *cells.shape[1:]
+    steps, batch, width = len(gates), cells.shape[1], cells.shape[2]
     output, entry, forget, candidate = gates.chunk(4, -1)  # (T, B, H) each
     tanh_c = torch.tanh(cells[1:])
 
@@ -163,6 +168,7 @@ def _unroll_back(grad: Tensor | None, dh: Tensor, dc: Tensor, gates: Tensor, cel
     every_h = None if grad is None else grad.unbind()
     across = dc.unsqueeze(1)  # (B, 1, H), for three gates
     narrow = w_hh.dtype != gates.dtype
+    w_hh = w_hh.t().contiguous().t()  # a third faster in bfloat16
     if narrow:
         operand, recurrent = torch.empty_like(all_gates[0], dtype=w_hh.dtype), torch.empty_like(dh, dtype=w_hh.dtype)
     for t in reversed(range(steps)):
