@@ -25,7 +25,6 @@ def boom(layer: Boom, x: Tensor, precision: Precision = "float32") -> Tensor:
     steep = F.linear(*(operand(t, precision) for t in (x, weight, bias)))  # (..., F)
     y: Tensor = layer.dropout(F.silu(steep))
     count = y.shape[-1] // layer.emb
-    chunks = y[..., : count * layer.emb].unflatten(-1, (count, layer.emb))  # (..., C, H)
-    if layer.program == "paper":
-        return chunks.sum(-2, dtype=x.dtype) / SLOPE
-    return F.pad(chunks.sum(-1, dtype=x.dtype) / SLOPE, (0, layer.emb - count))
+    chunks = y[..., : count * layer.emb].reshape(*x.shape[:-1], count, layer.emb)  # (..., C, H)
+    folded = chunks.sum(-2 if layer.program == "paper" else -1, dtype=x.dtype) / SLOPE
+    return folded if layer.program == "paper" else F.pad(folded, (0, layer.emb - count))
