@@ -108,7 +108,7 @@ def test_a_choice_can_be_kept(model, monkeypatch):
 )
 def test_bad_sizes(model, batch, steps, threads, named):
     with pytest.raises(ConfigError, match=f"{named} is 0"):
-        choose(model, batch, steps, threads=(threads,))
+        choose(model, batch, steps, threads=threads)
 
 
 def test_the_thread_counts_that_are_tried():
