@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sharnn_py.errors import CheckpointError, ConfigError, InputError
@@ -48,6 +48,12 @@ class Vocabulary:
         if max_size is not None and max_size < 2:
             raise ConfigError(f"max_size is {max_size}; {EOS!r} and {UNK!r} alone need 2")
         return cls(tokens[:max_size])
+
+    @classmethod
+    def of_characters(cls, counts: Mapping[str, int]) -> Vocabulary:
+        """The vocabulary of single characters, by decreasing count. It names the space, which no word can be."""
+        listed = sorted(set(counts) - {"\n"} | {" "}, key=lambda character: (-counts.get(character, 0), character))
+        return cls([EOS, UNK, *listed])
 
     def __len__(self) -> int:
         return len(self.tokens)
