@@ -1,0 +1,14 @@
+"""What the products of a training step are computed in."""
+
+from typing import Literal
+
+from torch import Tensor
+
+Precision = Literal["float32", "bf16"]
+"""`float32`: everything in the parameters' own dtype. `bf16`: the operands and results of the products in bfloat16,
+summed in float32 inside; parameters, state, LayerNorm, softmax, loss and update stay as they are."""
+
+
+def operand(x: Tensor, precision: Precision) -> Tensor:
+    """`x` as a product takes it: itself, or in bfloat16."""
+    return x.bfloat16() if precision == "bf16" else x
