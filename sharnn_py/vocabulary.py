@@ -68,6 +68,10 @@ class Vocabulary:
         """Ids of the tokens of `line` and the end-of-sentence id, 0; a token not in the vocabulary is `<unk>`, 1."""
         return [self._ids.get(token, 1) for token in line.split()] + [0]
 
+    def encode_character(self, character: str) -> int:
+        """The id of a single character; `<s>`'s for a line break, `<unk>`'s for one that is not in the vocabulary."""
+        return 0 if character == "\n" else self._ids.get(character, 1)
+
     def encode(self, lines: Iterable[str]) -> Iterator[int]:
         """Ids of a whole text as one stream, as `encode_line` gives them line by line."""
         for line in lines:

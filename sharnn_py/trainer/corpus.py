@@ -53,6 +53,7 @@ def read_corpus(path: str | Path, unit: Unit = "bytes", held_out: float = HELD_O
     one that is not UTF-8 where that is needed; `OSError` if the file cannot be read.
     """
     data = Path(path).read_bytes()
+    _check_unit(data, unit, path)
     cut = _cut(data, len(data) - int(held_out * len(data)), unit, path)
     return split_corpus(data[:cut], data[cut:], unit, path)
 
@@ -81,6 +82,15 @@ def _cut(data: bytes, cut: int, unit: Unit, path: str | Path) -> int:
     return cut
 
 
+def _check_unit(data: bytes, unit: Unit, path: str | Path) -> None:
+    if unit == "bytes":
+        return
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8, so it has no {unit}; train on its bytes: --tokens bytes") from error
+
+
 def _vocabulary(train: bytes, rest: bytes, unit: Unit, path: str | Path) -> Vocabulary:
     if unit == "bytes":
         # What occurs only in the text that is held out is listed too: it could not be scored otherwise.
@@ -88,12 +98,9 @@ def _vocabulary(train: bytes, rest: bytes, unit: Unit, path: str | Path) -> Voca
         counts[ord("\n")] = 0  # `<s>`
         listed = [str(byte) for byte in np.argsort(-counts, kind="stable") if counts[byte]]
         return Vocabulary([EOS, UNK, *listed])
-    try:
-        text, others = train.decode(), rest.decode()
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not UTF-8, so that it has no {unit}; train on its bytes: --tokens bytes"
-        ) from error
+    for part in (train, rest):
+        _check_unit(part, unit, path)
+    text, others = train.decode(), rest.decode()
     if unit == "words":
         return Vocabulary.from_lines(text.split("\n"), min_count=2)
     return Vocabulary.of_characters(Counter(text + others))
