@@ -26,6 +26,7 @@ SUBCOMMANDS = {
     "onnx": ("export.cli", "onnx"),
     "parity": ("parity.cli", "parity"),
     "score": ("export.text_cli", "score"),
+    "train": ("sharnn_py.trainer.cli", "train"),
 }
 
 USAGE, ENVIRONMENT, INTERRUPTED, TERMINATED = 2, 3, 130, 143

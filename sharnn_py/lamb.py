@@ -187,7 +187,7 @@ def julia_lamb(
 
 
 def paper_lamb(
-    model: SHARNN,
+    model: nn.Module,
     *,
     lr: float = 2e-3,
     betas: tuple[float, float] = (0.9, 0.999),

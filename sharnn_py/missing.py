@@ -14,6 +14,7 @@ _EXTRA = 'pip install "sharnn[cpu]" brings it, or "sharnn[gpu]" for CUDA, never 
 _WHOLE = "pip install sharnn brings it; what serves exports, sharnn generate and sharnn score, works without"
 PACKAGES = {
     "onnxruntime": _EXTRA,
+    "matplotlib": 'pip install "sharnn[train]" brings it',
     **dict.fromkeys(
         ("elftools", "jinja2", "junitparser", "markupsafe", "msgspec", "onnx", "rich", "tomli", "torch"), _WHOLE
     ),
