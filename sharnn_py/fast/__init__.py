@@ -5,6 +5,7 @@ tensor. What is here computes the same in fewer passes over memory; the tests co
 """
 
 from sharnn_py.fast.accelerated import accelerated, plain
+from sharnn_py.fast.choice import Choice, Timing, choose
 from sharnn_py.fast.precision import Precision
 
-__all__ = ["Precision", "accelerated", "plain"]
+__all__ = ["Choice", "Precision", "Timing", "accelerated", "choose", "plain"]

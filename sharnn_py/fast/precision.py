@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 Precision = Literal["float32", "bf16"]
@@ -10,5 +11,5 @@ summed in float32 inside; parameters, state, LayerNorm, softmax, loss and update
 
 
 def operand(x: Tensor, precision: Precision) -> Tensor:
-    """`x` as a product takes it: itself, or in bfloat16."""
-    return x.bfloat16() if precision == "bf16" else x
+    """`x` as a product takes it: itself, or in bfloat16, contiguous."""
+    return x.to(torch.bfloat16, memory_format=torch.contiguous_format) if precision == "bf16" else x
