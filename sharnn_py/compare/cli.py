@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-NAMES = ("ppmd", "kneser-ney")
+NAMES = ("ppmd", "kneser-ney", "lstm", "sha-rnn-none", "sha-rnn-one", "sha-rnn-all")
 """What can be compared, by name."""
 
 FILE = click.Path(dir_okay=False, path_type=Path)

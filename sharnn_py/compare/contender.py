@@ -8,8 +8,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sharnn_py.errors import SharnnError
+
 Settings = Mapping[str, int | float | str]
 """What a contender can be set to, by name."""
+
+
+class Failed(SharnnError):
+    """A training that came to nothing with these settings; others may do."""
+
+
+def told(settings: Settings) -> str:
+    """Settings in words."""
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 class Reader(Protocol):
@@ -42,4 +53,4 @@ class Contender(Protocol):
         """As many settings as are tried for every contender: `sharnn_py.compare.search.TRIALS`."""
 
     def fit(self, text: bytes, minutes: float, settings: Settings) -> Reader:
-        """A model fitted to `text` in at most about `minutes` of wall-clock time."""
+        """A model fitted to `text` in at most about `minutes` of wall-clock time. Raises `Failed`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sharnn_py.compare.contender import Contender, Settings
+from sharnn_py.compare.contender import Contender, Reader, Settings, told
 from sharnn_py.compare.mixture import best_weights, mixed
 from sharnn_py.compare.split import Split
 
@@ -40,6 +40,8 @@ class Result:
     row: Row
     validation: Floats
     held_out: Floats
+    reader: Reader | None = None
+    """What read them; None for a mixture."""
 
 
 def final(contender: Contender, split: Split, minutes: float, settings: Settings) -> Result:
@@ -51,9 +53,9 @@ def final(contender: Contender, split: Split, minutes: float, settings: Settings
     held_out = reader.read(split.held_out)
     row = Row(
         contender.name, float(held_out.mean()), time.process_time() - cpu, time.perf_counter() - wall,
-        reader.parameters, bytes_seen, ", ".join(f"{name} {value}" for name, value in settings.items()),
+        reader.parameters, bytes_seen, told(settings),
     )  # fmt: skip
-    return Result(row, validation, held_out)
+    return Result(row, validation, held_out, reader)
 
 
 def ensemble(members: list[Result]) -> Result:

@@ -7,10 +7,11 @@ held-out part is read.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
-from sharnn_py.compare.contender import Contender, Settings
+from sharnn_py.compare.contender import Contender, Failed, Settings
 from sharnn_py.compare.split import Split
 
 TRIALS = 6
@@ -22,23 +23,40 @@ class Trial:
     """One setting of one contender, tried."""
 
     settings: Settings
-    bits_per_byte: float
-    """Of the validation part."""
+    bits_per_byte: float | None
+    """Of the validation part; None where training failed."""
+    failed: str
+    """Why it did; "" where it did not."""
     cpu_seconds: float
 
 
 def search(contender: Contender, split: Split, minutes: float) -> tuple[Trial, ...]:
     """Try every setting of `contender`, in `minutes` of wall-clock time all together; the best trial comes first.
 
-    Raises `ValueError` unless the contender has `TRIALS` settings.
+    Raises `Failed` if every setting failed, `ValueError` unless the contender has `TRIALS` settings.
     """
     if len(contender.settings) != TRIALS:
         raise ValueError(f"{contender.name} has {len(contender.settings)} settings, and every contender has {TRIALS}")
     trials = [_tried(contender, settings, split, minutes / TRIALS) for settings in contender.settings]
-    return tuple(sorted(trials, key=lambda trial: trial.bits_per_byte))
+    best, *_ = ordered = sorted(
+        trials, key=lambda trial: math.inf if trial.bits_per_byte is None else trial.bits_per_byte
+    )
+    if best.bits_per_byte is None:
+        raise Failed(f"{contender.name} has learnt nothing with any of its {TRIALS} settings: {best.failed}")
+    return tuple(ordered)
 
 
 def _tried(contender: Contender, settings: Settings, split: Split, minutes: float) -> Trial:
     began = time.process_time()
-    bits = contender.fit(split.fit, minutes, settings).read(split.validation)
-    return Trial(settings, float(bits.mean()), time.process_time() - began)
+    bits, failed = None, ""
+    try:
+        bits = float(contender.fit(split.fit, minutes, settings).read(split.validation).mean())
+    except Failed as error:
+        failed = str(error)
+    if bits is not None and not math.isfinite(bits):
+        bits, failed = None, f"the validation part cost {bits} bits per byte"
+    return Trial(settings, bits, failed, time.process_time() - began)
+
+
+def _bits(trial: Trial) -> float:
+    return math.inf if trial.bits_per_byte is None else trial.bits_per_byte

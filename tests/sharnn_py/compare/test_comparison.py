@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from sharnn_py.cli import main, sharnn
 from sharnn_py.compare.cli import NAMES
-from sharnn_py.compare.comparison import contenders
+from sharnn_py.compare.comparison import neural, ngrams
 from sharnn_py.compare.result import Result, Row, ensemble, final
 from sharnn_py.compare.search import TRIALS, search
 from sharnn_py.compare.split import SHORTEST, split
@@ -41,14 +41,14 @@ def test_a_text_that_is_too_short_is_refused(data):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_contender_is_tried_with_as_many_settings(name):
-    (contender,) = contenders([name])
+    (contender,) = [*ngrams([name]), *neural([name])]
     assert contender.name == name
     assert len({tuple(settings.items()) for settings in contender.settings}) == len(contender.settings) == TRIALS
 
 
 @pytest.mark.parametrize("name", NGRAMS)
 def test_nothing_is_chosen_or_learnt_from_the_held_out_part(name):
-    (contender,) = contenders([name])
+    (contender,) = ngrams([name])
     found = []
     for end in (DATA[-100:], b"?" * 100):
         parts = split(DATA[:-100] + end)
@@ -61,7 +61,7 @@ def test_nothing_is_chosen_or_learnt_from_the_held_out_part(name):
 
 @pytest.mark.parametrize("name", NGRAMS)
 def test_what_the_held_out_part_costs_does_not_depend_on_what_comes_later_in_it(name):
-    (contender,) = contenders([name])
+    (contender,) = ngrams([name])
     whole, changed = (
         final(contender, split(data), 1, contender.settings[0]).held_out for data in (DATA, DATA[:-50] + b"?" * 50)
     )
