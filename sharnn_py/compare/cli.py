@@ -41,15 +41,15 @@ def compare(text: Path, minutes: float, json_path: Path | None, plot: Path | Non
         from sharnn_py.compare.plot import require_format, write_plot
 
         require_format(plot)
-    from sharnn_py.compare.comparison import run
+    from sharnn_py.compare.contest import run
     from sharnn_py.compare.table import print_table
     from sharnn_py.console import console
     from sharnn_py.files import write_text
 
     progress = console(sys.stderr)
-    comparison = run(text.read_bytes(), minutes, only or NAMES, tell=progress.print)
-    print_table(comparison.rows, console())
+    contest = run(text.read_bytes(), minutes, only or NAMES, tell=progress.print)
+    print_table(contest.rows, console())
     if json_path is not None:
-        write_text(json_path, comparison.to_json())
+        write_text(json_path, contest.to_json())
     if plot is not None:
-        write_plot(comparison.rows, plot)
+        write_plot(contest.rows, plot)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from sharnn_py.compare.contender import Contender, Failed, Settings
+from sharnn_py.compare.contender import Contender, Failed, Settings, told
 from sharnn_py.compare.split import Split
 
 TRIALS = 6
@@ -30,14 +31,20 @@ class Trial:
     cpu_seconds: float
 
 
-def search(contender: Contender, split: Split, minutes: float) -> tuple[Trial, ...]:
+def search(contender: Contender, split: Split, minutes: float, tell: Callable[[str], object]) -> tuple[Trial, ...]:
     """Try every setting of `contender`, in `minutes` of wall-clock time all together; the best trial comes first.
 
-    Raises `Failed` if every setting failed, `ValueError` unless the contender has `TRIALS` settings.
+    `tell` is called with a line about each. Raises `Failed` if every setting failed, `ValueError` unless there are
+    `TRIALS` of them.
     """
     if len(contender.settings) != TRIALS:
         raise ValueError(f"{contender.name} has {len(contender.settings)} settings, and every contender has {TRIALS}")
-    trials = [_tried(contender, settings, split, minutes / TRIALS) for settings in contender.settings]
+    trials = []
+    for settings in contender.settings:
+        trial = _tried(contender, settings, split, minutes / TRIALS)
+        trials.append(trial)
+        came = trial.failed or f"{trial.bits_per_byte:.4f} bits per byte of the validation part"
+        tell(f"{contender.name} with {told(settings)}: {came}")
     best, *_ = ordered = sorted(
         trials, key=lambda trial: math.inf if trial.bits_per_byte is None else trial.bits_per_byte
     )

@@ -110,12 +110,12 @@ def test_a_setting_that_diverges_is_passed_over(monkeypatch):
             return super().fit(text, minutes, settings)
 
     contender = Diverging("small", SMALL, [{"rate": rate} for rate in (1e-3, 1, 2, 3, 4, 5)])
-    trials = search(contender, split(text(SHORTEST)), SECONDS)
+    trials = search(contender, split(text(SHORTEST)), SECONDS, print)
     assert trials[0].settings == {"rate": 1e-3}
     assert [trial.failed for trial in trials[1:]] == ["too fast"] * (TRIALS - 1)
     contender.settings = tuple({"rate": rate} for rate in range(1, TRIALS + 1))
     with pytest.raises(Failed, match="small has learnt nothing with any of its 6 settings: too fast"):
-        search(contender, split(text(SHORTEST)), SECONDS)
+        search(contender, split(text(SHORTEST)), SECONDS, print)
 
 
 def test_a_run_that_diverges_says_with_which_settings(monkeypatch):

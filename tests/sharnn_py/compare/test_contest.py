@@ -8,11 +8,12 @@ from click.testing import CliRunner
 
 from sharnn_py.cli import main, sharnn
 from sharnn_py.compare.cli import NAMES
-from sharnn_py.compare.comparison import neural, ngrams
+from sharnn_py.compare.contest import neural, ngrams
 from sharnn_py.compare.result import Result, Row, ensemble, final
 from sharnn_py.compare.search import TRIALS, search
 from sharnn_py.compare.split import SHORTEST, split
 from sharnn_py.errors import InputError
+from sharnn_py.trainer.corpus import read_corpus
 from tests.sharnn_py.compare.text import text
 
 NGRAMS = ["ppmd", "kneser-ney"]
@@ -31,6 +32,10 @@ def test_the_last_fiftieth_is_held_out_and_settings_are_chosen_on_the_one_before
     parts = split(data)
     assert parts.fit + parts.validation + parts.held_out == data
     assert len(parts.held_out) == len(parts.validation) == len(data) * 2 // 100
+
+
+def test_the_trainer_holds_out_the_same_bytes(file):
+    assert read_corpus(file).held_out == split(file.read_bytes()).held_out
 
 
 @pytest.mark.parametrize("data", [b"", DATA[:-1]])
@@ -52,7 +57,7 @@ def test_nothing_is_chosen_or_learnt_from_the_held_out_part(name):
     found = []
     for end in (DATA[-100:], b"?" * 100):
         parts = split(DATA[:-100] + end)
-        trials = search(contender, parts, 1)
+        trials = search(contender, parts, 1, print)
         result = final(contender, parts, 1, trials[0].settings)
         found.append(([(t.settings, t.bits_per_byte) for t in trials], result.validation.tolist(), result.held_out[0]))
     assert found[0][:2] == found[1][:2]
@@ -83,6 +88,7 @@ def test_the_command_prints_a_table_and_writes_json_and_a_picture(file, tmp_path
     words = ["compare", str(file), "--minutes", "1", "--json", str(numbers), "--plot", str(picture)]
     done = CliRunner().invoke(sharnn, [*words, *(word for name in NGRAMS for word in ("--only", name))])
     assert done.exit_code == 0, done.output
+    assert done.stderr.count("of the validation part") == len(NGRAMS) * TRIALS
     for said in ("ppmd + kneser-ney", "bits per byte", "Not measured here", "1.068", "arXiv 1911.11423"):
         assert said in done.stdout
     found = json.loads(numbers.read_text())

@@ -1,4 +1,4 @@
-"""The whole comparison of one text: every contender's search, its final run, and the ensembles."""
+"""All that `sharnn compare` does with one text: every contender's search, its final run, and the ensembles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ATTENTION: dict[str, Attention] = {"sha-rnn-none": "none", "sha-rnn-one": "one",
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Contest:
     """What was compared, what was tried, and what came of it."""
 
     sha256: str
@@ -41,7 +41,7 @@ class Comparison:
         return json.dumps({**asdict(self), "published": paper}, indent=2) + "\n"
 
 
-def run(text: bytes, minutes: float, names: Sequence[str], tell: Callable[[str], object]) -> Comparison:
+def run(text: bytes, minutes: float, names: Sequence[str], tell: Callable[[str], object]) -> Contest:
     """Compare the contenders of these names on `text`; `tell` is called with a line about each step.
 
     Each neural one has `minutes` of wall-clock time for its final run, and as many for the search. The one that is
@@ -51,13 +51,10 @@ def run(text: bytes, minutes: float, names: Sequence[str], tell: Callable[[str],
     trials: dict[str, tuple[Trial, ...]] = {}
 
     def contend(contender: Contender) -> Result:
-        trials[contender.name] = search(contender, parts, minutes)
+        trials[contender.name] = search(contender, parts, minutes, tell)
         best = trials[contender.name][0].settings
-        tell(
-            f"{contender.name}: of {len(trials[contender.name])} settings {told(best)} are best on the validation part"
-        )
         result = final(contender, parts, minutes, best)
-        tell(f"{contender.name}: {result.row.bits_per_byte:.4f} bits per byte of the held-out part")
+        tell(f"{contender.name} with {told(best)}: {result.row.bits_per_byte:.4f} bits per byte of the held-out part")
         return result
 
     counting = [contend(contender) for contender in ngrams(names)]
@@ -70,7 +67,7 @@ def run(text: bytes, minutes: float, names: Sequence[str], tell: Callable[[str],
         alone.append(dynamic)
         together += [[first, result] for first in counting[:1] for result in (best, dynamic)]
     rows = tuple(result.row for result in [*alone, *map(ensemble, together)])
-    return Comparison(hashlib.sha256(text).hexdigest(), len(text), len(parts.held_out), minutes, trials, rows)
+    return Contest(hashlib.sha256(text).hexdigest(), len(text), len(parts.held_out), minutes, trials, rows)
 
 
 def ngrams(names: Sequence[str]) -> list[Contender]:
