@@ -49,9 +49,10 @@ class Order:
 class KneserNey:
     """An n-gram model of bytes, fitted to `text`: grams of up to `order` bytes, so contexts of up to `order` - 1.
 
-    `discounts` is "formula" for the discounts of Chen and Goodman's equation 26, estimated at each order from how many
-    grams were counted once, twice, three and four times; or one number in (0, 1) to take from every count, as in
-    plain Kneser-Ney smoothing. Memory is about 60 bytes for each different gram while fitting, 20 afterwards.
+    `discounts` is "formula" for the discounts of Chen and Goodman, estimated at each order from how many grams were
+    counted once, twice, three and four times; or one number in (0, 1) to take from every count, as in plain Kneser-Ney
+    smoothing. It holds 24 bytes for each different gram, and needs some 60 more for each byte of the text while it is
+    fitted.
 
     Raises `ConfigError` for an order below 1 or a discount outside (0, 1), `InputError` for a text without a byte.
     """

@@ -24,7 +24,7 @@ class PpmdContender:
         {"order": 8, "megabytes": 256},
         {"order": 8, "megabytes": 32},
         {"order": 10, "megabytes": 256},
-        {"order": 12, "megabytes": 1024},
+        {"order": 12, "megabytes": 256},
     )
 
     def fit(self, text: bytes, minutes: float, settings: Settings) -> Ppmd:

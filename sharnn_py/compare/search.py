@@ -60,6 +60,8 @@ def _tried(contender: Contender, settings: Settings, split: Split, minutes: floa
         bits = float(contender.fit(split.fit, minutes, settings).read(split.validation).mean())
     except Failed as error:
         failed = str(error)
+    except MemoryError:
+        failed = "it needs more memory than there is"
     if bits is not None and not math.isfinite(bits):
         bits, failed = None, f"the validation part cost {bits} bits per byte"
     return Trial(settings, bits, failed, time.process_time() - began)
