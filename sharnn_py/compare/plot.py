@@ -27,14 +27,13 @@ def _format(path: Path) -> str:
 
 def write_plot(rows: Sequence[Row], path: Path) -> None:
     """Write the picture to `path`, in the format that its name ends in. Raises `OSError`."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.add_subplot(
         xscale="log", xlabel="seconds of CPU", ylabel="bits per byte of the held-out text (less is better)"
     )
-    for row in rows:
-        axes.plot(row.cpu_seconds, row.bits_per_byte, "o")
-        axes.annotate(row.name, (row.cpu_seconds, row.bits_per_byte), xytext=(5, 5), textcoords="offset points")
-    axes.margins(x=0.25, y=0.15)
+    for row in sorted(rows, key=lambda row: row.bits_per_byte):
+        axes.plot(row.cpu_seconds, row.bits_per_byte, "o", label=f"{row.bits_per_byte:.3f}  {row.name}")
+    figure.legend(loc="outside right upper")
     picture = io.BytesIO()
     figure.savefig(picture, format=_format(path), dpi=150)
     write_bytes(path, picture.getvalue())
