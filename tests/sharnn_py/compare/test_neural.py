@@ -31,7 +31,7 @@ SECONDS = 0.3 / 60
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Threads that wait for one another on a busy machine take a hundred times as long for tensors as small as these."""
+    """On a busy machine, threads that wait for one another take a hundred times as long for tensors this small."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
