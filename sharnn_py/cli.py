@@ -20,6 +20,7 @@ from sharnn_py.lazy_group import LazyGroup
 from sharnn_py.missing import explained
 
 SUBCOMMANDS = {
+    "compare": ("sharnn_py.compare.cli", "compare"),
     "export": ("export.cli", "export"),
     "generate": ("export.text_cli", "generate"),
     "julia": ("julia_bridge.cli", "julia"),

@@ -17,9 +17,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from sharnn_py.errors import ConfigError
+from sharnn_py.trainer.watch import TrainingError
 
 WAIT = timedelta(hours=2)
 """How long ranks wait for one another: rank 0 scores the held-out text while the others wait."""
@@ -88,7 +91,11 @@ class Ranks:
 
 def restarted() -> bool:
     """Whether `torchrun` has started these processes again, after one of them had died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return _starts() > 0
+
+
+def _starts() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 @contextmanager
@@ -103,8 +110,19 @@ def all_ranks() -> Iterator[Ranks]:
     if world == 1:
         yield Ranks(0, 1, device)
         return
-    dist.init_process_group("nccl" if cuda else "gloo", timeout=WAIT)
+    # torchrun may keep its store when it starts processes again, where they would find the addresses of dead ones.
+    store, rank, world = next(rendezvous("env://", timeout=WAIT))
+    store = PrefixStore(f"start {_starts()}", store)
+    dist.init_process_group("nccl" if cuda else "gloo", store=store, rank=rank, world_size=world, timeout=WAIT)
     try:
-        yield Ranks(dist.get_rank(), world, device)
+        yield Ranks(rank, world, device)
+    except (dist.DistBackendError, RuntimeError) as error:
+        if not isinstance(error, dist.DistBackendError) and "gloo" not in str(error):
+            raise
+        what = " ".join(str(error).split())
+        raise TrainingError(
+            f"process {rank} of {world} cannot reach the others, of which one may have ended ({what}); go on from what "
+            "was saved last with --resume, or have torchrun do it: --max-restarts"
+        ) from error
     finally:
         dist.destroy_process_group()
