@@ -30,7 +30,8 @@ class Length:
         return None if self.minutes is None else 60 * self.minutes
 
     def __str__(self) -> str:
-        return f"{self.minutes:g} minutes" if self.minutes is not None else f"{self.epochs:g} epochs"
+        count, unit = (self.epochs, "epoch") if self.minutes is None else (self.minutes, "minute")
+        return f"{count:g} {unit}{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True)

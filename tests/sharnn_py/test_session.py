@@ -149,3 +149,10 @@ def test_a_checkpoint_becomes_a_session_with_its_vocabulary(model, tmp_path):
     save_checkpoint(Baseline(BaselineConfig(vocab=5, emb=4, hidden=6)), tmp_path / "b")
     with pytest.raises(CheckpointError, match="holds a baseline"):
         TorchSession.load(tmp_path / "b")
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(model, tmp_path, device):
+    save_checkpoint(model, tmp_path)
+    with pytest.raises(InputError, match=f"device is '{device}', which this PyTorch cannot use"):
+        TorchSession.load(tmp_path, device)
