@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sharnn_py.baseline import Baseline
 from sharnn_py.config import require_positive
 from sharnn_py.fast.accelerated import accelerated
 from sharnn_py.fast.precision import Precision, autocast
@@ -78,7 +79,7 @@ class Choice:
 
 
 def choose(
-    model: SHARNN,
+    model: SHARNN | Baseline,
     batch: int,
     steps: int,
     *,
@@ -128,16 +129,11 @@ class _Sizes:
 class _Trial:
     """A copy of a model, with its memory full."""
 
-    def __init__(self, model: SHARNN, batch: int) -> None:
+    def __init__(self, model: SHARNN | Baseline, batch: int) -> None:
         self.model = copy.deepcopy(model).train()
         self.batch = batch
-        config, like = model.config, model.encoder.weight.detach()
-        self.device = like.device
-        draw = torch.Generator().manual_seed(0)
-        h = torch.zeros(batch, config.emb).to(like)
-        rows = [config.max_memory if config.attends(i) else 0 for i in range(config.layers)]
-        memories = [torch.randn(count, batch, config.emb, generator=draw).to(like) for count in rows]
-        self.state = State(tuple(LayerState(h, h, memory) for memory in memories))
+        self.device = next(model.parameters()).device
+        self.state = None if isinstance(model, Baseline) else _full(model, batch)
 
     def seconds(self, steps: int, precision: Precision, threads: int) -> float:
         """What one forward and backward pass takes."""
@@ -162,6 +158,16 @@ class _Trial:
         while length < steps and 2 * self.seconds(length, *way) <= seconds:
             length = min(2 * length, steps)
         return length
+
+
+def _full(model: SHARNN, batch: int) -> State:
+    """A state with as many memory rows as it ever has."""
+    config, like = model.config, model.encoder.weight.detach()
+    draw = torch.Generator().manual_seed(0)
+    h = torch.zeros(batch, config.emb).to(like)
+    rows = [config.max_memory if config.attends(i) else 0 for i in range(config.layers)]
+    memories = [torch.randn(count, batch, config.emb, generator=draw).to(like) for count in rows]
+    return State(tuple(LayerState(h, h, memory) for memory in memories))
 
 
 def _best(timings: Sequence[Timing]) -> Timing:

@@ -12,7 +12,7 @@ Shapes: T steps, B batch, I width of the input, H of the state.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -34,20 +34,28 @@ def reordered(gates: Tensor, order: tuple[int, ...]) -> Tensor:
     return torch.cat([blocks[i] for i in order])
 
 
-def lstm(layer: nn.LSTM, x: Tensor, h: Tensor, c: Tensor, precision: Precision) -> tuple[Tensor, Tensor, Tensor]:
-    """`layer` on (T, B, I) from the state h, c, each (B, H): every step's h (T, B, H), and the last h and c.
+def lstm(
+    module: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor], precision: Precision
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """`module(x, state)`, (T, B, I) and (L, B, H) twice -> (T, B, H) and (L, B, H) twice.
 
-    In `float32` torch's own, which is as fast as its products are. In `bf16` oneDNN's where it is right, and else the
-    one of this file.
+    In `float32` torch's own, which is as fast as its products are. In `bf16` each layer is oneDNN's where that is
+    right, and else the one of this file; `module` has one direction, biases and no projections.
     """
     if precision == "float32":
-        out, (h_n, c_n) = layer(x, (h[None], c[None]))
-        return out, h_n[0], c_n[0]
-    if onednn_lstm.is_right(x.shape[-1], *reversed(h.shape)):
-        return onednn_lstm.lstm(layer, x, h, c)
-    w_ih, w_hh, b_ih, b_hh = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0
-    found = _LSTM.apply(x, h, c, w_ih, w_hh, b_ih, b_hh, precision)  # type: ignore[no-untyped-call]
-    return cast(tuple[Tensor, Tensor, Tensor], found)
+        found: tuple[Tensor, tuple[Tensor, Tensor]] = module(x, state)
+        return found
+    last = []
+    for number, (weights, h, c) in enumerate(zip(module.all_weights, *state, strict=True)):
+        if number:
+            x = F.dropout(x, module.dropout, module.training)
+        if onednn_lstm.is_right(x.shape[-1], module.hidden_size, x.shape[1]):
+            x, h, c = onednn_lstm.lstm(x, h, c, *weights)
+        else:
+            x, h, c = _LSTM.apply(x, h, c, *weights, precision)  # type: ignore[no-untyped-call]
+        last.append((h, c))
+    h, c = (torch.stack(tensors) for tensors in zip(*last, strict=True))
+    return x, (h, c)
 
 
 class _LSTM(torch.autograd.Function):

@@ -21,20 +21,22 @@ ALLOWED = 0.03
 """Of the relative error of a gradient, float32 being the truth. Rounding of bfloat16 makes 0.005."""
 
 
-def lstm(layer: nn.LSTM, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """`layer` on (T, B, I) from h and c, (B, H): every step's h and the last h, rounded to bfloat16, and the last c."""
+def lstm(
+    x: Tensor, h: Tensor, c: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One layer on (T, B, I) from h and c, (B, H): every h and the last, rounded to bfloat16, and the last c."""
     out, h_n, c_n, _ = torch.ops.aten.mkldnn_rnn_layer(
         x.bfloat16(),
-        layer.weight_ih_l0.bfloat16(),
-        layer.weight_hh_l0.bfloat16(),
-        layer.bias_ih_l0,
-        layer.bias_hh_l0,
+        w_ih.bfloat16(),
+        w_hh.bfloat16(),
+        b_ih,
+        b_hh,
         h.bfloat16(),
         c,
         False,  # from the first step to the last
         [],
         LSTM_MODE,
-        layer.hidden_size,
+        h.shape[-1],
         1,
         True,  # biases
         False,
@@ -55,7 +57,7 @@ def is_right(inputs: int, width: int, batch: int) -> bool:
         h, c = (torch.randn(batch, width, generator=draw) for _ in "hc")
         wanted = torch.autograd.grad(layer(x, (h[None], c[None]))[0], [x, *layer.parameters()], grad)
         try:
-            found = torch.autograd.grad(lstm(layer, x, h, c)[0], [x, *layer.parameters()], grad)
+            found = torch.autograd.grad(lstm(x, h, c, *layer.parameters())[0], [x, *layer.parameters()], grad)
         except (RuntimeError, AttributeError, TypeError):  # no primitive for this processor, or no such operation
             return False
     return all(bool((f - w).norm() <= ALLOWED * w.norm()) for f, w in zip(found, wanted, strict=True))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from sharnn_py import JULIA, PAPER, SHARNN, Config, State, nll, paper_lamb
+from sharnn_py import JULIA, PAPER, SHARNN, Baseline, BaselineConfig, Config, State, nll, paper_lamb
 from sharnn_py.fast import accelerated, onednn_lstm, plain
 from sharnn_py.fast.accelerated import FastBlock
 from sharnn_py.fast.lstm import _LSTM
@@ -187,7 +187,10 @@ def test_a_cell_that_hardly_forgets_decays_all_the_same(precision):
 
 
 def test_a_wrong_gradient_of_onednn_is_noticed(monkeypatch):
-    monkeypatch.setattr(onednn_lstm, "lstm", lambda layer, x, h, c: layer(x * 1.1, (h[None], c[None])))
+    def wrong(x, *others):
+        return _LSTM.apply(x + 0.1 * (x - x.detach()), *others, "float32")
+
+    monkeypatch.setattr(onednn_lstm, "lstm", wrong)
     assert not onednn_lstm.is_right.__wrapped__(16, 16, 3)
 
 
@@ -267,3 +270,30 @@ def test_training_goes_the_same_way(segments):
             optimizer.step()
         losses.append(found["loss"].item())
     assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["oneDNN", "own"])
+def test_a_baseline_has_a_fast_lstm_too(segments, native, monkeypatch):
+    if not native:
+        monkeypatch.setattr(onednn_lstm, "is_right", lambda *sizes: False)
+    model = Baseline(
+        BaselineConfig(vocab=11, emb=8, hidden=16, layers=2, dropout=0.2), torch.Generator().manual_seed(0)
+    )
+    names, before = list(model.state_dict()), dict(model.named_parameters())
+    found = []
+    for change in (plain, lambda m: accelerated(m, "bf16"), lambda m: accelerated(m, "float32"), plain):
+        change(model)
+        assert list(model.state_dict()) == names
+        assert all(p is before[name] for name, p in model.named_parameters())
+        model.zero_grad()
+        torch.manual_seed(0)
+        logits, state = model(segments[0][0])
+        logits.square().sum().backward()
+        found.append([logits.detach(), *state, *(p.grad for p in model.parameters())])
+    for torchs, bf16, float32, again in zip(*found, strict=True):
+        assert 0 < (bf16 - torchs).norm() < BF16 * torchs.norm()
+        assert torch.equal(float32, torchs)
+        assert torch.equal(again, torchs)
+    assert type(model.rnn) is nn.LSTM
+    evaluated = [change(model.eval())(segments[0][0])[0] for change in (plain, lambda m: accelerated(m, "bf16"))]
+    assert torch.equal(*evaluated)

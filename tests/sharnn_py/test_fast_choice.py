@@ -7,7 +7,7 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from sharnn_py import PAPER, SHARNN, Config, ConfigError
+from sharnn_py import PAPER, SHARNN, Baseline, BaselineConfig, Config, ConfigError
 from sharnn_py.fast import choice, choose
 from sharnn_py.model import Block
 
@@ -114,3 +114,8 @@ def test_bad_sizes(model, batch, steps, threads, named):
 def test_the_thread_counts_that_are_tried():
     expected = {1: [1], 2: [1, 2], 3: [1, 2, 3], 8: [1, 2, 4, 8], 12: [1, 2, 4, 8, 12]}
     assert {most: list(choice._powers_of_two(most)) for most in expected} == expected
+
+
+def test_a_baseline_is_timed_too():
+    found = choose(Baseline(BaselineConfig(vocab=11, emb=8, hidden=8)), 2, 3, threads=(1,), seconds=0.1)
+    assert {timing.precision for timing in found.timings} == {"float32", "bf16"}
