@@ -58,7 +58,7 @@ def run(text: bytes, minutes: float, names: Sequence[str], tell: Callable[[str],
         return result
 
     counting = [contend(contender) for contender in ngrams(names)]
-    trained = [contend(contender) for contender in neural(names)]
+    trained = [contend(contender) for contender in neural(names, tell)]
     alone = [*counting, *trained]
     together = [counting] if len(counting) > 1 else []
     if trained:
@@ -78,14 +78,15 @@ def ngrams(names: Sequence[str]) -> list[Contender]:
     return [contender for contender in every if contender.name in names]
 
 
-def neural(names: Sequence[str]) -> list[Contender]:
-    """The contenders of these names that are trained."""
+def neural(names: Sequence[str], tell: Callable[[str], object]) -> list[Contender]:
+    """The contenders of these names that are trained, as fast as they are on this machine, which is told."""
     if not {"lstm", *ATTENTION} & set(names):
         return []
-    from sharnn_py.compare.neural import lstm, sha_rnn
+    from sharnn_py.compare.neural import fastest, lstm, sha_rnn
 
+    precision = fastest(tell)
     found: list[Contender] = [lstm()] if "lstm" in names else []
-    return found + [sha_rnn(name, attention) for name, attention in ATTENTION.items() if name in names]
+    return found + [sha_rnn(name, attention, precision) for name, attention in ATTENTION.items() if name in names]
 
 
 def _dynamic(trained: Result) -> Contender:

@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 from sharnn_py.baseline import Baseline
 from sharnn_py.compare.contender import Failed, told
 from sharnn_py.compare.contender import Settings as Tried
+from sharnn_py.fast import Precision, accelerated, choose
 from sharnn_py.model import SHARNN
 from sharnn_py.session import SEGMENT
 from sharnn_py.text import encode
@@ -79,6 +80,8 @@ class NeuralContender:
         ids = torch.from_numpy(encode(EVERY_BYTE, text).astype(np.int16))
         corpus = Corpus(EVERY_BYTE, ids, len(text), held_out=b"", digest="")
         run = Run(corpus, dataclasses.replace(self._fixed, **dict(settings)), Ranks(0, 1, device))  # type: ignore[arg-type]
+        if isinstance(run.model, SHARNN):
+            accelerated(run.model, "bf16" if self._fixed.precision == "bf16" else "float32")
         began = time.monotonic()
         while (now := time.monotonic()) < end or not run.counters.update:
             if run.counters.update:  # the schedule runs along the clock, and from here on at the speed so far
@@ -90,10 +93,26 @@ class NeuralContender:
         return NeuralReader(run.model, text, run.bytes_read)
 
 
-def sha_rnn(name: str, attention: Attention) -> NeuralContender:
-    """SHA-RNN with attention in the blocks that `attention` says."""
+def fastest(tell: Callable[[str], object]) -> Precision:
+    """How SHA-RNN trains fastest on this machine's CPU; torch's threads are set for all contenders.
+
+    It is measured once, before the clock of any contender runs. On a GPU it is float32, and nothing is measured.
+    """
+    if torch.cuda.is_available():
+        return "float32"
+    model = BASE.new_model(len(EVERY_BYTE))
+    assert isinstance(model, SHARNN)
+    choice = choose(model, BASE.batch, BASE.bptt)
+    torch.set_num_threads(choice.threads)
+    tell(f"training in {choice.sentence}")
+    return choice.precision
+
+
+def sha_rnn(name: str, attention: Attention, precision: Precision) -> NeuralContender:
+    """SHA-RNN with attention in the blocks that `attention` says, its products computed in `precision`."""
     tried = [{"rate": rate, "batch": batch} for rate in RATES for batch in (8, 16)]
-    return NeuralContender(name, dataclasses.replace(BASE, attention=attention), tried)
+    fixed = dataclasses.replace(BASE, attention=attention, precision=precision)
+    return NeuralContender(name, fixed, tried)
 
 
 def lstm() -> NeuralContender:

@@ -154,9 +154,8 @@ def test_the_lstm_is_as_large_as_sha_rnn():
 
 
 def test_attention_is_in_no_block_in_one_or_in_all():
-    attending = [
-        sha_rnn("", attention)._fixed.new_model(257).config.attention_layers for attention in ("none", "one", "all")
-    ]
+    models = [sha_rnn("", attention, "float32")._fixed.new_model(257) for attention in ("none", "one", "all")]
+    attending = [model.config.attention_layers for model in models]
     assert attending == [(), (1,), (0, 1, 2)]
 
 
@@ -173,4 +172,5 @@ def test_the_command_compares_what_is_trained(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     rows = [line.split("  ")[0] for line in done.stdout.splitlines()[1:]]
     trained = next(name for name in ("lstm", "sha-rnn-none") if f"ppmd + {name}" in rows)
+    assert done.stderr.count("training in ") == 1
     assert {"ppmd", "lstm", "sha-rnn-none", f"{trained} dynamic", f"ppmd + {trained} dynamic"} <= set(rows)
