@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sharnn_py.config import require_positive
 from sharnn_py.fast.accelerated import accelerated
-from sharnn_py.fast.precision import Precision
+from sharnn_py.fast.precision import Precision, autocast
 from sharnn_py.model import SHARNN, nll
 from sharnn_py.state import LayerState, State
 
@@ -129,6 +129,7 @@ class _Trial:
         self.model = copy.deepcopy(model).train()
         self.batch = batch
         config, like = model.config, model.encoder.weight.detach()
+        self.device = like.device
         draw = torch.Generator().manual_seed(0)
         h = torch.zeros(batch, config.emb).to(like)
         rows = [config.max_memory if config.attends(i) else 0 for i in range(config.layers)]
@@ -140,9 +141,13 @@ class _Trial:
         torch.set_num_threads(threads)
         accelerated(self.model, precision)
         tokens = torch.arange(steps * self.batch).remainder(self.model.config.vocab).view(steps, self.batch)
+        tokens, device = tokens.to(self.device), self.device
         start = time.perf_counter()
-        loss: Tensor = nll(self.model(tokens, self.state)[0], tokens)
+        with autocast(device, precision):
+            loss: Tensor = nll(self.model(tokens, self.state)[0], tokens)
         loss.backward()  # type: ignore[no-untyped-call]
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         taken = time.perf_counter() - start
         self.model.zero_grad()
         return taken

@@ -10,6 +10,14 @@ Precision = Literal["float32", "bf16"]
 summed in float32 inside; parameters, state, LayerNorm, softmax, loss and update stay as they are."""
 
 
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """A context in which a model on an accelerator computes in `precision`; on a CPU its fast blocks do, and no more.
+
+    What a model carries on comes out in bfloat16 there, and has to be widened again.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16" and device.type != "cpu")
+
+
 def operand(x: Tensor, precision: Precision) -> Tensor:
     """`x` as a product takes it: itself, or in bfloat16, contiguous."""
     return x.to(torch.bfloat16, memory_format=torch.contiguous_format) if precision == "bf16" else x

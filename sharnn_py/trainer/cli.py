@@ -87,27 +87,25 @@ def train(text: str | None, output: Path, resume: bool, plot: bool, **given: Any
 
 
 def _train(text: str | None, output: Path, resume: bool, ranks: Ranks, display: Display, given: dict[str, Any]) -> None:
-    import torch
-
     from sharnn_py.trainer.interrupt import interruptible
     from sharnn_py.trainer.loop import fit
     from sharnn_py.trainer.ranks import restarted
     from sharnn_py.trainer.run import Run
     from sharnn_py.trainer.saved import check_folder, read_run, run_file
+    from sharnn_py.trainer.speed import set_out
 
     resume = resume or (restarted() and run_file(output).exists())
     check_folder(output, resume)
     tensors, facts = read_run(output) if resume else ({}, {})
     before = facts.get("asked", {})
     settings, length, asked = _asked(text, given, before, facts.get("settings"))
-    if given["threads"]:
-        torch.set_num_threads(given["threads"])
     run = Run(_corpus(asked), settings, ranks)
     remark = run.restore(tensors, facts) if resume else None
     del tensors
     display.say(_introduction(run, asked, length))
-    if remark:
-        display.say(remark)
+    for sentence in (remark, set_out(run, given["threads"], length.seconds)):
+        if sentence:
+            display.say(sentence)
     with interruptible() as interrupt, display.running():
         ended = fit(run, length, output, display, interrupt, BEGUN, asked)
     if ranks.first:

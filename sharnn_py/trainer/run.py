@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from sharnn_py.errors import CheckpointError, InputError
+from sharnn_py.fast import Precision, accelerated
+from sharnn_py.fast.precision import autocast
 from sharnn_py.model import SHARNN, nll
+from sharnn_py.state import State
 from sharnn_py.trainer.columns import Columns
 from sharnn_py.trainer.corpus import Corpus
 from sharnn_py.trainer.length import Plan
@@ -78,10 +81,20 @@ class Run:
         self.watch = Watch()
         self.plan = Plan(0, 0.0, self.columns.steps)
         torch.manual_seed(settings.seed + ranks.rank)  # of dropout: different on each rank
-        if settings.recompute and isinstance(self.model, SHARNN):
-            recompute_blocks(self.model)
+        self.precision: Precision = "float32"
+        self.threads = torch.get_num_threads()
+        self.compute_in(self.precision, self.threads)
         self._wrapped = ranks.wrapped(self.model)
         self._entropy = entropy_of(corpus.train)
+
+    def compute_in(self, precision: Precision, threads: int) -> None:
+        """Have updates compute their products in `precision`, on `threads` threads; a baseline's are float32."""
+        self.precision, self.threads = precision, threads
+        torch.set_num_threads(threads)
+        if isinstance(self.model, SHARNN):
+            accelerated(self.model, precision)
+            if self.settings.recompute:
+                recompute_blocks(self.model)
 
     @property
     def bytes_read(self) -> int:
@@ -96,9 +109,11 @@ class Run:
         for left in reversed(range(settings.accumulate)):
             tokens, targets, new = self.columns.take()
             with ranks.averaging(self._wrapped, now=not left):
-                logits, self.carried = self._wrapped(ranks.columns(tokens), None if new else self.carried)
-                loss = nll(logits, ranks.columns(targets))
+                with autocast(ranks.device, self.precision):
+                    logits, carried = self._wrapped(ranks.columns(tokens), None if new else self.carried)
+                    loss = nll(logits, ranks.columns(targets))
                 loss.backward()  # type: ignore[no-untyped-call]
+            self.carried = carried.to(torch.float32) if isinstance(carried, State) else carried
             total += loss.detach() * tokens.shape[0]
             steps += tokens.shape[0]
         nats = ranks.mean(total / steps)
@@ -144,6 +159,7 @@ class Run:
             "plan": dataclasses.asdict(self.plan),
             "groups": optimiser_groups(self.optimiser),
             "ranks": self.ranks.world,
+            "computed_in": [self.precision, self.threads],
         }
         return tensors, facts
 
@@ -162,6 +178,7 @@ class Run:
             self.carried = carried_from(chosen(tensors, "carried"), rank, world, device)
             self.counters, self.watch = Counters(**facts["counters"]), Watch(**facts["watch"])
             self.plan = Plan(**facts["plan"])
+            self.precision, self.threads = facts["computed_in"]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the saved run is damaged: {error}") from error
         if facts["ranks"] != world:

@@ -3,19 +3,26 @@
 import pytest
 import torch
 
+import sharnn_py.trainer.run
 from sharnn_py import CheckpointError, InputError, julia_lamb, lay_out, paper_lamb, segments, train
+from sharnn_py.fast import plain
+from sharnn_py.fast.accelerated import FastBlock
 from sharnn_py.trainer.corpus import read_corpus
 from sharnn_py.trainer.saved import read_run, write_run
+from sharnn_py.trainer.speed import set_out
 from sharnn_py.trainer.watch import TrainingError
 
 KINDS = {
-    "paper": {},
-    "julia": dict(semantics="julia"),
-    "adamw": dict(optimiser="adamw", clip=1.0, weight_decay=0.1),
+    "paper": dict(precision="float32"),
+    "julia": dict(precision="float32", semantics="julia"),
+    "adamw": dict(precision="float32", optimiser="adamw", clip=1.0, weight_decay=0.1),
+    "bf16": dict(precision="bf16"),
     "baseline": dict(model="baseline", dropout_output=0.1),
-    "dropout": dict(dropout_embedding=0.1, dropout_hidden=0.2, dropout_output=0.1, attention="all"),
-    "accumulated": dict(accumulate=3, random_lengths=False),
-    "recomputed": dict(recompute=True, dropout_hidden=0.2),
+    "dropout": dict(
+        precision="float32", dropout_embedding=0.1, dropout_hidden=0.2, dropout_output=0.1, attention="all"
+    ),
+    "accumulated": dict(precision="float32", accumulate=3, random_lengths=False),
+    "recomputed": dict(precision="float32", recompute=True, dropout_hidden=0.2),
 }
 
 
@@ -23,6 +30,7 @@ KINDS = {
 @pytest.mark.parametrize("before", [4, 60])
 def test_a_run_that_was_kept_goes_on_to_the_bit(new_run, tmp_path, kind, before):
     run = new_run(**KINDS[kind])
+    assert set_out(run, 1, None) is None or run.settings.precision == "auto"
     for _ in range(before):
         run.update()
     write_run(tmp_path, *run.contents())
@@ -30,6 +38,7 @@ def test_a_run_that_was_kept_goes_on_to_the_bit(new_run, tmp_path, kind, before)
     torch.manual_seed(12345)  # whatever happened in between
     other = new_run(**KINDS[kind])
     assert other.restore(*read_run(tmp_path)) is None
+    set_out(other, None, None)
     assert [other.update() for _ in range(40)] == ahead
     assert run.counters == other.counters
     ours, theirs = run.contents()[0], other.contents()[0]
@@ -40,6 +49,7 @@ def test_a_run_that_was_kept_goes_on_to_the_bit(new_run, tmp_path, kind, before)
 @pytest.mark.parametrize("program", ["paper", "julia"])
 def test_updates_are_those_of_train(new_run, program):
     run = new_run(semantics=program, random_lengths=False, warmup=0, schedule="constant", accumulate=2)
+    plain(run.model)  # whose rounding is that of `train`
     model = run.settings.new_model(len(run.corpus.vocabulary))
     # `train` goes through the text once, and a last update takes what is left.
     optimiser = {"paper": paper_lamb, "julia": julia_lamb}[program](model, lr=run.settings.rate)
@@ -105,3 +115,30 @@ def test_a_loss_that_is_not_finite_leaves_the_parameters_as_they_were(new_run):
     with pytest.raises(TrainingError, match="the loss of update 2 is nan"):
         run.update()
     assert all(torch.equal(tensor, run.model.state_dict()[name]) for name, tensor in before.items())
+
+
+def test_the_fastest_way_is_measured_said_and_kept(new_run, tmp_path):
+    run = new_run()
+    sentence = set_out(run, None, 60.0)
+    assert sentence.startswith(f"fastest here, forward and backward: {run.precision} on {run.threads} thread")
+    run.update()
+    write_run(tmp_path, *run.contents())
+    other = new_run()
+    other.restore(*read_run(tmp_path))
+    assert set_out(other, None, 60.0) is None
+    assert (other.precision, other.threads) == (run.precision, run.threads)
+    assert isinstance(run.model.blocks[0], FastBlock)
+
+
+def test_bf16_on_an_accelerator_is_autocast_and_carries_float32(new_run, monkeypatch):
+    """The CPU stands in for the accelerator."""
+    monkeypatch.setattr(
+        sharnn_py.trainer.run, "autocast", lambda device, precision: torch.autocast("cpu", torch.bfloat16)
+    )
+    run = new_run()
+    plain(run.model)
+    losses = [run.update().nats for _ in range(100)]
+    assert {t.dtype for layer in run.carried.layers for t in layer.tensors()} == {torch.float32}
+    assert losses[-1] < losses[0] - 0.1
+    exact = new_run()
+    assert losses[:3] == pytest.approx([exact.update().nats for _ in range(3)], rel=2e-2)  # 8 bits of a product
