@@ -19,7 +19,7 @@ from torch import Tensor
 from sharnn_py.baseline import Baseline
 from sharnn_py.compare.contender import Failed, told
 from sharnn_py.compare.contender import Settings as Tried
-from sharnn_py.fast import Precision, accelerated, choose
+from sharnn_py.fast import Precision, choose
 from sharnn_py.model import SHARNN
 from sharnn_py.session import SEGMENT
 from sharnn_py.text import encode
@@ -68,20 +68,19 @@ class NeuralReader:
 class NeuralContender:
     """A model of the trainer's, trained for as long as it may."""
 
-    def __init__(self, name: str, fixed: Settings, tried: Sequence[Tried]) -> None:
+    def __init__(self, name: str, fixed: Settings, tried: Sequence[Tried], precision: Precision) -> None:
         self.name = name
         self.settings = tuple(tried)
         self._fixed = fixed
+        self._precision = precision
 
     def fit(self, text: bytes, minutes: float, settings: Tried) -> NeuralReader:
         """A model trained on `text` for `minutes`. Raises `Failed` for a run that diverges."""
         end = time.monotonic() + 60 * minutes
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         ids = torch.from_numpy(encode(EVERY_BYTE, text).astype(np.int16))
         corpus = Corpus(EVERY_BYTE, ids, len(text), held_out=b"", digest="")
-        run = Run(corpus, dataclasses.replace(self._fixed, **dict(settings)), Ranks(0, 1, device))  # type: ignore[arg-type]
-        if isinstance(run.model, SHARNN):
-            accelerated(run.model, "bf16" if self._fixed.precision == "bf16" else "float32")
+        run = Run(corpus, dataclasses.replace(self._fixed, **dict(settings)), Ranks(0, 1, _device()))  # type: ignore[arg-type]
+        run.compute_in(self._precision, torch.get_num_threads())
         began = time.monotonic()
         while (now := time.monotonic()) < end or not run.counters.update:
             if run.counters.update:  # the schedule runs along the clock, and from here on at the speed so far
@@ -94,25 +93,26 @@ class NeuralContender:
 
 
 def fastest(tell: Callable[[str], object]) -> Precision:
-    """How SHA-RNN trains fastest on this machine's CPU; torch's threads are set for all contenders.
+    """What SHA-RNN trains fastest in on this machine; torch's threads are set for all contenders.
 
-    It is measured once, before the clock of any contender runs. On a GPU it is float32, and nothing is measured.
+    It is measured once, before the clock of any contender runs.
     """
-    if torch.cuda.is_available():
-        return "float32"
-    model = BASE.new_model(len(EVERY_BYTE))
+    model = BASE.new_model(len(EVERY_BYTE)).to(_device())
     assert isinstance(model, SHARNN)
     choice = choose(model, BASE.batch, BASE.bptt)
     torch.set_num_threads(choice.threads)
-    tell(f"training in {choice.sentence}")
+    tell(f"fastest here, forward and backward: {choice.sentence}")
     return choice.precision
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def sha_rnn(name: str, attention: Attention, precision: Precision) -> NeuralContender:
     """SHA-RNN with attention in the blocks that `attention` says, its products computed in `precision`."""
     tried = [{"rate": rate, "batch": batch} for rate in RATES for batch in (8, 16)]
-    fixed = dataclasses.replace(BASE, attention=attention, precision=precision)
-    return NeuralContender(name, fixed, tried)
+    return NeuralContender(name, dataclasses.replace(BASE, attention=attention), tried, precision)
 
 
 def lstm() -> NeuralContender:
@@ -121,7 +121,7 @@ def lstm() -> NeuralContender:
     target = sum(parameter.numel() for parameter in model.parameters())
     fixed = dataclasses.replace(BASE, model="baseline")
     tried = [{"rate": rate, "layers": layers, "hidden": width(target, layers)} for rate in RATES for layers in (1, 2)]
-    return NeuralContender("lstm", fixed, tried)
+    return NeuralContender("lstm", fixed, tried, "float32")
 
 
 def width(target: int, layers: int) -> int:
