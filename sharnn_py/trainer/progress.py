@@ -32,7 +32,7 @@ class Display:
         if self._quiet or not self._console.is_terminal:
             yield
             return
-        columns = (BarColumn(24), TextColumn("{task.percentage:3.0f}%"), TextColumn("{task.description}"))
+        columns = (BarColumn(10), TextColumn("{task.percentage:3.0f}%"), TextColumn("{task.description}"))
         with Progress(*columns, console=self._console, transient=True) as self._bar:
             self._task = self._bar.add_task("begins", total=1.0)
             yield
@@ -45,17 +45,19 @@ class Display:
 
     def show(self, row: Row, share: float, left: float, best: float | None) -> None:
         """Show where the run is: `share` of it is done, and `left` seconds are."""
-        told = (
-            f"update {row.update:,}, {row.bytes / 1e6:.1f} MB read, {row.bytes_per_second / 1e3:.1f} kB/s, "
-            f"training {row.train_bits:.3f} bits per byte"
-            + (f", held-out best {best:.4f}" if best is not None else "")
-            + f", {_clock(left)} left"
-        )
-        if self._bar is not None:
+        best_bits = "" if best is None else f", held-out best {best:.4f}"
+        if self._bar is not None:  # fits 80 columns
+            told = (
+                f"{row.bytes_per_second / 1e3:.1f} kB/s, training {row.train_bits:.3f}{best_bits}, {_clock(left)} left"
+            )
             self._bar.update(self._task, completed=share, description=told)
         elif row.valid_bits is None and time.monotonic() >= self._said + EVERY:
             self._said = time.monotonic()
-            self.say(f"{100 * share:3.0f}%  {told}")
+            self.say(
+                f"{100 * share:3.0f}%  update {row.update:,}, {row.bytes / 1e6:.1f} MB read, "
+                f"{row.bytes_per_second / 1e3:.1f} kB/s, training {row.train_bits:.3f} bits per byte{best_bits}, "
+                f"{_clock(left)} left"
+            )
 
 
 def _clock(seconds: float) -> str:

@@ -40,7 +40,7 @@ def test_a_run_that_was_kept_goes_on_to_the_bit(new_run, tmp_path, kind, before)
     assert other.restore(*read_run(tmp_path)) is None
     set_out(other, None, None)
     assert [other.update() for _ in range(40)] == ahead
-    assert run.counters == other.counters
+    assert (run.counters, run.watch, run.plan) == (other.counters, other.watch, other.plan)
     ours, theirs = run.contents()[0], other.contents()[0]
     assert ours.keys() == theirs.keys()
     assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
@@ -59,6 +59,22 @@ def test_updates_are_those_of_train(new_run, program):
     assert ours == pytest.approx(losses, rel=1e-6)  # a mean in float32 against one in float64
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, run.model.get_parameter(name)), name
+
+
+def test_only_a_new_epoch_begins_new_sequences(new_run):
+    run = new_run(random_lengths=False, bptt=100)
+    given = []
+    wrapped = run._wrapped
+
+    def watched(tokens, state):
+        given.append(None if state is None else float(state.layers[0].h.abs().sum()))
+        return wrapped(tokens, state)
+
+    run._wrapped = watched
+    for _ in range(32):  # an epoch is 1,469 steps, and so 15 segments
+        run.update()
+    assert [n for n, state in enumerate(given) if state is None] == [0, 15, 30]
+    assert all(state > 0 for state in given if state is not None)
 
 
 def test_recomputing_blocks_changes_no_bit(new_run):
