@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sharnn_py.compare import published
 from sharnn_py.compare.contender import Contender, told
+from sharnn_py.compare.kneser_ney import KneserNey
 from sharnn_py.compare.result import Result, Row, ensemble, final
 from sharnn_py.compare.search import Trial, search
 from sharnn_py.compare.split import split
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 ATTENTION: dict[str, Attention] = {"sha-rnn-none": "none", "sha-rnn-one": "one", "sha-rnn-all": "all"}
 """The names of SHA-RNN with attention in no block, in the second to last, and in every one."""
+
+LEARNT = 0.98
+"""A trial that saves less than 2% of what the validation part costs by bytes' frequencies alone has learnt nothing."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +53,20 @@ def run(text: bytes, minutes: float, names: Sequence[str], tell: Callable[[str],
     """
     parts = split(text)
     trials: dict[str, tuple[Trial, ...]] = {}
+    frequencies = -float(KneserNey(parts.fit, 1).log2_probabilities(parts.validation).mean())
 
     def contend(contender: Contender) -> Result:
         trials[contender.name] = search(contender, parts, minutes, tell)
         best = trials[contender.name][0].settings
         result = final(contender, parts, minutes, best)
+        if (trials[contender.name][0].bits_per_byte or 0.0) > LEARNT * frequencies:
+            note = f"{result.row.note}; its trials were too short to tell settings apart: give more --minutes"
+            result = replace(result, row=replace(result.row, note=note))
         tell(f"{contender.name} with {told(best)}: {result.row.bits_per_byte:.4f} bits per byte of the held-out part")
         return result
 
     counting = [contend(contender) for contender in ngrams(names)]
-    trained = [contend(contender) for contender in neural(names)]
+    trained = [contend(contender) for contender in neural(names, tell)]
     alone = [*counting, *trained]
     together = [counting] if len(counting) > 1 else []
     if trained:
@@ -78,14 +86,15 @@ def ngrams(names: Sequence[str]) -> list[Contender]:
     return [contender for contender in every if contender.name in names]
 
 
-def neural(names: Sequence[str]) -> list[Contender]:
-    """The contenders of these names that are trained."""
+def neural(names: Sequence[str], tell: Callable[[str], object]) -> list[Contender]:
+    """The contenders of these names that are trained, as fast as they are on this machine, which is told."""
     if not {"lstm", *ATTENTION} & set(names):
         return []
-    from sharnn_py.compare.neural import lstm, sha_rnn
+    from sharnn_py.compare.neural import fastest, lstm, sha_rnn
 
+    precision = fastest(tell)
     found: list[Contender] = [lstm()] if "lstm" in names else []
-    return found + [sha_rnn(name, attention) for name, attention in ATTENTION.items() if name in names]
+    return found + [sha_rnn(name, attention, precision) for name, attention in ATTENTION.items() if name in names]
 
 
 def _dynamic(trained: Result) -> Contender:

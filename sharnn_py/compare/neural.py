@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 from sharnn_py.baseline import Baseline
 from sharnn_py.compare.contender import Failed, told
 from sharnn_py.compare.contender import Settings as Tried
+from sharnn_py.fast import Precision, choose
 from sharnn_py.model import SHARNN
 from sharnn_py.session import SEGMENT
 from sharnn_py.text import encode
@@ -67,18 +68,19 @@ class NeuralReader:
 class NeuralContender:
     """A model of the trainer's, trained for as long as it may."""
 
-    def __init__(self, name: str, fixed: Settings, tried: Sequence[Tried]) -> None:
+    def __init__(self, name: str, fixed: Settings, tried: Sequence[Tried], precision: Precision) -> None:
         self.name = name
         self.settings = tuple(tried)
         self._fixed = fixed
+        self._precision = precision
 
     def fit(self, text: bytes, minutes: float, settings: Tried) -> NeuralReader:
         """A model trained on `text` for `minutes`. Raises `Failed` for a run that diverges."""
         end = time.monotonic() + 60 * minutes
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         ids = torch.from_numpy(encode(EVERY_BYTE, text).astype(np.int16))
         corpus = Corpus(EVERY_BYTE, ids, len(text), held_out=b"", digest="")
-        run = Run(corpus, dataclasses.replace(self._fixed, **dict(settings)), Ranks(0, 1, device))  # type: ignore[arg-type]
+        run = Run(corpus, dataclasses.replace(self._fixed, **dict(settings)), Ranks(0, 1, _device()))  # type: ignore[arg-type]
+        run.compute_in(self._precision, torch.get_num_threads())
         began = time.monotonic()
         while (now := time.monotonic()) < end or not run.counters.update:
             if run.counters.update:  # the schedule runs along the clock, and from here on at the speed so far
@@ -90,10 +92,27 @@ class NeuralContender:
         return NeuralReader(run.model, text, run.bytes_read)
 
 
-def sha_rnn(name: str, attention: Attention) -> NeuralContender:
-    """SHA-RNN with attention in the blocks that `attention` says."""
+def fastest(tell: Callable[[str], object]) -> Precision:
+    """What SHA-RNN trains fastest in on this machine; torch's threads are set for all contenders.
+
+    It is measured once, before the clock of any contender runs.
+    """
+    model = BASE.new_model(len(EVERY_BYTE)).to(_device())
+    assert isinstance(model, SHARNN)
+    choice = choose(model, BASE.batch, BASE.bptt)
+    torch.set_num_threads(choice.threads)
+    tell(f"fastest here, forward and backward: {choice.sentence}")
+    return choice.precision
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def sha_rnn(name: str, attention: Attention, precision: Precision) -> NeuralContender:
+    """SHA-RNN with attention in the blocks that `attention` says, its products computed in `precision`."""
     tried = [{"rate": rate, "batch": batch} for rate in RATES for batch in (8, 16)]
-    return NeuralContender(name, dataclasses.replace(BASE, attention=attention), tried)
+    return NeuralContender(name, dataclasses.replace(BASE, attention=attention), tried, precision)
 
 
 def lstm() -> NeuralContender:
@@ -102,7 +121,7 @@ def lstm() -> NeuralContender:
     target = sum(parameter.numel() for parameter in model.parameters())
     fixed = dataclasses.replace(BASE, model="baseline")
     tried = [{"rate": rate, "layers": layers, "hidden": width(target, layers)} for rate in RATES for layers in (1, 2)]
-    return NeuralContender("lstm", fixed, tried)
+    return NeuralContender("lstm", fixed, tried, "float32")
 
 
 def width(target: int, layers: int) -> int:

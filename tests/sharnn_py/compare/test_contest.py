@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from sharnn_py.cli import main, sharnn
+from sharnn_py.compare import contest
 from sharnn_py.compare.cli import NAMES
 from sharnn_py.compare.contest import neural, ngrams
 from sharnn_py.compare.result import Result, Row, ensemble, final
@@ -45,8 +46,9 @@ def test_a_text_that_is_too_short_is_refused(data):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_contender_is_tried_with_as_many_settings(name):
-    (contender,) = [*ngrams([name]), *neural([name])]
+def test_every_contender_is_tried_with_as_many_settings(name, monkeypatch):
+    monkeypatch.setattr("sharnn_py.compare.neural.fastest", lambda tell: "float32")
+    (contender,) = [*ngrams([name]), *neural([name], print)]
     assert contender.name == name
     assert len({tuple(settings.items()) for settings in contender.settings}) == len(contender.settings) == TRIALS
 
@@ -100,6 +102,25 @@ def test_the_command_prints_a_table_and_writes_json_and_a_picture(file, tmp_path
         assert row["bytes_seen"] == SHORTEST - 100
     assert found["published"]["bits_per_byte"]["SHA-RNN without attention"] == 1.33
     assert b"<svg" in picture.read_bytes()
+
+
+def test_trials_that_learnt_nothing_are_told_of(monkeypatch):
+    class Ignorant:
+        def read(self, text):
+            return np.full(len(text), 8.0)
+
+        parameters, bytes_seen = 0, 0
+
+    class Contender:
+        name, settings = "ignorant", tuple({"size": size} for size in range(TRIALS))
+
+        def fit(self, text, minutes, settings):
+            return Ignorant()
+
+    monkeypatch.setattr(contest, "ngrams", lambda names: [*ngrams(["kneser-ney"]), Contender()])
+    rows = contest.run(DATA, 1, [], print).rows
+    told = {row.name: "too short to tell settings apart: give more --minutes" in row.note for row in rows}
+    assert told == {"kneser-ney": False, "ignorant": True, "kneser-ney + ignorant": False}
 
 
 def test_only_compares_those_named(file):

@@ -96,7 +96,7 @@ def test_a_byte_costs_what_it_does_whatever_follows_it(model, rate):
 
 
 def test_training_sees_nothing_of_what_follows_and_all_bytes_can_be_read():
-    contender = NeuralContender("small", SMALL, [{"rate": 1e-2}])
+    contender = NeuralContender("small", SMALL, [{"rate": 1e-2}], "float32")
     reader = contender.fit(BEFORE * 4, SECONDS, {"rate": 1e-2})
     assert reader.bytes_seen > 0
     costs = reader.read(bytes(range(256)))
@@ -106,7 +106,7 @@ def test_training_sees_nothing_of_what_follows_and_all_bytes_can_be_read():
 
 def test_training_learns_until_its_time_is_over():
     began = time.monotonic()
-    reader = NeuralContender("small", SMALL, [{}]).fit(text(4000), 2 / 60, {"rate": 2e-2, "warmup": 0})
+    reader = NeuralContender("small", SMALL, [{}], "float32").fit(text(4000), 2 / 60, {"rate": 2e-2, "warmup": 0})
     assert time.monotonic() - began < 20
     assert reader.read(FOLLOWING).mean() < 6  # an untrained model needs 8
 
@@ -120,7 +120,7 @@ def test_a_setting_that_diverges_is_passed_over(monkeypatch):
                 raise Failed("too fast")
             return super().fit(text, minutes, settings)
 
-    contender = Diverging("small", SMALL, [{"rate": rate} for rate in (1e-3, 1, 2, 3, 4, 5)])
+    contender = Diverging("small", SMALL, [{"rate": rate} for rate in (1e-3, 1, 2, 3, 4, 5)], "float32")
     trials = search(contender, split(text(SHORTEST)), SECONDS, print)
     assert trials[0].settings == {"rate": 1e-3}
     assert sorted(trial.failed for trial in trials) == ["", "it needs more memory than there is", *["too fast"] * 4]
@@ -135,7 +135,7 @@ def test_a_run_that_diverges_says_with_which_settings(monkeypatch):
 
     monkeypatch.setattr(neural.Run, "update", diverge)
     with pytest.raises(Failed, match=r"small with rate 0\.1: the loss is nan"):
-        NeuralContender("small", SMALL, [{}]).fit(BEFORE, SECONDS, {"rate": 0.1})
+        NeuralContender("small", SMALL, [{}], "float32").fit(BEFORE, SECONDS, {"rate": 0.1})
 
 
 def parameters(settings):
@@ -154,9 +154,8 @@ def test_the_lstm_is_as_large_as_sha_rnn():
 
 
 def test_attention_is_in_no_block_in_one_or_in_all():
-    attending = [
-        sha_rnn("", attention)._fixed.new_model(257).config.attention_layers for attention in ("none", "one", "all")
-    ]
+    models = [sha_rnn("", attention, "float32")._fixed.new_model(257) for attention in ("none", "one", "all")]
+    attending = [model.config.attention_layers for model in models]
     assert attending == [(), (1,), (0, 1, 2)]
 
 
@@ -173,4 +172,5 @@ def test_the_command_compares_what_is_trained(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     rows = [line.split("  ")[0] for line in done.stdout.splitlines()[1:]]
     trained = next(name for name in ("lstm", "sha-rnn-none") if f"ppmd + {name}" in rows)
+    assert done.stderr.count("fastest here") == 1
     assert {"ppmd", "lstm", "sha-rnn-none", f"{trained} dynamic", f"ppmd + {trained} dynamic"} <= set(rows)
