@@ -24,6 +24,7 @@ from sharnn_py.model import SHARNN
 from sharnn_py.session import SEGMENT
 from sharnn_py.text import encode
 from sharnn_py.trainer.corpus import Corpus
+from sharnn_py.trainer.presets import DEFAULT, presets
 from sharnn_py.trainer.ranks import Ranks
 from sharnn_py.trainer.run import Run
 from sharnn_py.trainer.saved import Carried
@@ -31,8 +32,8 @@ from sharnn_py.trainer.settings import Attention, Settings
 from sharnn_py.trainer.watch import TrainingError
 from sharnn_py.vocabulary import EOS, UNK, Vocabulary
 
-BASE = Settings()
-"""What is not tried: sizes, optimiser and schedule are the trainer's own."""
+BASE = presets()[DEFAULT].settings
+"""What is not tried: sizes, optimiser, schedule and initial parameters are the trainer's default."""
 RATES = (2e-3, 4e-3, 8e-3)
 """The learning rates that are tried for every neural contender."""
 WARM_UP = 4096

@@ -88,13 +88,12 @@ class Run:
         self._entropy = entropy_of(corpus.train)
 
     def compute_in(self, precision: Precision, threads: int) -> None:
-        """Have updates compute their products in `precision`, on `threads` threads; a baseline's are float32."""
+        """Have updates compute their products in `precision`, on `threads` threads."""
         self.precision, self.threads = precision, threads
         torch.set_num_threads(threads)
-        if isinstance(self.model, SHARNN):
-            accelerated(self.model, precision)
-            if self.settings.recompute:
-                recompute_blocks(self.model)
+        accelerated(self.model, precision)
+        if self.settings.recompute and isinstance(self.model, SHARNN):
+            recompute_blocks(self.model)
 
     @property
     def bytes_read(self) -> int:
@@ -113,7 +112,9 @@ class Run:
                     logits, carried = self._wrapped(ranks.columns(tokens), None if new else self.carried)
                     loss = nll(logits, ranks.columns(targets))
                 loss.backward()  # type: ignore[no-untyped-call]
-            self.carried = carried.to(torch.float32) if isinstance(carried, State) else carried
+            self.carried = (
+                carried.to(torch.float32) if isinstance(carried, State) else (carried[0].float(), carried[1].float())
+            )
             total += loss.detach() * tokens.shape[0]
             steps += tokens.shape[0]
         nats = ranks.mean(total / steps)

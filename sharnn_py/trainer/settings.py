@@ -28,6 +28,8 @@ class Settings:
     """`baseline` is the LSTM language model of `sharnn_py.Baseline`, without attention and Boom."""
     semantics: Program = "paper"
     """Whose semantics the model computes, whose random lengths and whose MinTrustLAMB it is trained with."""
+    initialisation: Literal["own", "paper", "julia"] = "own"
+    """Which program's initial parameters (row 7 of docs/semantics.md): those of `semantics`, or of either."""
     emb: int = 192
     """H, width of embeddings and hidden states."""
     hidden: int = 768
@@ -133,6 +135,8 @@ class Settings:
         rates = ("dropout_embedding", "dropout_hidden", "dropout_output")
         sizes = {name: getattr(self, name) for name in (*shared, *rates)}
         semantics = PRESETS[self.semantics]
+        if self.initialisation not in ("own", self.semantics):
+            semantics = semantics.flipped("initialisation")
         return SHARNN(Config(vocab=vocab, attention_layers=attending, semantics=semantics, **sizes), generator)
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-
 from sharnn_py.fast.choice import choose
-from sharnn_py.model import SHARNN
 from sharnn_py.trainer.run import Run
 
 SHARE = 0.01
@@ -23,8 +20,8 @@ def set_out(run: Run, threads: int | None, seconds: float | None) -> str | None:
         return None
     settings = run.settings
     asked = settings.precision
-    if not isinstance(run.model, SHARNN) or (asked != "auto" and threads):
-        run.compute_in("float32" if asked == "auto" else asked, threads or torch.get_num_threads())
+    if asked != "auto" and threads:
+        run.compute_in(asked, threads)
         return None
     limit = min(4.0, SHARE * seconds) if seconds else 4.0
     choice = run.ranks.told(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharnn_py import PAPER, SHARNN, Baseline, ConfigError
+from sharnn_py import JULIA, PAPER, SHARNN, Baseline, ConfigError
 from sharnn_py.trainer.length import Length, Plan
 from sharnn_py.trainer.optimiser import rate_of
 from sharnn_py.trainer.presets import presets
@@ -46,6 +46,12 @@ def test_settings_make_the_model_that_they_name():
     assert model.config.semantics == PAPER
     assert Settings(emb=8, hidden=16, layers=3, attention="none").new_model(11).config.attention_layers == ()
     assert isinstance(Settings(model="baseline", emb=8, hidden=16).new_model(11), Baseline)
+
+
+def test_initial_parameters_may_be_the_other_programs():
+    assert Settings(initialisation="julia").new_model(11).config.semantics == PAPER.flipped("initialisation")
+    assert Settings(initialisation="paper").new_model(11).config.semantics == PAPER
+    assert Settings(semantics="julia", initialisation="julia").new_model(11).config.semantics == JULIA
 
 
 def test_every_preset_has_settings_a_length_and_a_line():
