@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from sharnn_py.waiting import wait_asleep
+
 NAMES = ("ppmd", "kneser-ney", "lstm", "sha-rnn-none", "sha-rnn-one", "sha-rnn-all")
 """What can be compared, by name."""
 
@@ -41,6 +43,7 @@ def compare(text: Path, minutes: float, json_path: Path | None, plot: Path | Non
         from sharnn_py.compare.plot import require_format, write_plot
 
         require_format(plot)
+    wait_asleep()
     from sharnn_py.compare.contest import run
     from sharnn_py.compare.table import print_table
     from sharnn_py.console import console

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sharnn_py.waiting import wait_asleep
+
 if TYPE_CHECKING:
     from sharnn_py.trainer.corpus import Corpus
     from sharnn_py.trainer.length import Length
@@ -78,6 +80,7 @@ def train(text: str | None, output: Path, resume: bool, plot: bool, **given: Any
     if plot:
         _plot(output)
         return
+    wait_asleep()
     from sharnn_py.console import console
     from sharnn_py.trainer.progress import Display
     from sharnn_py.trainer.ranks import all_ranks

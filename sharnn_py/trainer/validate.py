@@ -25,14 +25,16 @@ def scoring_segment(settings: Settings) -> int:
 
 
 def bits_per_byte(model: SHARNN | Baseline, vocabulary: Vocabulary, text: bytes, segment: int) -> float:
-    """Negative log likelihood of `text` after a line break, bits a byte; the model's mode is restored afterwards."""
-    was_training = model.training
+    """Negative log likelihood of `text` after a line break, bits a byte; mode and threads are restored afterwards."""
+    was_training, threads = model.training, torch.get_num_threads()
+    torch.set_num_threads(1)  # the steps of one sequence are too small to be shared
     try:
         if isinstance(model, SHARNN):
             return TorchSession(model, vocabulary).score(text, segment).bits_per_byte
         return _nats(model.eval(), vocabulary, text, segment) / math.log(2) / len(text)
     finally:
         model.train(was_training)
+        torch.set_num_threads(threads)
 
 
 @torch.no_grad()
