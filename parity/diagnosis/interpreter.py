@@ -46,6 +46,8 @@ class Interpreter:
         self.nodes = self._chain()
         """The target and the unrecorded operations before it, in order of computation, the target last."""
         self._values: dict[str, Tensor | None] = {}
+        self._operands: dict[str, Operands] = {}
+        self._following: dict[tuple[frozenset[str], str], list[str]] = {}
         self._under_way: set[str] = set()
 
     def definition(self, key: str) -> OperationDefinition | None:
@@ -99,25 +101,59 @@ class Interpreter:
     def operands(self, key: str, changed: Mapping[str, Tensor] | None = None) -> Operands:
         """What the operation of `key` computes from."""
         operation = self.scene.operations[key]
+        given = self._canonical_operands(key)
+        if not changed or changed.keys().isdisjoint(operation.inputs.values()):
+            return given
         tensors, shapes = {}, {}
         for role, source in operation.inputs.items():
-            value = changed[source] if changed and source in changed else self.value(source)
+            if source in changed:
+                tensors[role], shapes[role] = self._as_input(key, role, changed[source])
+            elif role in given:
+                tensors[role], shapes[role] = given[role], given.shapes[role]
+        return Operands(tensors, operation.settings, given.keys, shapes)
+
+    def _canonical_operands(self, key: str) -> Operands:
+        if key in self._operands:
+            return self._operands[key]
+        operation = self.scene.operations[key]
+        tensors, shapes = {}, {}
+        for role, source in operation.inputs.items():
+            value = self.value(source)
             if value is not None:
-                rows = self.window.as_input(key, role, value)
-                tensors[role] = rows.to(torch.float64) if rows.is_floating_point() else rows
-                shapes[role] = self.window.whole_shape(key, role, value)
-        return Operands(tensors, operation.settings, dict(operation.inputs), shapes)
+                tensors[role], shapes[role] = self._as_input(key, role, value)
+        operands = Operands(tensors, operation.settings, dict(operation.inputs), shapes)
+        if self._under_way <= {key}:  # of operations that wait for this one, values are missing
+            self._operands[key] = operands
+        return operands
+
+    def _as_input(self, key: str, role: str, value: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+        """The rows of an input that the rows of `key` come from, and the shape that the whole of it has."""
+        if self.window.covers_all:
+            rows, shape = value, tuple(value.shape)
+        else:
+            rows, shape = self.window.as_input(key, role, value), self.window.whole_shape(key, role, value)
+        return rows.to(torch.float64) if rows.is_floating_point() else rows, shape
 
     def through(self, values: Mapping[str, Tensor], to: str) -> Tensor | None:
         """The tensor `to` if some keys have other values, and what follows from these is computed canonically."""
         changed = {key: self.window.cut(key, value) for key, value in values.items()}
-        for key in self.nodes[: self.nodes.index(to) + 1]:
-            if key not in changed and any(source in changed for source in self.scene.operations[key].inputs.values()):
-                computed = self.computed(key, changed)
-                if computed is None:
-                    return None
-                changed[key] = computed
+        for key in self._after(frozenset(changed), to):
+            computed = self.computed(key, changed)
+            if computed is None:
+                return None
+            changed[key] = computed
         return changed.get(to)
+
+    def _after(self, keys: frozenset[str], to: str) -> list[str]:
+        """The operations up to `to` that compute from any of these keys, in order of computation."""
+        if (keys, to) not in self._following:
+            reached, found = set(keys), []
+            for key in self.nodes[: self.nodes.index(to) + 1]:
+                if key not in keys and not reached.isdisjoint(self.scene.operations[key].inputs.values()):
+                    reached.add(key)
+                    found.append(key)
+            self._following[keys, to] = found
+        return self._following[keys, to]
 
     @property
     def is_long(self) -> bool:
