@@ -4,7 +4,7 @@ An unrecorded tensor is computed from what was recorded before it, by as many op
 tensor only a window of rows is computed, and of its inputs only what these rows come from.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +48,7 @@ class Interpreter:
         self._values: dict[str, Tensor | None] = {}
         self._operands: dict[str, Operands] = {}
         self._following: dict[tuple[frozenset[str], str], list[str]] = {}
+        self._narrows: dict[str, list[bool]] = {}
         self._under_way: set[str] = set()
 
     def definition(self, key: str) -> OperationDefinition | None:
@@ -143,6 +144,34 @@ class Interpreter:
                 return None
             changed[key] = computed
         return changed.get(to)
+
+    def narrows(self, node: str, value: Tensor, to: str) -> Iterator[tuple[str, Tensor | None]]:
+        """`node` with another value, and what follows as far as `to`, one tensor after another, with their keys.
+
+        Only those of which alone, of all that has another value then, the rest is computed; the last is `to`, or None
+        where it cannot be computed.
+        """
+        order = [node, *self._after(frozenset([node]), to)]
+        changed = {node: self.window.cut(node, value)}
+        for key, is_narrow in zip(order, self._narrow(node, order), strict=True):
+            if key != node:
+                computed = self.computed(key, changed)
+                if computed is None:
+                    yield to, None
+                    return
+                changed[key] = computed
+            if is_narrow:
+                yield key, changed[key]
+
+    def _narrow(self, node: str, order: list[str]) -> list[bool]:
+        """For each of these operations, whether what comes later in the order takes nothing of it but this."""
+        if node not in self._narrows:
+            found = []
+            for place, key in enumerate(order, 1):
+                later = {source for other in order[place:] for source in self.scene.operations[other].inputs.values()}
+                found.append(later.isdisjoint(set(order[:place]) - {key}))
+            self._narrows[node] = found
+        return self._narrows[node]
 
     def _after(self, keys: frozenset[str], to: str) -> list[str]:
         """The operations up to `to` that compute from any of these keys, in order of computation."""
