@@ -1,5 +1,4 @@
-"""How many cases, by Hypothesis profile: `SHARNN_LAWS=nightly pytest tests/laws`. Rings that grow early, fast exports.
-"""
+"""How many cases, by Hypothesis profile: `SHARNN_LAWS=nightly pytest tests/laws`. Rings that grow early, fast exports."""
 
 import os
 

@@ -140,6 +140,7 @@ def numbers(*shape):
     return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
 
 
+@pytest.mark.slow
 def test_large_tensors_are_explained_by_a_window_of_them():
     x, w, b = numbers(300, 2, 256), numbers(256, 256), numbers(256)
     assert x.numel() > LARGE
@@ -151,6 +152,7 @@ def test_large_tensors_are_explained_by_a_window_of_them():
     assert "reversed along axis 0" in explained(steps, "y", y, y.flip(0), **given)
 
 
+@pytest.mark.slow
 def test_a_window_lies_where_the_error_is():
     x = numbers(3000, 2, 64)
     y = torch.tanh(x)
@@ -175,6 +177,7 @@ def test_a_large_lstm_is_explained_by_its_first_steps():
     assert "returns c in place of h" in explained(steps, "h", h[0], c[0], x=x, **names)
 
 
+@pytest.mark.slow
 def test_large_attention_is_explained_after_what_was_not_recorded():
     """The scale depends on all T queries, of which only some are computed."""
     T, K, H = 400, 700, 16
@@ -206,6 +209,7 @@ def test_shapes_that_differ_are_explained_by_rows_alone():
     assert "keeps the last 5 rows; the reference the last 6" in explained(steps, "kept", keys[3:], keys[4:], keys=keys)
 
 
+@pytest.mark.slow
 def test_a_state_of_several_layers_that_none_uses():
     """The layer between is not recorded, so that two unrecorded operations are wrong at once."""
     torch.manual_seed(0)
