@@ -1,4 +1,4 @@
-"""How many cases, by Hypothesis profile: `SHARNN_LAWS=nightly pytest tests/laws`. Rings that grow early, fast exports."""
+"""How many cases, by Hypothesis profile: `SHARNN_LAWS=nightly pytest tests/laws`; rings and exports made for laws."""
 
 import os
 

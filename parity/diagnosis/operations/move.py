@@ -42,7 +42,7 @@ def _variants(o: Operands) -> Iterator[Variant]:
 
 
 def _digest(places: Tensor) -> bytes:
-    return hashlib.sha256(places.contiguous().numpy()).digest()
+    return hashlib.sha256(places.numpy().tobytes()).digest()
 
 
 @lru_cache(maxsize=1024)
