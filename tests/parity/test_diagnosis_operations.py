@@ -263,3 +263,21 @@ def test_an_operation_of_ones_own_is_diagnosed_after_one_that_is_known():
 def test_a_name_that_is_taken_cannot_be_registered():
     with pytest.raises(parity.UsageError, match="'linear' is registered already"):
         register("linear", OperationDefinition(leaky_average))
+
+
+def test_a_value_that_led_nowhere_is_recognised_only_where_nothing_else_of_what_changed_is_taken_later():
+    """Of the halves of y = x z + (x + z), neither alone tells what comes of another x."""
+    operations = {
+        "x": Operation("same", {"x": "given"}),
+        "times": Operation("times", {"x": "x", "gain": "z"}),
+        "plus": Operation("add", {"a": "x", "b": "z"}),
+        "y": Operation("add", {"a": "times", "b": "plus"}),
+    }
+    given, z, other = torch.tensor([2.0, 3.0]).double(), torch.tensor([5.0, 7.0]).double(), torch.ones(2).double()
+    known = {"given": given, "z": z}
+    y = given * z + given + z
+    interpreter = Interpreter(Scene(operations, {**known, "y": y}, {**known, "y": y}, {}), "y")
+    found = dict(interpreter.narrows("x", other, "y"))
+    assert list(found) == ["x", "y"]
+    assert torch.equal(found["y"], z + 1 + z)
+    assert torch.equal(found["y"], interpreter.through({"x": other}, "y"))
