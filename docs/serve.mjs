@@ -159,6 +159,7 @@ class Vocabulary {
       const words = (line) => line.split(/\s+/).filter((word) => word).map((word) => this.ids.get(word) ?? this.unknown);
       return text.split("\n").flatMap((line, i) => (i ? [this.newline, ...words(line)] : words(line)));
     }
+    if (this.unit === "character") return [...text].map((c) => (c === "\n" ? this.newline : this.ids.get(c) ?? this.unknown));
     return [...Buffer.from(text)].map((byte) => {
       const id = byte === 10 ? this.newline : this.ids.get(String(byte));
       if (id === undefined) throw new Error(`byte ${byte} is not in the vocabulary`);
@@ -173,7 +174,8 @@ class Vocabulary {
       return new TextDecoder().decode(Uint8Array.from(bytes.flatMap((byte) => (byte < 0 ? [0xef, 0xbf, 0xbd] : byte))));
     }
     const previous = [after, ...ids];
-    const word = (id, i) => (previous[i] === this.newline ? "" : " ") + this.tokens[id];
+    const apart = this.unit === "word" ? " " : "";
+    const word = (id, i) => (previous[i] === this.newline ? "" : apart) + this.tokens[id];
     return ids.map((id, i) => (id === this.newline ? "\n" : word(id, i))).join("");
   }
 }

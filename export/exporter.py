@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from sharnn_py.identity import identity
 from sharnn_py.memory import most_keys_of_a_step
 from sharnn_py.model import SHARNN
 from sharnn_py.sampling import Sampling
+from sharnn_py.scratch import scratch
 
 
 def export_checkpoint(
@@ -76,8 +76,8 @@ def export_checkpoint(
     most_keys = most_keys_of_a_step(model.config)
     capacity = most_keys if capacity is None else min(capacity, most_keys)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        beside, old = Path(scratch, "new"), Path(scratch, "old")
+    with scratch(folder.parent, f".{folder.name}.") as own:
+        beside, old = own / "new", own / "old"
         beside.mkdir()
         files = {"model.safetensors": CHECKING}
         files |= {name: SERVING for name in ("config.json", "vocabulary.json") if (checkpoint / name).exists()}

@@ -21,7 +21,7 @@ from export.schema import fault
 from sharnn_py.config import Config
 from sharnn_py.errors import ConfigError
 from sharnn_py.memory import most_keys_of_a_step
-from sharnn_py.text import of_bytes
+from sharnn_py.text import of_bytes, of_characters
 from sharnn_py.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class Manifest:
 
 def describe_vocabulary(vocabulary: Vocabulary) -> dict[str, Any]:
     """The manifest's `vocabulary` entry, whose fields are described in `manifest_schema.json`."""
-    unit = "byte" if of_bytes(vocabulary) else "word"
+    unit = "byte" if of_bytes(vocabulary) else "character" if of_characters(vocabulary) else "word"
     return {"file": "vocabulary.json", "size": len(vocabulary), "unit": unit, "end_of_line": 0, "unknown": 1}
 
 

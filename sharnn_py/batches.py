@@ -13,15 +13,18 @@ from torch import Tensor
 from sharnn_py.errors import ConfigError, InputError
 
 
-def lay_out(stream: Iterable[int], batch: int, *, max_size: int | None = None) -> Tensor:
+def lay_out(stream: Iterable[int] | Tensor, batch: int, *, max_size: int | None = None) -> Tensor:
     """`stream` cut into B = `batch` contiguous pieces, one per column, int64 (steps, B); the remainder is dropped.
 
-    Reads at most `max_size` tokens. Raises `InputError` if that leaves fewer than two steps, the least that give an
-    input and a target; `ConfigError` for a batch below 1.
+    A tensor (tokens,) keeps its type. Reads at most `max_size` tokens. Raises `InputError` if that leaves fewer than
+    two steps, the least that give an input and a target; `ConfigError` for a batch below 1.
     """
     if batch < 1:
         raise ConfigError(f"batch is {batch}; it must be at least 1")
-    ids = torch.tensor(list(islice(stream, max_size)), dtype=torch.int64)
+    if isinstance(stream, Tensor):
+        ids = stream[:max_size]
+    else:
+        ids = torch.tensor(list(islice(stream, max_size)), dtype=torch.int64)
     steps = len(ids) // batch
     if steps < 2:
         raise InputError(f"{len(ids)} tokens in {batch} sequences leave {steps} steps each; at least 2 are needed")

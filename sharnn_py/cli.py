@@ -20,12 +20,14 @@ from sharnn_py.lazy_group import LazyGroup
 from sharnn_py.missing import explained
 
 SUBCOMMANDS = {
+    "compare": ("sharnn_py.compare.cli", "compare"),
     "export": ("export.cli", "export"),
     "generate": ("export.text_cli", "generate"),
     "julia": ("julia_bridge.cli", "julia"),
     "onnx": ("export.cli", "onnx"),
     "parity": ("parity.cli", "parity"),
     "score": ("export.text_cli", "score"),
+    "train": ("sharnn_py.trainer.cli", "train"),
 }
 
 USAGE, ENVIRONMENT, INTERRUPTED, TERMINATED = 2, 3, 130, 143

@@ -104,8 +104,9 @@ class MinTrustLAMB(Optimizer):
         steps = []
         for w, g in zip(parameters, gradients, strict=True):
             state = self.state[w]
-            m = state.setdefault("m", torch.zeros_like(w))
-            v = state.setdefault("v", torch.zeros_like(w))
+            if not state:
+                state["m"], state["v"] = torch.zeros_like(w), torch.zeros_like(w)
+            m, v = state["m"], state["v"]
             m.mul_(beta1).add_(g, alpha=1 - beta1)
             v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
             step = m / (v.sqrt() + group["eps"])
@@ -120,7 +121,7 @@ class MinTrustLAMB(Optimizer):
         if self.total_steps is not None:
             factor = schedule(self.schedule_name, group["step"] / self.total_steps, self.warmup)
         for w, step in zip(parameters, steps, strict=True):
-            w.sub_(step * (group["lr"] * factor * trust))
+            w.sub_(step.mul_(group["lr"] * factor * trust))
 
 
 def joint_norm(tensors: Iterable[Tensor]) -> Tensor:
@@ -187,7 +188,7 @@ def julia_lamb(
 
 
 def paper_lamb(
-    model: SHARNN,
+    model: nn.Module,
     *,
     lr: float = 2e-3,
     betas: tuple[float, float] = (0.9, 0.999),

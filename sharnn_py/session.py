@@ -229,7 +229,7 @@ class SequenceSession(ABC):
         for start in range(0, len(inputs), segment):
             ids = inputs[start : start + segment]
             logits = session.step(ids) if segment == 1 else session.prefill(ids[:, None])[:, 0]  # (T, V)
-            nats += _nats(logits, targets[start : start + segment])
+            nats += nats_of(logits, targets[start : start + segment])
         return Score(nats, len(targets), len(data))
 
     def generate(
@@ -365,7 +365,7 @@ Session = SequenceSession
 """The former name of `SequenceSession`."""
 
 
-def _nats(logits: Logits, targets: NDArray[np.int64]) -> float:
+def nats_of(logits: Logits, targets: NDArray[np.int64]) -> float:
     """-log p of `targets` (T,) under `logits` (T, V), in nats, summed over T in float64."""
     scores = logits.astype(np.float64)
     top = scores.max(axis=-1)

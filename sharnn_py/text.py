@@ -1,8 +1,9 @@
 """From raw text to the ids of a vocabulary, and from a stream of ids back to text.
 
 A *byte vocabulary*, enwik8's, names bytes by their decimal numbers (`sharnn_py.vocabulary.bytes_to_text`): there an id
-is a byte of the text in UTF-8. Any other vocabulary is one of words, split on white space. In both, a line break is
-`<s>`.
+is a byte of the text in UTF-8. A *character vocabulary* names single characters, the space among them
+(`Vocabulary.of_characters`). Any other vocabulary is one of words, split on white space, where no token is a space. In
+all of them a line break is `<s>`.
 """
 
 import codecs
@@ -25,11 +26,16 @@ def of_bytes(vocabulary: Vocabulary) -> bool:
     return len(vocabulary) > 2 and all(token in numbers for token in vocabulary.tokens[2:])
 
 
+def of_characters(vocabulary: Vocabulary) -> bool:
+    """Whether every token but `<s>` and `<unk>` is a single character, and the space is one of them."""
+    return " " in vocabulary.tokens[2:] and all(len(token) == 1 for token in vocabulary.tokens[2:])
+
+
 def encode(vocabulary: Vocabulary, text: str | bytes) -> NDArray[np.int64]:
     """The ids of `text`, int64 (tokens,), without an end-of-sentence id after the last line.
 
-    A word that is not in the vocabulary is `<unk>`. Raises `InputError` for a byte that is not in a byte vocabulary,
-    and for bytes that are not UTF-8 where the vocabulary is one of words.
+    A word or character that is not in the vocabulary is `<unk>`. Raises `InputError` for a byte that is not in a byte
+    vocabulary, and for bytes that are not UTF-8 where the vocabulary is one of words or characters.
     """
     if of_bytes(vocabulary):
         return _encode_bytes(vocabulary, text.encode() if isinstance(text, str) else text)
@@ -37,7 +43,10 @@ def encode(vocabulary: Vocabulary, text: str | bytes) -> NDArray[np.int64]:
         try:
             text = text.decode()
         except UnicodeDecodeError as error:
-            raise InputError(f"the text is not UTF-8 at byte {error.start}; this vocabulary is of words") from error
+            unit = "characters" if of_characters(vocabulary) else "words"
+            raise InputError(f"the text is not UTF-8 at byte {error.start}; this vocabulary is of {unit}") from error
+    if of_characters(vocabulary):
+        return np.array([vocabulary.encode_character(character) for character in text], np.int64)
     lines = (vocabulary.encode_line(line) for line in text.split("\n"))
     return np.array(list(chain.from_iterable(lines))[:-1], np.int64)  # the last line has no line break after it
 
@@ -71,6 +80,7 @@ class Decoder:
         """
         self._tokens = vocabulary.tokens
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace") if of_bytes(vocabulary) else None
+        self._apart = not of_characters(vocabulary)
         self._in_line = after != NEWLINE
         if self._utf8 is not None:
             self._utf8.decode(unfinished)
@@ -81,7 +91,7 @@ class Decoder:
             if token == _UNKNOWN:
                 return self._utf8.decode(b"", final=True) + "\N{REPLACEMENT CHARACTER}"
             return self._utf8.decode(b"\n" if token == NEWLINE else bytes([int(self._tokens[token])]))
-        space = " " if self._in_line and token != NEWLINE else ""
+        space = " " if self._apart and self._in_line and token != NEWLINE else ""
         self._in_line = token != NEWLINE
         return "\n" if token == NEWLINE else space + self._tokens[token]
 

@@ -37,12 +37,17 @@ class TorchSession(SequenceSession):
     def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> TorchSession:
         """A new session of one sequence on the checkpoint in `folder`, on `device`.
 
-        Raises `CheckpointError` for a baseline, and what `sharnn_py.load_checkpoint` raises.
+        Raises `CheckpointError` for a baseline, `InputError` for a device that torch does not know or have, and what
+        `sharnn_py.load_checkpoint` raises.
         """
         checkpoint = load_checkpoint(folder)
         if not isinstance(checkpoint.model, SHARNN):
             raise CheckpointError(f"{folder} holds a baseline; sessions are of SHA-RNN models")
-        return cls(checkpoint.model.to(device), checkpoint.vocabulary)
+        try:
+            model = checkpoint.model.to(device)
+        except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+            raise InputError(f"device is {str(device)!r}, which this PyTorch cannot use: {error}") from error
+        return cls(model, checkpoint.vocabulary)
 
     @property
     def batch(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sharnn_py.errors import CheckpointError, ConfigError, InputError
@@ -49,6 +49,12 @@ class Vocabulary:
             raise ConfigError(f"max_size is {max_size}; {EOS!r} and {UNK!r} alone need 2")
         return cls(tokens[:max_size])
 
+    @classmethod
+    def of_characters(cls, counts: Mapping[str, int]) -> Vocabulary:
+        """The vocabulary of single characters, by decreasing count. It names the space, which no word can be."""
+        listed = sorted(set(counts) - {"\n"} | {" "}, key=lambda character: (-counts.get(character, 0), character))
+        return cls([EOS, UNK, *listed])
+
     def __len__(self) -> int:
         return len(self.tokens)
 
@@ -61,6 +67,10 @@ class Vocabulary:
     def encode_line(self, line: str) -> list[int]:
         """Ids of the tokens of `line` and the end-of-sentence id, 0; a token not in the vocabulary is `<unk>`, 1."""
         return [self._ids.get(token, 1) for token in line.split()] + [0]
+
+    def encode_character(self, character: str) -> int:
+        """The id of a single character; `<s>`'s for a line break, `<unk>`'s for one that is not in the vocabulary."""
+        return 0 if character == "\n" else self._ids.get(character, 1)
 
     def encode(self, lines: Iterable[str]) -> Iterator[int]:
         """Ids of a whole text as one stream, as `encode_line` gives them line by line."""

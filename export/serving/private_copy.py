@@ -8,7 +8,6 @@ are in the folder of temporary files rather than in memory, so that they take no
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import weakref
@@ -16,14 +15,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from export.errors import ExportError
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
+from sharnn_py.scratch import new_folder
 
 _PREFIX = "sharnn-serving-"
-_LOCK = "lock"
 
 
 class PrivateCopy:
@@ -31,11 +25,10 @@ class PrivateCopy:
 
     def __init__(self, folder: Path, names: Iterable[str]) -> None:
         """Raises `ExportError` if there is no room for them."""
-        _remove_of_the_dead()
         self.original = folder
         try:
-            self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))  # only its user may enter it
-            weakref.finalize(self, _remove, self.folder, _locked(self.folder))
+            self.folder, remove = new_folder(Path(tempfile.gettempdir()), _PREFIX)
+            weakref.finalize(self, remove)
             for name in names:
                 if (folder / name).is_file():
                     shutil.copyfile(folder / name, self.folder / name)
@@ -49,38 +42,3 @@ class PrivateCopy:
     def told_as_original(self, sentence: str) -> str:
         """`sentence` with the original's path in place of the copy's."""
         return sentence.replace(str(self.folder), str(self.original))
-
-
-def _locked(folder: Path) -> int | None:
-    """A descriptor of the lock in `folder`, held until this process ends, however it does."""
-    if fcntl is None:
-        return None
-    unlocked = folder / f"{_LOCK}.new"
-    lock = os.open(unlocked, os.O_CREAT | os.O_RDWR, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    unlocked.rename(folder / _LOCK)  # so that nobody sees it unlocked while this process lives
-    return lock
-
-
-def _remove(folder: Path, lock: int | None) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    if lock is not None:
-        os.close(lock)
-
-
-def _remove_of_the_dead() -> None:
-    """Remove the copies of processes that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        if fcntl is None:
-            return
-        try:
-            lock = os.open(folder / _LOCK, os.O_RDWR)
-        except OSError:  # another user's, or one that is being made or removed
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        except OSError:  # its process lives
-            pass
-        finally:
-            os.close(lock)

@@ -155,12 +155,19 @@ def test_the_javascript_of_the_docs_writes_what_pytorch_writes(project, export_o
 
 
 @pytest.mark.slow
-def test_the_javascript_of_the_docs_reads_and_writes_words(project, config, tmp_path):
-    words = Vocabulary.from_lines(["the cat sat on the mat", "and the dog"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        Vocabulary.from_lines(["the cat sat on the mat", "and the dog"]),
+        Vocabulary.of_characters({character: 1 for character in "the dog satß𝄞"}),
+    ],
+    ids=["words", "characters"],
+)
+def test_the_javascript_of_the_docs_reads_and_writes(project, config, tmp_path, words):
     model = trained_looking(dataclasses.replace(config, vocab=len(words)))
     save_checkpoint(model, tmp_path / "checkpoint", words)
     export_checkpoint(tmp_path / "checkpoint", tmp_path / "export")
-    prompt = "the dog\n sat on  the unknown mat"
+    prompt = "the dog\n sat on  the unknown maß𝄞"
     code, theirs, err = node_project.serve(project, tmp_path, tmp_path / "export", prompt, 40)
     assert (code, err) == (0, "")
     assert theirs == "".join(TorchSession(model, words).generate(prompt, 40, temperature=0)) + "\n"

@@ -9,12 +9,21 @@ from sharnn_py import SharnnError
 from sharnn_py.errors import MissingPackage
 from sharnn_py.missing import PACKAGES, explained
 
+ABSENT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {package!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+
 
 def without(package, program):
     """Run a program where a package cannot be imported: (exit code, stdout, stderr)."""
-    absent = f"import sys; sys.modules[{package!r}] = None\n"
-    # What sys.modules says is None is not found, but for its words the error is that of a package that is not there.
-    done = subprocess.run([sys.executable, "-c", absent + program], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", ABSENT.format(package=package) + program], capture_output=True, text=True
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -50,6 +59,8 @@ def test_a_public_name_says_which_package_it_needs(missing, package, name):
     ("torch", ["onnx", "check", "{exported}"]),
     ("onnx", ["export", "{checkpoint}", "-o", "{checkpoint}/again"]),
     ("msgspec", ["parity", "mutants"]),
+    ("pyppmd", ["compare", "{text}", "--minutes", "1"]),
+    ("matplotlib", ["compare", "{text}", "--minutes", "1", "--plot", "picture.png"]),
 ])  # fmt: skip
 def test_a_command_says_which_package_it_needs(missing, command, folders):
     words = [word.format(**folders) for word in command]
@@ -68,7 +79,8 @@ def folders(tmp_path_factory):
     model = SHARNN(Config(vocab=3, emb=4, hidden=8, layers=1, semantics=PAPER))
     save_checkpoint(model, folder / "checkpoint", words)
     export_checkpoint(folder / "checkpoint", folder / "exported")
-    return {"checkpoint": folder / "checkpoint", "exported": folder / "exported"}
+    (folder / "text").write_bytes(bytes(5000))
+    return {"checkpoint": folder / "checkpoint", "exported": folder / "exported", "text": folder / "text"}
 
 
 def test_a_broken_installation_is_told_from_one_that_is_missing():

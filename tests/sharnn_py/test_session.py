@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sharnn_py import CheckpointError, InputError, State, TorchSession, Vocabulary, nll, save_checkpoint
-from sharnn_py.session import Score, _nats
+from sharnn_py.session import Score, nats_of
 
 VOCABULARY = Vocabulary(["<s>", "<unk>", *(str(byte) for byte in b"abcdefghi")])
 
@@ -72,7 +72,7 @@ def test_bits_are_counted_by_byte_and_by_token():
 
 def test_nll_is_exact_for_large_logits():
     logits = np.array([[1e4, 1e4, -1e4], [0, 0, 0]], np.float32)
-    assert _nats(logits, np.array([0, 2])) == pytest.approx(math.log(2) + math.log(3))
+    assert nats_of(logits, np.array([0, 2])) == pytest.approx(math.log(2) + math.log(3))
 
 
 def test_generated_text_is_what_greedy_decoding_of_the_model_gives(model, session):
@@ -149,3 +149,10 @@ def test_a_checkpoint_becomes_a_session_with_its_vocabulary(model, tmp_path):
     save_checkpoint(Baseline(BaselineConfig(vocab=5, emb=4, hidden=6)), tmp_path / "b")
     with pytest.raises(CheckpointError, match="holds a baseline"):
         TorchSession.load(tmp_path / "b")
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(model, tmp_path, device):
+    save_checkpoint(model, tmp_path)
+    with pytest.raises(InputError, match=f"device is '{device}', which this PyTorch cannot use"):
+        TorchSession.load(tmp_path, device)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharnn_py import InputError, Vocabulary
-from sharnn_py.text import Decoder, encode, of_bytes
+from sharnn_py.text import Decoder, encode, of_bytes, of_characters
 from sharnn_py.vocabulary import bytes_to_text
 
 BYTES = Vocabulary(["<s>", "<unk>", *(str(byte) for byte in range(256) if byte != 10)])
@@ -84,3 +84,22 @@ def test_words_are_split_on_white_space_and_unknown_ones_are_unk():
 def test_words_are_joined_by_spaces_within_lines():
     assert decoded(WORDS, [2, 3, 0, 4, 1, 0, 0, 2]) == "the cat\n7 <unk>\n\nthe"
     assert decoded(WORDS, [3, 0], after=2) == " cat\n"
+
+
+CHARACTERS = Vocabulary.of_characters({"a": 3, "ß": 1, "𝄞": 2, "\n": 9})
+
+
+def test_characters_are_ids_with_the_space_among_them():
+    assert CHARACTERS.tokens == ("<s>", "<unk>", "a", "𝄞", "ß", " ")
+    assert of_characters(CHARACTERS)
+    assert not of_characters(WORDS)
+    assert not of_bytes(CHARACTERS)
+    assert encode(CHARACTERS, "aß\n x").tolist() == [2, 4, 0, 5, 1]
+    assert decoded(CHARACTERS, [2, 4, 0, 5, 3]) == "aß\n 𝄞"
+    with pytest.raises(InputError, match="not UTF-8 at byte 1; this vocabulary is of characters"):
+        encode(CHARACTERS, b"a\xff")
+
+
+@given(st.text(st.sampled_from("aß𝄞 \n"), max_size=30))
+def test_any_text_comes_back_from_its_characters(text):
+    assert decoded(CHARACTERS, encode(CHARACTERS, text)) == text

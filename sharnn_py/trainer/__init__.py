@@ -1,0 +1,1 @@
+"""Training: from a text to a checkpoint, with validation, logs and exact resume (`sharnn train`)."""
