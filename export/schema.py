@@ -29,23 +29,23 @@ def fault(value: Any, schema: dict[str, Any], root: dict[str, Any], at: str = ""
             referred = referred[name]
         if found := fault(value, referred, root, at):
             return found
-    here, given = at or "the whole", _short(value)
+    here = at or "the whole"
     if "anyOf" in schema:
         faults = [fault(value, choice, root, at) for choice in schema["anyOf"]]
         return None if None in faults else faults[-1]  # the last is the one with something in it
     if "const" in schema and value != schema["const"]:
-        return f"{here} is {given}; it must be {_short(schema['const'])}"
+        return f"{here} is {_short(value)}; it must be {_short(schema['const'])}"
     if "enum" in schema and value not in schema["enum"]:
-        return f"{here} is {given}; it must be one of {', '.join(map(_short, schema['enum']))}"
+        return f"{here} is {_short(value)}; it must be one of {', '.join(map(_short, schema['enum']))}"
     if (types := schema.get("type")) and not any(_is(value, name) for name in _listed(types)):
-        return f"{here} is {given}; it must be {' or '.join(_listed(types))}"
+        return f"{here} is {_short(value)}; it must be {' or '.join(_listed(types))}"
     if isinstance(value, str) and not re.fullmatch(schema.get("pattern", ".*"), value, re.DOTALL):
-        return f"{here} is {given}, which does not have the form {schema['pattern']}"
+        return f"{here} is {_short(value)}, which does not have the form {schema['pattern']}"
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if value < schema.get("minimum", value):
-            return f"{here} is {given}; it must be at least {schema['minimum']}"
+            return f"{here} is {_short(value)}; it must be at least {schema['minimum']}"
         if value > schema.get("maximum", value):
-            return f"{here} is {given}; it must be at most {schema['maximum']}"
+            return f"{here} is {_short(value)}; it must be at most {schema['maximum']}"
     if isinstance(value, list):
         return _fault_of_list(value, schema, root, at)
     return _fault_of_object(value, schema, root, at) if isinstance(value, dict) else None

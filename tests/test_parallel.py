@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 GROUP = """
 import os, pytest
 
@@ -16,6 +18,7 @@ def test_worker(shared, number):
 """
 
 
+@pytest.mark.slow
 def test_what_a_file_shares_is_made_once(tmp_path):
     (tmp_path / "test_group.py").write_text(GROUP)
     here = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider"]

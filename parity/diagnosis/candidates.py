@@ -1,10 +1,12 @@
 """The two sides of a wrong tensor, the subject's and the recorded one, and the formulas that reproduce each."""
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from parity.diagnosis.definition import Variant
@@ -26,6 +28,9 @@ MOST = 1e-4
 """Of a tensor's scale: within a tolerance beyond it, as of a subject whose numbers are too large, anything is met."""
 NEAR = 4.0
 """Units of rounding: formulas that are all within this distance of a recorded tensor cannot be ranked by distance."""
+
+REMEMBERED = 2**13
+"""The most elements of a value that is recognised when it comes again: to look at more takes as long as to compute."""
 
 
 def _compound(site: Site, goal: Goal | None) -> Iterator[Variant]:
@@ -72,6 +77,8 @@ class Candidates:
         self.before = distance(scene.subject[key], scene.reference[key])
         """The error of the whole tensor."""
         self.error = distance(self.subject, self.reference)
+        self._misleading: set[tuple[str, tuple[int, ...], bytes]] = set()
+        """Values, by key, shape and digest, of which the reference's tensor does not come."""
 
     def _tolerance(self, key: str) -> float:
         reference = self.scene.reference.get(key)
@@ -151,9 +158,26 @@ class Candidates:
     def _reference_matches(self, stage: Stage) -> Iterator[Match]:
         for node in reversed(self.interpreter.nodes):
             for variant, value in self.computed(stage, node, self.reference, Goal(self.key, self.reference)):
-                at_target = self.interpreter.through({node: value}, self.key)
-                if at_target is not None and self.is_recorded(at_target):
+                at_target = self._leading_to_recorded(node, value)
+                if at_target is not None:
                     yield Match(node, variant, at_target)
+
+    def _leading_to_recorded(self, node: str, value: Tensor) -> Tensor | None:
+        """The target where `node` has another value, if that is the reference's within rounding; else None.
+
+        Many variants come to the same, at once or some operations later, so what did not lead there is kept.
+        """
+        passed = []
+        for key, result in self.interpreter.narrows(node, value, self.key):
+            if result is not None and result.numel() <= REMEMBERED and result.dtype == torch.float64:
+                digest = hashlib.blake2b(result.numpy().tobytes(), digest_size=16).digest()
+                passed.append((key, tuple(result.shape), digest))
+                if passed[-1] in self._misleading:
+                    break
+            if key == self.key and result is not None and self.is_recorded(result):
+                return result
+        self._misleading.update(passed)
+        return None
 
     @cached_property
     def _sites(self) -> dict[str, Site | None]:

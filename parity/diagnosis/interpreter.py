@@ -4,7 +4,7 @@ An unrecorded tensor is computed from what was recorded before it, by as many op
 tensor only a window of rows is computed, and of its inputs only what these rows come from.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -46,6 +46,9 @@ class Interpreter:
         self.nodes = self._chain()
         """The target and the unrecorded operations before it, in order of computation, the target last."""
         self._values: dict[str, Tensor | None] = {}
+        self._operands: dict[str, Operands] = {}
+        self._following: dict[tuple[frozenset[str], str], list[str]] = {}
+        self._narrows: dict[str, list[bool]] = {}
         self._under_way: set[str] = set()
 
     def definition(self, key: str) -> OperationDefinition | None:
@@ -99,25 +102,87 @@ class Interpreter:
     def operands(self, key: str, changed: Mapping[str, Tensor] | None = None) -> Operands:
         """What the operation of `key` computes from."""
         operation = self.scene.operations[key]
+        given = self._canonical_operands(key)
+        if not changed or changed.keys().isdisjoint(operation.inputs.values()):
+            return given
         tensors, shapes = {}, {}
         for role, source in operation.inputs.items():
-            value = changed[source] if changed and source in changed else self.value(source)
+            if source in changed:
+                tensors[role], shapes[role] = self._as_input(key, role, changed[source])
+            elif role in given:
+                tensors[role], shapes[role] = given[role], given.shapes[role]
+        return Operands(tensors, operation.settings, given.keys, shapes)
+
+    def _canonical_operands(self, key: str) -> Operands:
+        if key in self._operands:
+            return self._operands[key]
+        operation = self.scene.operations[key]
+        tensors, shapes = {}, {}
+        for role, source in operation.inputs.items():
+            value = self.value(source)
             if value is not None:
-                rows = self.window.as_input(key, role, value)
-                tensors[role] = rows.to(torch.float64) if rows.is_floating_point() else rows
-                shapes[role] = self.window.whole_shape(key, role, value)
-        return Operands(tensors, operation.settings, dict(operation.inputs), shapes)
+                tensors[role], shapes[role] = self._as_input(key, role, value)
+        operands = Operands(tensors, operation.settings, dict(operation.inputs), shapes)
+        if self._under_way <= {key}:  # of operations that wait for this one, values are missing
+            self._operands[key] = operands
+        return operands
+
+    def _as_input(self, key: str, role: str, value: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+        """The rows of an input that the rows of `key` come from, and the shape that the whole of it has."""
+        if self.window.covers_all:
+            rows, shape = value, tuple(value.shape)
+        else:
+            rows, shape = self.window.as_input(key, role, value), self.window.whole_shape(key, role, value)
+        return rows.to(torch.float64) if rows.is_floating_point() else rows, shape
 
     def through(self, values: Mapping[str, Tensor], to: str) -> Tensor | None:
         """The tensor `to` if some keys have other values, and what follows from these is computed canonically."""
         changed = {key: self.window.cut(key, value) for key, value in values.items()}
-        for key in self.nodes[: self.nodes.index(to) + 1]:
-            if key not in changed and any(source in changed for source in self.scene.operations[key].inputs.values()):
+        for key in self._after(frozenset(changed), to):
+            computed = self.computed(key, changed)
+            if computed is None:
+                return None
+            changed[key] = computed
+        return changed.get(to)
+
+    def narrows(self, node: str, value: Tensor, to: str) -> Iterator[tuple[str, Tensor | None]]:
+        """`node` with another value, and what follows as far as `to`, one tensor after another, with their keys.
+
+        Only those of which alone, of all that has another value then, the rest is computed; the last is `to`, or None
+        where it cannot be computed.
+        """
+        order = [node, *self._after(frozenset([node]), to)]
+        changed = {node: self.window.cut(node, value)}
+        for key, is_narrow in zip(order, self._narrow(node, order), strict=True):
+            if key != node:
                 computed = self.computed(key, changed)
                 if computed is None:
-                    return None
+                    yield to, None
+                    return
                 changed[key] = computed
-        return changed.get(to)
+            if is_narrow:
+                yield key, changed[key]
+
+    def _narrow(self, node: str, order: list[str]) -> list[bool]:
+        """For each of these operations, whether what comes later in the order takes nothing of it but this."""
+        if node not in self._narrows:
+            found = []
+            for place, key in enumerate(order, 1):
+                later = {source for other in order[place:] for source in self.scene.operations[other].inputs.values()}
+                found.append(later.isdisjoint(set(order[:place]) - {key}))
+            self._narrows[node] = found
+        return self._narrows[node]
+
+    def _after(self, keys: frozenset[str], to: str) -> list[str]:
+        """The operations up to `to` that compute from any of these keys, in order of computation."""
+        if (keys, to) not in self._following:
+            reached, found = set(keys), []
+            for key in self.nodes[: self.nodes.index(to) + 1]:
+                if key not in keys and not reached.isdisjoint(self.scene.operations[key].inputs.values()):
+                    reached.add(key)
+                    found.append(key)
+            self._following[keys, to] = found
+        return self._following[keys, to]
 
     @property
     def is_long(self) -> bool:

@@ -11,6 +11,7 @@ import export.exporter
 CASES = "a prompt of words"
 
 
+@pytest.mark.slow
 def test_export_says_what_it_wrote_and_how_to_check_it(sharnn, checkpoint, tmp_path):
     folder = tmp_path / "e"
     code, out, err = sharnn("export", checkpoint, "-o", folder, "--int8")
@@ -22,6 +23,7 @@ def test_export_says_what_it_wrote_and_how_to_check_it(sharnn, checkpoint, tmp_p
     assert "compared with PyTorch: all within bounds" in out
 
 
+@pytest.mark.slow
 def test_an_export_with_a_small_ring_is_checked_and_says_how_far(sharnn, checkpoint, tmp_path):
     folder = tmp_path / "e"
     for command in (("export", checkpoint, "-o", folder, "--capacity", 3, "--check"), ("onnx", "check", folder)):
@@ -30,6 +32,7 @@ def test_an_export_with_a_small_ring_is_checked_and_says_how_far(sharnn, checkpo
         assert "steps that need more than the 3 rows of this export's ring were not replayed" in out
 
 
+@pytest.mark.slow
 def test_check_says_where_nodes_run_and_what_was_compared(sharnn, exported, tmp_path):
     code, out, err = sharnn("onnx", "check", exported, "--json", tmp_path / "found.json", "--nodes")
     assert (code, err) == (0, "")
@@ -43,6 +46,7 @@ def test_check_says_where_nodes_run_and_what_was_compared(sharnn, exported, tmp_
     assert {node["provider"] for node in found["placements"]} == {"cpu"}
 
 
+@pytest.mark.slow
 def test_a_wrong_export_is_a_divergence(sharnn, checkpoint, tmp_path, monkeypatch):
     real = export.exporter.fold
     monkeypatch.setattr(export.exporter, "fold", lambda p, c: {n: w * 1.01 for n, w in real(p, c).items()})
@@ -60,6 +64,7 @@ def test_a_wrong_export_is_a_divergence(sharnn, checkpoint, tmp_path, monkeypatc
     assert not (tmp_path / "f").exists()
 
 
+@pytest.mark.slow
 def test_a_graph_that_would_fall_to_the_cpu_is_a_divergence(sharnn, exported, monkeypatch):
     from export import cuda_kernels
 
@@ -71,6 +76,7 @@ def test_a_graph_that_would_fall_to_the_cpu_is_a_divergence(sharnn, exported, mo
     assert out.splitlines()[-1].startswith("MISPLACED: 3 nodes")
 
 
+@pytest.mark.slow
 def test_both_back_ends_generate_the_same_text(sharnn, exported, checkpoint, tmp_path):
     (tmp_path / "prompt").write_text(CASES)
     texts = [

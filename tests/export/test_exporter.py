@@ -36,6 +36,7 @@ def test_the_same_checkpoint_gives_the_same_bytes(checkpoint, exported, tmp_path
     assert all((tmp_path / "again" / name).read_bytes() == (exported / name).read_bytes() for name in files(exported))
 
 
+@pytest.mark.slow
 def test_a_check_is_kept_in_the_manifest(checkpoint, tmp_path):
     assert export_checkpoint(checkpoint, tmp_path / "unchecked").check is None
     manifest = export_checkpoint(checkpoint, tmp_path / "checked", check=True)
@@ -68,6 +69,7 @@ def test_an_earlier_export_is_replaced_and_anything_else_is_not_touched(checkpoi
     assert files(other) == ["photo.jpg"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("earlier", [False, True])
 def test_a_failed_check_leaves_what_was_there(checkpoint, tmp_path, monkeypatch, earlier):
     folder = tmp_path / "e"

@@ -60,6 +60,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.slow
 def test_onnxruntime_puts_every_node_on_cuda(on_pretended, export_of, config, tmp_path):
     folders = []
     for number, (options, changes) in enumerate(KINDS):

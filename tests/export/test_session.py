@@ -55,6 +55,7 @@ def test_segments_and_steps_in_any_order_are_pytorchs(onnx, torch_session, tmp_p
     same_state(onnx, torch_session, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [
     dict(heads=1), dict(heads=2, attention_layers=(1,)), dict(heads=4, attention_layers=(0, 1, 2)), dict(tied=False),
     dict(attention_layers=()), dict(layers=1, attention_layers=(0,)), dict(max_memory=1), dict(max_memory=2),

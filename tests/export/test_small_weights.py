@@ -138,6 +138,7 @@ def test_numbers_of_another_scale_are_found(export_of, config, weights, part, mo
         return stored
 
     monkeypatch.setattr(export.exporter, "quantise_blocks", wrong)
+    monkeypatch.setattr(export.exporter, "golden", lambda *_: "{}")  # a third of the time, and nothing reads it
     _, folder = export_of(config, {"weights": weights})
     assert not check_export(folder).passed
 

@@ -1,4 +1,4 @@
-"""How many cases, by Hypothesis profile: `SHARNN_LAWS=nightly pytest tests/laws`. And rings that grow early."""
+"""How many cases, by Hypothesis profile: `SHARNN_LAWS=nightly pytest tests/laws`; rings and exports made for laws."""
 
 import os
 
@@ -15,6 +15,15 @@ settings.register_profile("ci", max_examples=10, derandomize=True, database=None
 settings.register_profile("dev", max_examples=200, **common)
 settings.register_profile("nightly", max_examples=10_000, **common)
 settings.load_profile(os.environ.get("SHARNN_LAWS", "ci"))
+
+
+@pytest.fixture(scope="package", autouse=True)
+def exports_without_what_no_law_reads():
+    """No golden vector, which takes half of an export's time, and nothing forced to the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("export.exporter.golden", lambda *_: "{}")
+        patch.setattr("os.fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="package", autouse=True)

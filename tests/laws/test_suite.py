@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PAGE = Path(__file__).parents[2] / "docs" / "laws.md"
 FAULTY = """
 
@@ -28,6 +30,7 @@ settings.load_profile("few")
 """
 
 
+@pytest.mark.slow
 def test_the_example_passes_and_with_a_fault_it_fails(tmp_path):
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (tmp_path / "test_mine.py").write_text(example + FAULTY)

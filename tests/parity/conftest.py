@@ -41,3 +41,10 @@ def smerity(tmp_path):
 def one_rounded_run(monkeypatch):
     """One run with random rounding in place of three, for tests of faults far above rounding."""
     monkeypatch.setattr("parity.judge.verdicts.ROUNDED_RUNS", 1)
+
+
+@pytest.fixture
+def one_layer_explained(monkeypatch):
+    """Only the first wrong layer is explained, for tests of why that is wrong: a search of all takes several times as
+    long."""
+    monkeypatch.setattr("parity.diagnosis.case.MOST_LAYERS", 1)

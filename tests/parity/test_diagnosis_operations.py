@@ -140,6 +140,7 @@ def numbers(*shape):
     return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
 
 
+@pytest.mark.slow
 def test_large_tensors_are_explained_by_a_window_of_them():
     x, w, b = numbers(300, 2, 256), numbers(256, 256), numbers(256)
     assert x.numel() > LARGE
@@ -151,6 +152,7 @@ def test_large_tensors_are_explained_by_a_window_of_them():
     assert "reversed along axis 0" in explained(steps, "y", y, y.flip(0), **given)
 
 
+@pytest.mark.slow
 def test_a_window_lies_where_the_error_is():
     x = numbers(3000, 2, 64)
     y = torch.tanh(x)
@@ -175,6 +177,7 @@ def test_a_large_lstm_is_explained_by_its_first_steps():
     assert "returns c in place of h" in explained(steps, "h", h[0], c[0], x=x, **names)
 
 
+@pytest.mark.slow
 def test_large_attention_is_explained_after_what_was_not_recorded():
     """The scale depends on all T queries, of which only some are computed."""
     T, K, H = 400, 700, 16
@@ -206,6 +209,7 @@ def test_shapes_that_differ_are_explained_by_rows_alone():
     assert "keeps the last 5 rows; the reference the last 6" in explained(steps, "kept", keys[3:], keys[4:], keys=keys)
 
 
+@pytest.mark.slow
 def test_a_state_of_several_layers_that_none_uses():
     """The layer between is not recorded, so that two unrecorded operations are wrong at once."""
     torch.manual_seed(0)
@@ -259,3 +263,21 @@ def test_an_operation_of_ones_own_is_diagnosed_after_one_that_is_known():
 def test_a_name_that_is_taken_cannot_be_registered():
     with pytest.raises(parity.UsageError, match="'linear' is registered already"):
         register("linear", OperationDefinition(leaky_average))
+
+
+def test_a_value_that_led_nowhere_is_recognised_only_where_nothing_else_of_what_changed_is_taken_later():
+    """Of the halves of y = x z + (x + z), neither alone tells what comes of another x."""
+    operations = {
+        "x": Operation("same", {"x": "given"}),
+        "times": Operation("times", {"x": "x", "gain": "z"}),
+        "plus": Operation("add", {"a": "x", "b": "z"}),
+        "y": Operation("add", {"a": "times", "b": "plus"}),
+    }
+    given, z, other = torch.tensor([2.0, 3.0]).double(), torch.tensor([5.0, 7.0]).double(), torch.ones(2).double()
+    known = {"given": given, "z": z}
+    y = given * z + given + z
+    interpreter = Interpreter(Scene(operations, {**known, "y": y}, {**known, "y": y}, {}), "y")
+    found = dict(interpreter.narrows("x", other, "y"))
+    assert list(found) == ["x", "y"]
+    assert torch.equal(found["y"], z + 1 + z)
+    assert torch.equal(found["y"], interpreter.through({"x": other}, "y"))

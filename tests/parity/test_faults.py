@@ -55,7 +55,7 @@ def assert_found(fault):
         assert outcome.inherited >= 4 * outcome.wrong or outcome.units == math.inf, fault.name
 
 
-@pytest.mark.usefixtures("one_rounded_run")
+@pytest.mark.usefixtures("one_rounded_run", "one_layer_explained")
 @pytest.mark.parametrize("fault", RECORDED, ids=lambda fault: fault.name)
 def test_a_fault_is_found_at_its_tensor_and_explained(fault):
     assert_found(fault)
@@ -260,9 +260,9 @@ def test_no_faults_at_all_is_wrong_usage(monkeypatch):
 
 
 def test_controls_raise_no_alarm():
-    cases = [judge_control(seed) for seed in range(12)]
+    cases = [judge_control(seed) for seed in range(6)]
     assert {case.seed: case.alarms for case in cases if not case} == {}
-    assert sum(case.comparisons for case in cases) > 5000
+    assert sum(case.comparisons for case in cases) > 2500
     assert {case.model.split(":")[0] for case in cases} == {"julia", "paper"}
     assert any(case.way for case in cases)
 

@@ -31,6 +31,7 @@ def test_a_flipped_row_shows_first_where_the_table_says(row, name, first):
     assert run_case(first_seen_at(name, first, after=0), flip=[row]).first.name == first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "flip"),
     [
@@ -75,6 +76,7 @@ def test_a_port_that_refuses_its_own_state_diverges():
     assert "stopped with InputError" in result.comparisons[-1].end_to_end.problem
 
 
+@pytest.mark.slow
 def test_the_baseline_is_judged_in_isolation():
     """An LSTM that is wrong is wrong alone; what is made of it inherits that."""
     change = Edit("sharnn_py.baseline:Baseline.forward", "self.rnn(x, state)", "self.rnn(x * 1.01, state)")
@@ -84,6 +86,7 @@ def test_the_baseline_is_judged_in_isolation():
     assert {"logits", "loss", "grad/projection.w"} <= {c.layer for c in result.inherited}
 
 
+@pytest.mark.slow
 def test_a_loaders_fault_does_not_accuse_the_optimiser():
     """Updates take over recorded parameters, gradients and moments by the same loader."""
     fault = next(fault for fault in FAULTS if fault.name == "query-loaded-transposed")

@@ -51,6 +51,7 @@ def test_evidence_is_there(id, evidence):
         assert evidence in RECORDINGS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", ["julia", "paper"])
 def test_patterns_are_of_tensors_that_recordings_hold(program):
     names = {n for r in RECORDINGS.values() if not r.is_data and program_of(r) == program for n in r.tensors}

@@ -26,6 +26,7 @@ def strict(text):
     return json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("result", [samples.rich(), samples.agreeing(), samples.SuiteResult([], {}, 0.0)])
 def test_the_schema_holds(validator, result, tmp_path):
     write_json(result, tmp_path / "report.json")

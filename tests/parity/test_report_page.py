@@ -217,6 +217,7 @@ def test_profiles_stop_where_the_room_ends():
     assert len(few) == 2
 
 
+@pytest.mark.slow
 def test_a_large_suite_stays_small():
     assert len(html_page.render(samples.large()).encode()) < 6_000_000
 

@@ -6,8 +6,10 @@ its place, as triples of words, words for the canonical, and function.
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import permutations
 
 import torch
@@ -15,6 +17,8 @@ from torch import Tensor
 
 from parity.diagnosis.definition import Operands, OperationDefinition, Variant
 
+Way = tuple[str, Callable[[Tensor], Tensor]]
+"""How numbers are moved, in words and as a function of them."""
 MOST_AXES = 5
 
 
@@ -32,16 +36,29 @@ def _variants(o: Operands) -> Iterator[Variant]:
         canonical_places = move(places)
     except (RuntimeError, TypeError):  # a function of numbers and not of places
         return
-    seen = [canonical_places]
-    for description, other in _ways(tuple(x.shape), tuple(canonical_places.shape)):
-        moved = other(places)
-        if not any(torch.equal(moved, earlier) for earlier in seen):
-            seen.append(moved)
-            words = f"does {o.setting('words', 'as it does')}"
-            yield Variant(description, words, partial(other, x), needs_whole_tensor=True)
+    words = f"does {o.setting('words', 'as it does')}"
+    for description, other in _other_ways(tuple(x.shape), tuple(canonical_places.shape), _digest(canonical_places)):
+        yield Variant(description, words, partial(other, x), needs_whole_tensor=True)
 
 
-def _ways(shape: Sequence[int], wanted: Sequence[int]) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]:
+def _digest(places: Tensor) -> bytes:
+    return hashlib.sha256(places.numpy().tobytes()).digest()
+
+
+@lru_cache(maxsize=1024)
+def _other_ways(shape: Sequence[int], wanted: Sequence[int], canonical: bytes) -> tuple[Way, ...]:
+    """The ways that move numbers to other places than the canonical one, whose digest is given, and than each other."""
+    places = torch.arange(math.prod(shape)).reshape(shape)
+    seen, found = {canonical}, []
+    for description, way in _ways(shape, wanted):
+        digest = _digest(way(places))
+        if digest not in seen:
+            seen.add(digest)
+            found.append((description, way))
+    return tuple(found)
+
+
+def _ways(shape: Sequence[int], wanted: Sequence[int]) -> Iterator[Way]:
     """Every way to the wanted shape by one permutation and one reading in another shape, in either order."""
     if torch.Size(shape).numel() == torch.Size(wanted).numel() and max(len(shape), len(wanted)) <= MOST_AXES:
         same = tuple(shape) == tuple(wanted)

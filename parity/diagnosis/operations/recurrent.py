@@ -28,6 +28,8 @@ def reordered(held: str, wanted: str, weight: Tensor) -> Tensor:
 
 def with_gates(o: Operands, order: str, gates: str) -> Operands:
     """The operands with their gates moved from `order` to `gates`."""
+    if order == gates:
+        return o
     return o.mapped(partial(reordered, order, gates), *(role for role in WEIGHTS if role in o))
 
 
