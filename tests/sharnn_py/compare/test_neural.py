@@ -104,6 +104,7 @@ def test_training_sees_nothing_of_what_follows_and_all_bytes_can_be_read():
     assert np.isfinite(costs).all()
 
 
+@pytest.mark.slow
 def test_training_learns_until_its_time_is_over():
     began = time.monotonic()
     reader = NeuralContender("small", SMALL, [{}], "float32").fit(text(4000), 2 / 60, {"rate": 2e-2, "warmup": 0})
@@ -163,6 +164,7 @@ def test_dynamic_evaluation_is_tuned_with_as_many_settings():
     assert len({tuple(settings.items()) for settings in DynamicContender.settings}) == TRIALS
 
 
+@pytest.mark.slow
 def test_the_command_compares_what_is_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(neural, "BASE", SMALL)
     file = tmp_path / "text"

@@ -16,6 +16,7 @@ KINDS = {
     "paper": dict(precision="float32"),
     "julia": dict(precision="float32", semantics="julia"),
     "adamw": dict(precision="float32", optimiser="adamw", clip=1.0, weight_decay=0.1),
+    "across epochs": dict(bptt=120, precision="float32"),  # 13 segments each
     "bf16": dict(precision="bf16"),
     "baseline": dict(model="baseline", dropout_output=0.1),
     "dropout": dict(
@@ -27,19 +28,19 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("before", [4, 60])
+@pytest.mark.parametrize("before", [4, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_run_that_was_kept_goes_on_to_the_bit(new_run, tmp_path, kind, before):
     run = new_run(**KINDS[kind])
     assert set_out(run, 1, None) is None or run.settings.precision == "auto"
     for _ in range(before):
         run.update()
     write_run(tmp_path, *run.contents())
-    ahead = [run.update() for _ in range(40)]
+    ahead = [run.update() for _ in range(12)]
     torch.manual_seed(12345)  # whatever happened in between
     other = new_run(**KINDS[kind])
     assert other.restore(*read_run(tmp_path)) is None
     set_out(other, None, None)
-    assert [other.update() for _ in range(40)] == ahead
+    assert [other.update() for _ in range(12)] == ahead
     assert (run.counters, run.watch, run.plan) == (other.counters, other.watch, other.plan)
     ours, theirs = run.contents()[0], other.contents()[0]
     assert ours.keys() == theirs.keys()
@@ -85,6 +86,7 @@ def test_recomputing_blocks_changes_no_bit(new_run):
     assert [again.update().nats for _ in range(10)] == expected
 
 
+@pytest.mark.slow
 def test_training_learns(new_run):
     run = new_run()
     losses = [run.update().nats for _ in range(200)]
