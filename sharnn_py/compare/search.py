@@ -45,9 +45,7 @@ def search(contender: Contender, split: Split, minutes: float, tell: Callable[[s
         trials.append(trial)
         came = trial.failed or f"{trial.bits_per_byte:.4f} bits per byte of the validation part"
         tell(f"{contender.name} with {told(settings)}: {came}")
-    best, *_ = ordered = sorted(
-        trials, key=lambda trial: math.inf if trial.bits_per_byte is None else trial.bits_per_byte
-    )
+    best, *_ = ordered = sorted(trials, key=_bits)
     if best.bits_per_byte is None:
         raise Failed(f"{contender.name} has learnt nothing with any of its {TRIALS} settings: {best.failed}")
     return tuple(ordered)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from sharnn_py.trainer.settings import Settings
 
 UNITS = ("bytes", "characters", "words")
-BEGUN = time.monotonic()
-"""When the command began."""
 
 
 class Presets(click.ParamType[str]):
@@ -77,6 +75,7 @@ def train(text: str | None, output: Path, resume: bool, plot: bool, **given: Any
     CHECKPOINT/last the last one, CHECKPOINT/training the log and what --resume needs. Ctrl-C saves and ends. Under
     torchrun, with `-m sharnn_py.train` and the same arguments, the batch is spread over its processes.
     """  # fmt: skip
+    begun = time.monotonic()
     if plot:
         _plot(output)
         return
@@ -86,10 +85,18 @@ def train(text: str | None, output: Path, resume: bool, plot: bool, **given: Any
     from sharnn_py.trainer.ranks import all_ranks
 
     with all_ranks() as ranks:
-        _train(text, output, resume, ranks, Display(console(), quiet=not ranks.first), given)
+        _train(text, output, resume, ranks, Display(console(), quiet=not ranks.first), begun, given)
 
 
-def _train(text: str | None, output: Path, resume: bool, ranks: Ranks, display: Display, given: dict[str, Any]) -> None:
+def _train(
+    text: str | None,
+    output: Path,
+    resume: bool,
+    ranks: Ranks,
+    display: Display,
+    begun: float,
+    given: dict[str, Any],
+) -> None:
     from sharnn_py.trainer.interrupt import interruptible
     from sharnn_py.trainer.loop import fit
     from sharnn_py.trainer.ranks import restarted
@@ -110,7 +117,7 @@ def _train(text: str | None, output: Path, resume: bool, ranks: Ranks, display: 
         if sentence:
             display.say(sentence)
     with interruptible() as interrupt, display.running():
-        ended = fit(run, length, output, display, interrupt, BEGUN, asked)
+        ended = fit(run, length, output, display, interrupt, begun, asked)
     if ranks.first:
         _conclude(run, output, display, ended)
     if ended.interrupted is not None:
