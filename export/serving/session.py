@@ -204,5 +204,6 @@ class Session(SequenceSession):
         if slot is not None and slot < capacity == needed:
             slots.next = slot  # a full ring may begin anywhere
         batch = layers[0][0].shape[0]
-        lease = self._graphs.buffers((batch, capacity), arrays_of(layers, self.config, slots))
-        return StepState(lease, self.config, batch, slots)
+        lock_step = self._graphs.manifest.lock_step
+        lease = self._graphs.buffers((batch, capacity), arrays_of(layers, self.config, slots, lock_step))
+        return StepState(lease, self.config, batch, slots, lock_step)

@@ -12,8 +12,8 @@ from onnxruntime import InferenceSession, OrtValue
 from export.serving.cuda_graph import capture, plainly
 from export.serving.providers import Device
 
-_GIVEN = ("tokens", "slots")
-"""What the host gives each step. All else is state: it is written where it was read from."""
+_GIVEN = ("tokens", "due", "slots", "held", "numbers")
+"""What the host gives. All else is state: it is written where it was read from."""
 
 
 class StepBuffers:
@@ -51,7 +51,7 @@ class StepBuffers:
         self._run_options = capture(self._run, state, self._logits, graph)
 
     def step(self, given: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """Take one step with `tokens` (B,) and, where there is attention, `slots`; logits (B, V) on the host."""
+        """Take one step with what is `given` for it; logits (B, V) on the host."""
         self.fill(given)
         self._run(self._run_options)
         return np.array(self._logits.numpy())

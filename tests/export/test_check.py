@@ -270,8 +270,8 @@ def test_a_model_of_another_config_is_refused(copied):
 
 @pytest.mark.parametrize(("change", "message"), [
     (lambda text: text[:200], "is damaged"),
-    (lambda text: text.replace("sharnn onnx 2", "sharnn onnx 9"), "has format 'sharnn onnx 9'"),
-    (lambda text: text.replace("sharnn onnx 2", "sharnn onnx 1"), "has format 'sharnn onnx 1'.*export the model again"),
+    (lambda text: text.replace("sharnn onnx 3", "sharnn onnx 9"), "has format 'sharnn onnx 9'"),
+    (lambda text: text.replace("sharnn onnx 3", "sharnn onnx 1"), "has format 'sharnn onnx 1'.*export the model again"),
     (lambda text: text.replace('"capacity"', '"volume"'), "capacity, volume missing or unknown"),
     (lambda text: "[]", "has format None"),
 ])  # fmt: skip
