@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from sharnn_py.config import Config
 
+GIVEN = ("tokens", "due", "slots", "held", "numbers")
+"""What the host gives. All else is state: it is written where it was read from."""
+
 
 def step_inputs(
     config: Config,

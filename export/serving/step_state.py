@@ -63,15 +63,15 @@ class StepState:
 
     def layers(self) -> Layers:
         """The state copied to the host, memory rows oldest first."""
-        kept = self.slots.oldest_first()[-self._config.max_memory :]
+        kept, state = self.slots.oldest_first()[-self._config.max_memory :], self._buffers.read()
 
         def memory(i: int, like: NDArray[Any]) -> NDArray[Any]:
             if not self._config.attends(i):
                 return np.zeros((0, *like.shape), like.dtype)
-            return memory_of(self._buffers.values[f"layers.{i}.ring"].numpy(), kept, self.batch)
+            return memory_of(state[f"layers.{i}.ring"], kept, self.batch)
 
         def layer(i: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-            h, c = (np.array(self._buffers.values[f"layers.{i}.{part}"].numpy()) for part in ("h", "c"))
+            h, c = (state[f"layers.{i}.{part}"] for part in ("h", "c"))
             return h, c, memory(i, h)
 
         return [layer(i) for i in range(self._config.layers)]
