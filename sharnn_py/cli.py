@@ -27,6 +27,7 @@ SUBCOMMANDS = {
     "onnx": ("export.cli", "onnx"),
     "parity": ("parity.cli", "parity"),
     "score": ("export.text_cli", "score"),
+    "serve": ("export.server.cli", "serve"),
     "train": ("sharnn_py.trainer.cli", "train"),
 }
 

@@ -213,9 +213,7 @@ class Engine:
                             f"sequence {sequence} was closed or changed while it was fed; feed it from one place at a "
                             "time"
                         )
-                    logits, state = self._graphs.call(
-                        feed, self._graphs, state, ids[at : at + part, None], whole, at
-                    )
+                    logits, state = self._graphs.call(feed, self._graphs, state, ids[at : at + part, None], whole, at)
                     fed.used = next(self._clock)
                     if at + part >= len(ids):
                         self._take(fed, state, Continuation(logits[-1].copy(), ids[-1:]))
