@@ -16,7 +16,7 @@ _SERVER = 'pip install "sharnn[serve]" brings it'
 _TRAINING = 'pip install "sharnn[train]" brings it'
 PACKAGES = {
     "onnxruntime": _EXTRA,
-    **dict.fromkeys(("fastapi", "prometheus_client", "pydantic", "starlette", "swagger_ui_bundle", "uvicorn"), _SERVER),
+    **dict.fromkeys(("fastapi", "fastapi_offline", "prometheus_client", "pydantic", "starlette", "uvicorn"), _SERVER),
     **dict.fromkeys(("matplotlib", "pyppmd"), _TRAINING),
     **dict.fromkeys(
         ("elftools", "jinja2", "junitparser", "markupsafe", "msgspec", "onnx", "rich", "tomli", "torch"), _WHOLE

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
-from starlette.responses import FileResponse, HTMLResponse, Response
+from fastapi_offline import FastAPIOffline
+from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from export.server import completions, problems, saved, scores, sequences
@@ -27,6 +27,8 @@ from export.serving.engine import Engine
 from sharnn_py.errors import InputError
 
 PAGE = Path(__file__).parent / "page"
+POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
+"""What the page may load: nothing from elsewhere."""
 
 
 def application(engine: Engine, name: str, settings: Settings) -> ASGIApp:
@@ -50,12 +52,11 @@ def application(engine: Engine, name: str, settings: Settings) -> ASGIApp:
         if snapshots is not None:
             snapshots.remove()
 
-    app = FastAPI(
+    app = FastAPIOffline(  # whose /docs loads nothing from elsewhere
         title="sharnn",
         description="Sequences of one SHA-RNN, as many as there are slots in every step.",
         version="1",
         lifespan=lifespan,
-        docs_url=None,
         redoc_url=None,
     )
     problems.install(app)
@@ -65,7 +66,7 @@ def application(engine: Engine, name: str, settings: Settings) -> ASGIApp:
     app.include_router(scores.router(service))
     _add_what_is_served(app, service)
     _add_how_it_does(app, service, registry)
-    _add_pages(app)
+    _add_page(app)
     app.add_middleware(Counted, metrics=metrics)
     longest = max(settings.max_body, 0 if snapshots is None else largest_state(engine))
     return Guard(app, settings, longest)
@@ -135,28 +136,12 @@ def _add_how_it_does(app: FastAPI, service: Service, registry: Registry) -> None
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-def _add_pages(app: FastAPI) -> None:
-    """The page, and the description that can be read; all of it comes from here."""
-    import swagger_ui_bundle
-
+def _add_page(app: FastAPI) -> None:
     app.mount("/assets", StaticFiles(directory=PAGE), "assets")
-    app.mount("/swagger", StaticFiles(directory=swagger_ui_bundle.swagger_ui_path), "swagger")
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
-        return FileResponse(PAGE / "index.html")
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        assets = {
-            name: f"/swagger/{file}"
-            for name, file in (
-                ("swagger_js_url", "swagger-ui-bundle.js"),
-                ("swagger_css_url", "swagger-ui.css"),
-                ("swagger_favicon_url", "favicon-32x32.png"),
-            )
-        }
-        return get_swagger_ui_html(openapi_url="/openapi.json", title="sharnn", **assets)
+        return FileResponse(PAGE / "index.html", headers={"Content-Security-Policy": POLICY})
 
 
 class Counted:

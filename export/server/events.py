@@ -13,14 +13,11 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from export.server import problems
+from export.server.problems import ClientLeft
 
 R = TypeVar("R")
 E = TypeVar("E", bound=BaseModel)
 DONE = "data: [DONE]\n\n"
-
-
-class ClientLeft(Exception):
-    """Nobody waits for the answer any more."""
 
 
 class EventStream(StreamingResponse):

@@ -13,6 +13,8 @@ from starlette.responses import JSONResponse, Response
 from export.errors import ExportError
 from sharnn_py.errors import CheckpointError, SharnnError
 
+CLIENT_LEFT = 499
+"""What nginx writes in its log then; nobody reads it here but the counters."""
 TYPES = {401: "authentication_error", 404: "not_found_error", 409: "conflict_error", 429: "rate_limit_error"}
 
 
@@ -23,6 +25,10 @@ class Problem(Exception):
         super().__init__(message)
         self.status, self.message = status, message
         self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+
+
+class ClientLeft(Exception):
+    """Nobody waits for the answer any more."""
 
 
 class Described(BaseModel):
@@ -98,6 +104,10 @@ def install(app: FastAPI) -> None:
     async def _(request: Request, error: SharnnError) -> Response:
         problem = of(error)
         return answer(problem.status, problem.message)
+
+    @app.exception_handler(ClientLeft)
+    async def _(request: Request, error: ClientLeft) -> Response:
+        return Response(status_code=CLIENT_LEFT)
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> Response:

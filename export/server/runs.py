@@ -47,6 +47,11 @@ class Piece:
     """What ended it, if something did."""
 
 
+def ended_by(error: Exception, run: int = 0) -> Piece:
+    """The end of a run by an error."""
+    return Piece(run, (), False, "", 0.0, (), None, error)
+
+
 class Run:
     """A task to be begun when there is a slot, and where its pieces go."""
 
@@ -80,7 +85,7 @@ class Run:
 
     def fail(self, error: Exception) -> None:
         """End with an error."""
-        self._put(Piece(self.number, (), False, "", 0.0, (), None, error))
+        self._put(ended_by(error, self.number))
 
     def _put(self, piece: Piece) -> None:
         try:

@@ -46,10 +46,9 @@ def router(service: Service, registry: Registry, snapshots: Snapshots | None) ->
     async def create(asked: NewSequence, request: Request) -> Sequence:
         """Begin a sequence, with nothing or with a snapshot, and let it read a text."""
         registry.check_room()
-        path = None if asked.snapshot is None else kept(snapshots).path(asked.snapshot)
         ids = service.ids(asked.text, "text")
         async with Work(service) as work:
-            number = await driver.call(lambda: work.open(path))
+            number = await driver.call(lambda: opened(work, snapshots, asked.snapshot))
             if len(ids):
                 await while_connected(request, read(work, number, ids))
             registry.check_room()  # others may have come meanwhile
@@ -121,8 +120,9 @@ def router(service: Service, registry: Registry, snapshots: Snapshots | None) ->
     async def restore(id: str, asked: Restore) -> Sequence:
         """Let a sequence go on from a snapshot."""
         with registry.free(id) as living:
-            path = kept(snapshots).path(asked.snapshot)
-            await driver.call(lambda: engine.load_state(living.number, path))
+            saved = kept(snapshots)
+            load = partial(engine.load_state, living.number)
+            await driver.call(lambda: saved.use(asked.snapshot, load))
             living.fed = 0
         return await driver.call(living.told)
 
@@ -134,6 +134,11 @@ def kept(snapshots: Snapshots | None) -> Snapshots:
     if snapshots is None:
         raise Problem(404, "this server keeps no snapshots; start it with --state FOLDER")
     return snapshots
+
+
+def opened(work: Work, snapshots: Snapshots | None, snapshot: str | None) -> int:
+    """A new one of the engine's sequences, from a snapshot if one is named. To be called on the engine's thread."""
+    return work.open() if snapshot is None else kept(snapshots).use(snapshot, work.open)
 
 
 async def read(work: Work, sequence: int, ids: Prompt) -> None:
@@ -154,14 +159,11 @@ async def generated(
         driver.check_room(1)
         try:
             async with Work(service) as work:
-                spelling, first = Spelling(service.vocabulary, NEWLINE), True
+                spelling = Spelling(service.vocabulary, NEWLINE)
                 begin = partial(service.generate, living.number, empty, asked, asked.seed)
                 living.run = work.start(0, begin, asked.logprobs)
                 async with aclosing(work.pieces()) as pieces:
                     async for piece in pieces:
-                        if first and piece.drawn:
-                            first = False
-                            work.first_token()
                         likely = spelling.logprobs(piece.likely) if piece.likely else None
                         yield Generated(
                             text=piece.text, tokens=len(piece.tokens), finish_reason=piece.ended, logprobs=likely

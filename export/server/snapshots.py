@@ -7,12 +7,15 @@ import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from export.server.problems import Problem
 from export.serving.engine import Engine
+from sharnn_py.errors import SharnnError
 from sharnn_py.files import write_bytes
 from sharnn_py.scratch import new_folder
 
+R = TypeVar("R")
 _NAME = re.compile(r"[0-9a-f]{32}")
 _INCOMING = "incoming-"
 
@@ -41,10 +44,14 @@ class Snapshots:
         arrived = self._incoming / secrets.token_hex(16)
         write_bytes(arrived, data)
         try:
-            self._engine.close(self._engine.open(arrived))
+            self._engine.close(_named(arrived, self._engine.open))
             return self._new(lambda path: os.replace(arrived, path))
         finally:
             arrived.unlink(missing_ok=True)
+
+    def use(self, snapshot: str, read: Callable[[Path], R]) -> R:
+        """What `read` returns of the file of a snapshot. Raises what it raises, and what `path` raises."""
+        return _named(self.path(snapshot), read)
 
     def path(self, snapshot: str) -> Path:
         """The file of a snapshot. Raises `Problem` 404 if there is none of that id."""
@@ -82,3 +89,11 @@ class Snapshots:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+
+
+def _named(path: Path, read: Callable[[Path], R]) -> R:
+    """What `read` returns. Its errors do not tell clients where the server keeps its files."""
+    try:
+        return read(path)
+    except SharnnError as error:
+        raise Problem(400, str(error).replace(str(path), "the snapshot")) from error

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from export.server.driver import Driver
 from export.server.metrics import Metrics
 from export.server.problems import Problem
-from export.server.runs import Piece, Run
+from export.server.runs import Piece, Run, ended_by
 from export.server.settings import Settings
 from export.server.wire import Drawing
 from export.serving.scheduler import Task
@@ -80,12 +80,15 @@ class Work:
         self._runs: list[Run] = []
         self._left: set[int] = set()
         self._opened: list[int] = []
-        self._began = time.monotonic()
+        self._began, self._drawn = time.monotonic(), False
 
     async def __aenter__(self) -> Work:
+        # Not `wait_for`, which before Python 3.12 forgets that it was cancelled if a piece comes at that moment.
+        self._timer = asyncio.get_running_loop().call_later(self.service.settings.max_seconds, self._expire)
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._timer.cancel()
         driver = self.service.driver
 
         def end() -> None:
@@ -122,20 +125,17 @@ class Work:
     async def pieces(self) -> AsyncGenerator[Piece, None]:
         """What comes of the runs, until all have ended. Raises what ended one, and `Problem` 504 after the time."""
         while self._left:
-            piece = await self._next()
+            piece = await self._pieces.get()
             if piece.error is not None:
                 raise piece.error
             if piece.ended:
                 self._left.discard(piece.run)
+            if piece.drawn and not self._drawn:
+                self._drawn = True
+                self.service.metrics.first.observe(time.monotonic() - self._began)
             yield piece
 
-    async def _next(self) -> Piece:
+    def _expire(self) -> None:
         limit = self.service.settings.max_seconds
-        try:
-            return await asyncio.wait_for(self._pieces.get(), self._began + limit - time.monotonic())
-        except asyncio.TimeoutError as error:
-            raise Problem(504, f"the request took more than {limit} seconds, all that this server gives") from error
-
-    def first_token(self) -> None:
-        """Take note that a token was drawn."""
-        self.service.metrics.first.observe(time.monotonic() - self._began)
+        error = Problem(504, f"the request took more than {limit} seconds, all that this server gives")
+        self._pieces.put_nowait(ended_by(error))
