@@ -92,7 +92,10 @@ class Manifest:
             text = path.read_bytes()
             values = json.loads(text, parse_constant=_refuse, object_pairs_hook=_once)
         except OSError as error:
-            raise ExportError(f"{folder} is not an export: it has no {NAME} ({error.strerror or error})") from error
+            checkpoint = (Path(folder) / "config.json").exists() and isinstance(error, FileNotFoundError)
+            instead = f"; it is a checkpoint, of which sharnn export {folder} -o EXPORT makes one" if checkpoint else ""
+            why = f"it has no {NAME} ({error.strerror or error}){instead}"
+            raise ExportError(f"{folder} is not an export: {why}") from error
         except (ValueError, RecursionError) as error:
             raise ExportError(f"{path} is damaged: {error}") from error
         given = values.get("format") if isinstance(values, dict) else None

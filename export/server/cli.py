@@ -6,13 +6,16 @@ import ipaddress
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from export.serving.providers import PROVIDERS, Provider
 from sharnn_py.errors import ConfigError, InputError
 from sharnn_py.missing import explained
+
+if TYPE_CHECKING:
+    from export.serving.onnx_sessions import StepPrecision
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DRAIN_SECONDS = 5
@@ -97,35 +100,28 @@ def serve(
         from export.server.connection import Connection
         from export.server.settings import Settings
         from export.serving.engine import Engine
-
-        listening = socket.create_server((host, port), family=family(host), backlog=128)
+    settings = Settings(state=state, keys=keys, loopback=loopback, **most)
+    with socket.create_server((host, port), family=family(host), backlog=128) as listening:
+        precision: StepPrecision = "int8" if int8 else "exported"
         engine = Engine.load(
-            folder,
-            provider,
-            "int8" if int8 else "exported",
-            slots=slots,
-            threads=threads,
-            cuda_graph=cuda_graph,
-            device_id=device,
+            folder, provider, precision, slots=slots, threads=threads, cuda_graph=cuda_graph, device_id=device
         )
-        settings = Settings(state=state, keys=keys, loopback=loopback, **most)
         name = folder.resolve().name
         app = application(engine, name, settings)
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{listening.getsockname()[1]}"
-    click.echo(
-        f"{name} at {url} on {engine.provider}, {slots} slots, described at {url}/docs; Ctrl-C ends it", err=True
-    )
-    config = uvicorn.Config(
-        app,
-        http=Connection,
-        lifespan="on",
-        log_level="warning",
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=settings.max_seconds + DRAIN_SECONDS,
-        server_header=False,
-    )
-    uvicorn.Server(config).run(sockets=[listening])
+        shown = f"[{host}]" if ":" in host else host
+        url = f"http://{shown}:{listening.getsockname()[1]}"
+        where = f"{name} at {url} on {engine.provider}, {slots} slots"
+        click.echo(f"{where}; described at {url}/docs; Ctrl-C ends it", err=True)
+        config = uvicorn.Config(
+            app,
+            http=Connection,
+            lifespan="on",
+            log_level="warning",
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=settings.max_seconds + DRAIN_SECONDS,
+            server_header=False,
+        )
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def keys_in(file: Path) -> tuple[str, ...]:
