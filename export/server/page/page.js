@@ -93,8 +93,10 @@ class Text {
       };
       const answer = await ask(`/v1/sequences/${this.id}/generate`, { body, signal: this.stopping.signal });
       for await (const piece of events(answer)) this.add(piece);
+      this.show();
       say(`${this.name} has ended`);
     } catch (error) {
+      if (this.showing) this.show();
       // What was drawn and had not arrived belongs to the sequence: it is begun again from what can be seen.
       if (this.id !== null) forget(this.id);
       this.id = null;
@@ -109,9 +111,16 @@ class Text {
 
   add(piece) {
     if (piece.error) throw new Error(piece.error.message);
+    this.read += piece.text;
+    this.showing ??= setTimeout(() => this.show(), 40); // a page cannot be laid out for every token
+  }
+
+  show() {
+    clearTimeout(this.showing);
+    this.showing = null;
+    if (!this.read) return;
     const { scrollTop, scrollHeight, clientHeight } = this.area;
-    this.area.value += piece.text;
-    this.read = this.area.value;
+    this.area.value = this.read;
     if (scrollTop + clientHeight >= scrollHeight - 4) this.area.scrollTop = this.area.scrollHeight;
     this.count();
   }
