@@ -328,9 +328,7 @@ def nats_of(logits: Logits, targets: NDArray[np.int64]) -> float:
     return float((total - scores[np.arange(len(targets)), targets]).sum())
 
 
-def ids_of(
-    vocabulary: Vocabulary | None, text: str | bytes, what: str, or_else: bool = False
-) -> NDArray[np.int64]:
+def ids_of(vocabulary: Vocabulary | None, text: str | bytes, what: str, or_else: bool = False) -> NDArray[np.int64]:
     """The ids of `text`, at least one `or_else` none. Raises `InputError`, calling it `what`, if it has none."""
     if vocabulary is None:
         raise InputError("the model has no vocabulary.json; without it text cannot be turned into ids")

@@ -62,9 +62,9 @@ def _by_itself(method: Callable[Concatenate[Engine, P], R]) -> Callable[Concaten
 class Engine:
     """Sequences of one exported model that come and go, each with a memory of its own length, on onnxruntime.
 
-    A sequence is known by its number. Each is what a `Session` of one sequence is when it is fed the same: whoever joins,
-    leaves or steps beside it changes nothing beyond the rounding of larger products. One run feeds a token to all that
-    are due (`step`); a segment is fed to one (`feed`, or `feed_in_parts` to let others step in between).
+    A sequence is known by its number. Each is what a `Session` of one sequence is when it is fed the same: whoever
+    joins, leaves or steps beside it changes nothing beyond the rounding of larger products. One run feeds a token to
+    all that are due (`step`); a segment is fed to one (`feed`, or `feed_in_parts` to let others step in between).
 
     As many sequences as there are slots are in memory. Of more, those that were not used for longest are in files, in a
     folder of the engine's own that is removed with it, and come back when they are used.
@@ -78,8 +78,8 @@ class Engine:
         """Begin with no sequences; users call `load`."""
         if graphs.manifest.lock_step:
             raise ExportError(
-                f"{graphs.files.original} was exported in the format {graphs.manifest.format!r}, in which sequences can "
-                "only move together; export the model again, or load it with Session"
+                f"{graphs.files.original} was exported in the format {graphs.manifest.format!r}, in which sequences "
+                "can only move together; export the model again, or load it with Session"
             )
         self.config: Config = graphs.config
         self.vocabulary = vocabulary
@@ -187,37 +187,38 @@ class Engine:
         with self.lock:
             return np.concatenate(list(self.feed_in_parts(sequence, tokens, max(np.size(tokens), 1))))
 
-    def feed_in_parts(self, sequence: int, tokens: Tokens, part: int) -> Iterator[Logits]:
+    def feed_in_parts(self, sequence: int, tokens: Tokens, part: int | Callable[[], int]) -> Iterator[Logits]:
         """Feed one segment of ids (T,) to a sequence, as `feed` does, in parts of up to `part` steps.
 
-        Returns an iterator over the logits (t, V) of each part; between two of them other sequences may be fed. The
-        sequence itself is as it was until the last part is computed. A segment whose parts would need more memory rows
-        than the model keeps (T above `max_memory`, and some of `julia`'s) is computed at once.
+        `part` may be a function that gives the number of steps of the next part, at least 1. Returns an iterator over
+        the logits (t, V) of each; between two of them other sequences may be fed. The sequence itself is as it was
+        until the last part is computed. A segment whose parts would need more memory rows than the model keeps (T above
+        `max_memory`, and some of `julia`'s) is computed at once.
 
         The call raises what `feed` raises; the iterator raises `InputError` if the sequence is fed, closed or given
         another state before it is through.
         """
         ids = self._ids(tokens, "(T,)")
-        part = at_least(1, "part", part)
+        steps = part if callable(part) else functools.partial(int, at_least(1, "part", part))
         with self.lock:
             fed, state = self._begun(sequence)
             before = fed.changes
         whole = Segment(self.config, state.rows, len(ids))
-        part = part if whole.divisible else len(ids)
 
         def parts(state: SegmentState) -> Iterator[Logits]:
-            for at in range(0, len(ids), part):
+            at = 0
+            while at < len(ids):
+                end = min(at + steps(), len(ids)) if whole.divisible else len(ids)
                 with self.lock:
                     if self._sequences.get(sequence) is not fed or fed.changes != before:
                         raise InputError(
                             f"sequence {sequence} was closed or changed while it was fed; feed it from one place at a "
                             "time"
                         )
-                    logits, state = self._graphs.call(
-                        feed, self._graphs, state, ids[at : at + part, None], whole, at
-                    )
+                    logits, state = self._graphs.call(feed, self._graphs, state, ids[at:end, None], whole, at)
                     fed.used = next(self._clock)
-                    if at + part >= len(ids):
+                    at = end
+                    if at == len(ids):
                         self._take(fed, state, Continuation(logits[-1].copy(), ids[-1:]))
                 yield logits[:, 0]
 
@@ -297,8 +298,11 @@ class Engine:
 
     @_by_itself
     def evict(self, sequence: int) -> None:
-        """Move a sequence to a file; it comes back when it is used. Raises `InputError` for a number of no sequence, and
-        `ExportError`, with the sequence as it was, if the file cannot be written."""
+        """Move a sequence to a file; it comes back when it is used.
+
+        Raises `InputError` for a number of no sequence, and `ExportError`, with the sequence as it was, if the file
+        cannot be written.
+        """
         known = self._known(sequence)
         if known.resident is not None:
             self._put_away(known)
@@ -345,8 +349,9 @@ class Engine:
             self._write(sequence, file)
         except OSError as error:
             raise ExportError(
-                f"sequence {sequence.number} cannot be moved to {file} ({error.strerror or error}), and {self.slots} are "
-                "in memory, which is all there are slots for; make room there, close a sequence, or load with more slots"
+                f"sequence {sequence.number} cannot be moved to {file} ({error.strerror or error}), to make room in "
+                f"memory for another than the {self.slots} there are slots for; make room there, close a sequence, or "
+                "load with more slots"
             ) from error
         self._seats.leave(_in_memory(sequence))
         sequence.resident, sequence.file = None, file

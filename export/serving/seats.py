@@ -1,10 +1,10 @@
-"""Sequences of any age that step together: their state in place, in seats, of which a step reads and writes the first n.
+"""Sequences of any age that step together: their state in place, in seats, of which a step is of the first n.
 
 A sequence is in memory in one of two forms: as a value, as segments leave it, or in a seat, as steps need it. It sits
 down when a step is due to it and rises when it is fed a segment, or when it only keeps others apart. No state is copied
 for a step: those that are due are among the first n seats, and a seat between them whose sequence is not due, or which
-is empty, is computed with the others and keeps its state bit for bit. Only after `PATIENCE` such steps the last one that
-is due moves there.
+is empty, is computed with the others and keeps its state bit for bit. Only after `PATIENCE` such steps does the last
+one that is due move there.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Seats:
         self._at[seat], self._idle[seat] = resident, 0
 
     def _put(self, state: SegmentState, seat: int) -> Slots:
-        """Write `state` to a seat, all of it, so that nothing is left of who was there; the slots that its rows have."""
+        """Write `state` to a seat, all of it, so that nothing is left of who was there; the slots of its rows."""
         slots = Slots.holding(self._config, state.rows, self._capacity, state.slot)
         binding = self._graphs.moving("to_ring").io_binding()
         for name, value in state.values.items():

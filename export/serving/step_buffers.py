@@ -50,9 +50,7 @@ class StepBuffers:
         """Copies of the state on the host, which `fill` takes back. For places that are the whole of their value."""
         return {name: np.array(place.value.numpy()) for name, place in self._state.items()}
 
-    def record(
-        self, graph: int, read: Callable[[], Sequence[NDArray[Any]]], restore: Callable[[], None]
-    ) -> None:
+    def record(self, graph: int, read: Callable[[], Sequence[NDArray[Any]]], restore: Callable[[], None]) -> None:
         """Record a step as the CUDA graph numbered `graph`, which the steps from now on replay.
 
         `read` gives the state on the host, and `restore` makes it what it was. Raises `ProviderError` if a replay gives

@@ -6,6 +6,7 @@ import random
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,29 +25,29 @@ class EngineBackend(Backend):
     """The sequences of a law in an engine, each with a life of its own.
 
     Single steps are taken in random groups, together with other sequences, so that some of a law's are not due while
-    others step. Segments are fed to one after the other, in random parts, with steps of the others in between. Before
-    each feed something happens to others, and sometimes one of the law's own is evicted. What is random is drawn anew
-    from the same seed at each `start`.
+    others step. Longer segments are fed to one after the other, in random parts, with steps of the others in between;
+    or, by "step", step by step. Before each of them something happens to others, and sometimes one of the law's own is
+    evicted. What is random is drawn anew from the same seed at each `start`.
     """
 
     repeats = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, by: Literal["step", "either"] = "either") -> None:
         """Sequences of an engine of its own on the export in `folder`."""
-        self._begin(Engine.load(folder, slots=SLOTS, threads=1))
+        self._begin(Engine.load(folder, slots=SLOTS, threads=1), by)
         self.start(1)
 
-    def _begin(self, engine: Engine) -> None:
-        self.engine = engine
+    def _begin(self, engine: Engine, by: Literal["step", "either"]) -> None:
+        self.engine, self.by, self.steps_only = engine, by, by == "step"
         self._own: list[int] = []
         self._others: list[int] = []
         self._random = random.Random(0)
         weakref.finalize(self, _close, engine, self._own, self._others)
 
-    def another(self) -> EngineBackend:
-        """A back end with one new sequence in the same engine."""
+    def fed_by(self, by: Literal["step", "either"]) -> EngineBackend:
+        """A back end with one new sequence in the same engine, that is fed like this."""
         other = object.__new__(EngineBackend)
-        other._begin(self.engine)
+        other._begin(self.engine, by)
         other.start(1)
         return other
 
@@ -56,26 +57,22 @@ class EngineBackend(Backend):
         self._own += [self.engine.open() for _ in range(batch)]
 
     def feed(self, tokens: NDArray[np.int64]) -> Array:
+        if len(tokens) == 1 or self.steps_only:
+            return np.stack([self._step(ids) for ids in tokens])
         self._live()
-        if len(tokens) == 1:
-            return self._step(tokens[0])[None]
         return np.stack([self._segment(own, ids) for own, ids in zip(self._own, tokens.T, strict=True)], axis=1)
 
     def read(self) -> Layers:
-        states = [self.engine.state(own) for own in self._own]
-        return [
-            tuple(np.concatenate(parts, axis) for parts, axis in zip(zip(*layers, strict=True), (0, 0, 1), strict=True))
-            for layers in zip(*states, strict=True)
-        ]
+        return _joined([self.engine.state(own) for own in self._own])
 
     def write(self, layers: Layers) -> None:
         self.start(layers[0][0].shape[0])
         for b, own in enumerate(self._own):
-            self.engine.set_state(own, self.pick(layers, [b]))  # type: ignore[arg-type]
+            self.engine.set_state(own, self.pick(layers, [b]))
 
     def fork(self) -> EngineBackend:
         other = object.__new__(EngineBackend)
-        other._begin(self.engine)
+        other._begin(self.engine, self.by)
         other._own += [self.engine.fork(own) for own in self._own]
         return other
 
@@ -89,29 +86,27 @@ class EngineBackend(Backend):
         files = [path.with_name(f"{path.name}.{b}") for b in range(len(self._own))]
         for own, file in zip(self._own, files, strict=True):
             self.engine.save_state(own, file)
-        states = [read_state(file).layers for file in files]
-        joined = [
-            tuple(np.concatenate(parts, axis) for parts, axis in zip(zip(*layers, strict=True), (0, 0, 1), strict=True))
-            for layers in zip(*states, strict=True)
-        ]
-        write_state(path, joined)  # type: ignore[arg-type]
+        write_state(path, _joined([read_state(file).layers for file in files]))
 
     def load(self, path: Path) -> None:
-        layers: Layers = read_state(path).layers  # type: ignore[assignment]
+        layers: Layers = read_state(path).layers
         self.start(layers[0][0].shape[0])
         for b, own in enumerate(self._own):
             file = path.with_name(f"{path.name}.{b}")
-            write_state(file, self.pick(layers, [b]))  # type: ignore[arg-type]
+            write_state(file, self.pick(layers, [b]))
             self.engine.load_state(own, file, unidentified=True)
 
     def _step(self, ids: NDArray[np.int64]) -> Array:
         """A step of the law's sequences, in groups of any size and order: logits (B, V)."""
+        self._live()
         logits: dict[int, Array] = {}
         left = dict(zip(self._own, ids.tolist(), strict=True))
         while left:
             chosen = self._random.sample(list(left), self._random.randint(1, len(left)))
-            beside = self._random.sample(self._others, self._random.randint(0, min(len(self._others), SLOTS - len(chosen))))
-            found = self.engine.step({number: left.pop(number, number % 7) for number in (*chosen, *beside)})
+            room = min(len(self._others), SLOTS - len(chosen))
+            beside = self._random.sample(self._others, self._random.randint(0, room))
+            together = self._random.sample([*chosen, *beside], len(chosen) + len(beside))
+            found = self.engine.step({number: left.pop(number, number % 7) for number in together})
             logits |= {number: found[number] for number in chosen}
         return np.stack([logits[own] for own in self._own])
 
@@ -136,6 +131,15 @@ class EngineBackend(Backend):
             self.engine.feed(self._random.choice(self._others), np.arange(self._random.randint(1, 6)) % 7)
         elif happens == "evict":
             self.engine.evict(self._random.choice(self._own))
+
+
+def _joined(states: Sequence[Sequence[tuple[Array, ...]]]) -> Layers:
+    """The state of several sequences, given that of each."""
+    axes = EngineBackend.parts.values()
+    return [
+        tuple(np.concatenate(parts, axis) for parts, axis in zip(zip(*layers, strict=True), axes, strict=True))
+        for layers in zip(*states, strict=True)
+    ]
 
 
 def _close(engine: Engine, *sequences: list[int]) -> None:

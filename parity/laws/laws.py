@@ -363,7 +363,7 @@ def same(what: str, found: Array, expected: Array) -> None:
 
 
 def again(what: str, found: Array, expected: Array, backend: Backend, right: Expected) -> None:
-    """Raise `Broken` unless both are the same, bit for bit; of a back end that does not repeat, unless both are right."""
+    """Raise `Broken` unless both are the same, bit for bit; if the back end does not repeat, unless both are right."""
     if backend.repeats:
         same(what, found, expected)
     else:

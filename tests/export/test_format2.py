@@ -1,4 +1,4 @@
-"""An export of the format before, in which the sequences of a step share one mask: `format2`, written by that version."""
+"""An export of the format before, whose sequences share one mask in a step: `format2`, written by that version."""
 
 from pathlib import Path
 

@@ -11,7 +11,7 @@ PROMPTS = ["once", "upon a time there was", "a", "the end of a long line of word
 
 @pytest.fixture
 def scheduler(exported):
-    return Scheduler(Engine.load(exported, slots=2, threads=1), segment=5, part=2)
+    return Scheduler(Engine.load(exported, slots=2, threads=1), segment=5)
 
 
 def run(scheduler, most=10_000):
@@ -70,7 +70,7 @@ def test_predictions_are_of_each_token_and_score_a_prompt(scheduler, exported):
     found = run(scheduler)
     tokens = np.concatenate([progress.tokens for progress in found])
     predictions = np.concatenate([progress.predictions for progress in found])
-    assert [progress.drawn for progress in found] == [False] * 9 + [True] * 4
+    assert [progress.drawn for progress in found] == [False] * 3 + [True] * 4
     expected = [session.prefill(tokens[at : at + 5, None])[:, 0] for at in (0, 5, 10)]
     expected += [session.step(token[None]) for token in tokens[15:-1]]
     assert np.isnan(predictions[0]).all()
@@ -85,7 +85,38 @@ def test_a_long_prompt_stalls_nobody(scheduler):
     for _ in range(20):
         found = scheduler.advance()
         assert [len(progress.tokens) for progress in found if progress.task is text] == [1]
-        assert all(len(progress.tokens) <= 2 for progress in found if progress.task is long)
+        assert all(len(progress.tokens) <= 5 for progress in found if progress.task is long)
+
+
+@pytest.mark.parametrize(("a_run", "a_token", "least", "most"), [(10, 3, 4, 4), (20, 15, 1, 1), (5, 0.1, 128, 128)])
+def test_parts_of_prompts_take_no_longer_than_a_step(export_of, config, monkeypatch, a_run, a_token, least, most):
+    """On a clock on which a step takes 26, and a part as long as its tokens and its run cost."""
+    engine = Engine.load(export_of(config, max_memory=2000)[1], slots=2, threads=1)
+    scheduler, now = Scheduler(engine), [0.0]
+    monkeypatch.setattr("export.serving.scheduler.time.perf_counter", lambda: now[0])
+    feed, step = engine._graphs.call, engine.step
+
+    def slow_call(method, *arguments, **named):
+        if method.__name__ == "feed":
+            now[0] += a_run + a_token * len(arguments[2])
+        return feed(method, *arguments, **named)
+
+    def slow_step(tokens):
+        now[0] += 26
+        return step(tokens)
+
+    monkeypatch.setattr(engine._graphs, "call", slow_call)
+    monkeypatch.setattr(engine, "step", slow_step)
+    text = scheduler.submit(engine.open(), "a", 1000)
+    scheduler.advance()
+    long = scheduler.submit(engine.open(), "words " * 20 * most)
+    parts = []
+    while not long.ended:
+        found = {progress.task: len(progress.tokens) for progress in scheduler.advance()}
+        assert found.get(text, 1) == 1
+        parts.append(found[long])
+    settled = parts[len(parts) // 2 : -1]
+    assert least <= min(settled, default=most) <= max(settled, default=most) <= most
 
 
 def test_as_many_are_active_as_there_are_slots_and_the_others_wait(scheduler):
@@ -134,8 +165,10 @@ def test_wrong_requests_are_refused_at_once(scheduler):
     scheduler.submit(number, "a", 3)
     with pytest.raises(InputError, match=f"sequence {number} has a task; wait until it has ended, or fork"):
         scheduler.submit(number, "b", 3)
-    with pytest.raises(ConfigError, match="part is 0"):
-        Scheduler(scheduler.engine, part=0)
+    with pytest.raises(ConfigError, match="segment is 0"):
+        Scheduler(scheduler.engine, segment=0)
+    with pytest.raises(ConfigError, match="stall is 0; it must be a number above 0"):
+        Scheduler(scheduler.engine, stall=0)
 
 
 def test_ids_are_fed_as_they_are(scheduler):

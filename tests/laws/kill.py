@@ -98,10 +98,10 @@ def laws_of(where: str, worker: Callable[[], Worker]) -> Iterator[tuple[str, Cal
 
 
 def _on_an_export(where: str, spec: Spec) -> Backend:
-    if where == "engine":
+    if where.startswith("engine"):
         folder = exported(spec.config, spec.parameters())
         try:
-            return EngineBackend(folder)
+            return EngineBackend(folder, "step" if where == "engine step" else "either")
         finally:
             shutil.rmtree(folder.parent)
     return OnnxBackend(spec.config, spec.parameters(), where.removeprefix("onnx "))  # type: ignore[arg-type]

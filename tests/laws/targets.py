@@ -35,7 +35,8 @@ MAKERS: dict[str, Callable[[Spec], Backend]] = {
     "onnx segment": lambda spec: export(spec).fed_by("segment"),
     "onnx step": lambda spec: export(spec).fed_by("step"),
     "onnx either": lambda spec: export(spec).fed_by("either"),
-    "engine": lambda spec: engine(spec).another(),
+    "engine": lambda spec: engine(spec).fed_by("either"),
+    "engine step": lambda spec: engine(spec).fed_by("step"),
 }
 TARGETS = {
     f"{name}, {semantics}": SHARNNTarget(make, semantics=semantics)
