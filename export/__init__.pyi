@@ -3,6 +3,7 @@ from .errors import ExportError, ProviderError
 from .exporter import export_checkpoint
 from .manifest import Manifest
 from .serving.engine import Engine
+from .serving.scheduler import Progress, Scheduler, Task
 from .serving.session import Session
 
 __all__ = [
@@ -11,8 +12,11 @@ __all__ = [
     "ExportError",
     "Found",
     "Manifest",
+    "Progress",
     "ProviderError",
+    "Scheduler",
     "Session",
+    "Task",
     "check_export",
     "export_checkpoint",
 ]

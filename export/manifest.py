@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = "sharnn onnx 3"
 LOCK_STEP = "sharnn onnx 2"
-"""The format before, which is read as well: there the sequences of a step share one mask, and can only move together."""
+"""The format before, which is read as well: there the sequences of a step share one mask and can only move together."""
 NAME = "manifest.json"
 GOLDEN = "golden.json"
 SERVING, CHECKING = "serving", "checking"

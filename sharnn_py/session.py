@@ -17,10 +17,11 @@ from sharnn_py.batched_text import counts_of, generate_batch, matrix_of
 from sharnn_py.config import Config
 from sharnn_py.continuation import Continuation
 from sharnn_py.errors import ConfigError, InputError
-from sharnn_py.sampling import Draws, Sampling
+from sharnn_py.generated_text import GeneratedText
+from sharnn_py.sampling import Sampling
 from sharnn_py.state_file import StateFile
-from sharnn_py.stop import Stop, until
-from sharnn_py.text import Decoder, encode
+from sharnn_py.stop import Stop
+from sharnn_py.text import encode
 from sharnn_py.vocabulary import Vocabulary
 
 SEGMENT = 1024
@@ -229,7 +230,7 @@ class SequenceSession(ABC):
 
         `InputError` or `ConfigError` is raised by the call itself, not by the first piece.
         """
-        ending = Stop(stop)
+        Stop(stop)
         sampling, count = Sampling(temperature, top_k, top_p), at_least(0, "n", n)
         begin = None if seed is None else at_least(0, "seed", seed)
         segment = at_least(1, "segment", segment)
@@ -243,21 +244,18 @@ class SequenceSession(ABC):
             with self._lock:
                 for start in range(0, len(ids), segment):
                     self.prefill(ids[start : start + segment, None])
-                last = self._left()
-                goes_on = not len(ids) and last.seed is not None and begin in (None, last.seed)
-                draws = Draws(last.seed, last.drawn) if goes_on and last.seed is not None else Draws(begin or 0)
-                decoder = Decoder(vocabulary, int(last.tokens[0]), last.unfinished)
-            for _ in range(count):
+                text = GeneratedText.after(vocabulary, self._left(), len(ids) > 0, count, begin, stop)
+            while not text.ended:
                 with self._lock:
-                    token = sampling.draw(self._left().logits[0], draws)
+                    token, piece = text.draw(self._left().logits[0], sampling)
                     self.step(np.array([token]))
-                    piece = decoder.feed(token)
                     self._continuation = replace(
-                        self._left(), unfinished=decoder.unfinished, seed=draws.seed, drawn=draws.drawn
+                        self._left(), unfinished=text.decoder.unfinished, seed=text.draws.seed, drawn=text.draws.drawn
                     )
-                yield piece
+                if piece:
+                    yield piece
 
-        return until(ending, pieces())
+        return pieces()
 
     def generate_batch(
         self,
@@ -315,13 +313,7 @@ class SequenceSession(ABC):
         return check_ids(tokens, self.config.vocab)
 
     def _encode(self, text: str | bytes, what: str, or_else: bool = False) -> NDArray[np.int64]:
-        """The ids of `text`, at least one `or_else` none."""
-        if self.vocabulary is None:
-            raise InputError("the model has no vocabulary.json; without it text cannot be turned into ids")
-        ids = encode(self.vocabulary, text)
-        if not len(ids) and not or_else:
-            raise InputError(f"the {what} is empty; it needs at least one token")
-        return ids
+        return ids_of(self.vocabulary, text, what, or_else)
 
 
 Session = SequenceSession
@@ -334,6 +326,16 @@ def nats_of(logits: Logits, targets: NDArray[np.int64]) -> float:
     top = scores.max(axis=-1)
     total = top + np.log(np.exp(scores - top[:, None]).sum(axis=-1))
     return float((total - scores[np.arange(len(targets)), targets]).sum())
+
+
+def ids_of(vocabulary: Vocabulary | None, text: str | bytes, what: str, or_else: bool = False) -> NDArray[np.int64]:
+    """The ids of `text`, at least one `or_else` none. Raises `InputError`, calling it `what`, if it has none."""
+    if vocabulary is None:
+        raise InputError("the model has no vocabulary.json; without it text cannot be turned into ids")
+    ids = encode(vocabulary, text)
+    if not len(ids) and not or_else:
+        raise InputError(f"the {what} is empty; it needs at least one token")
+    return ids
 
 
 def check_ids(tokens: Tokens, vocab: int) -> NDArray[np.int64]:

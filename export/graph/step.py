@@ -1,8 +1,8 @@
 """The `step` graph: one token for each of B sequences, on a memory that is a ring written in place.
 
 Every sequence has its own memory length and its own place in the ring, and may sit a step out: then its h and c stay as
-they are. Attention has no positions, so the order of the ring's rows does not matter; slots fill in order, so those that
-may be attended to are the first `held`. The LSTM is written out, as at T = 1 ONNX's LSTM operator costs more than its
+they are. Attention has no positions, so the order of the ring's rows does not matter; slots fill in order, so the first
+`held` are those that may be attended to. The LSTM is written out, as at T = 1 ONNX's LSTM operator costs more than its
 products. Inputs and outputs are described in docs/onnx.md.
 """
 
@@ -38,7 +38,7 @@ def step(config: Config, precision: Precision, weights: Weights) -> ModelProto:
 
 
 def _mask(g: Graph) -> None:
-    """Add the inputs that tell of the ring, and `bias`, which is 0 for slots that hold a row and -inf for the others."""
+    """Add the inputs that tell of the ring, and `bias`: 0 for slots that hold a row, -inf for the others."""
     g.input("slots", "int64", ["B_heads", 2])
     held, numbers = g.input("held", "int64", ["B_heads", 1, 1]), g.input("numbers", "int64", ["C"])
     holds = g.add("Less", [numbers, held], "holds")  # (B A, 1, C)

@@ -7,7 +7,7 @@ import itertools
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Concatenate
@@ -53,7 +53,7 @@ def _by_itself(method: Callable[Concatenate[Engine, P], R]) -> Callable[Concaten
 
     @functools.wraps(method)
     def call(self: Engine, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self._lock:
+        with self.lock:
             return self._graphs.call(method, self, *args, **kwargs)
 
     return call  # type: ignore[return-value]  # wraps() makes of the method an object with a named self
@@ -62,9 +62,9 @@ def _by_itself(method: Callable[Concatenate[Engine, P], R]) -> Callable[Concaten
 class Engine:
     """Sequences of one exported model that come and go, each with a memory of its own length, on onnxruntime.
 
-    A sequence is known by its number. Each is what a `Session` of one sequence is when it is fed the same: whoever joins,
-    leaves or steps beside it changes nothing beyond the rounding of larger products. One run feeds a token to all that
-    are due (`step`); a segment is fed to one (`feed`, or `feed_in_parts` to let others step in between).
+    A sequence is known by its number. Each is what a `Session` of one sequence is when it is fed the same: whoever
+    joins, leaves or steps beside it changes nothing beyond the rounding of larger products. One run feeds a token to
+    all that are due (`step`); a segment is fed to one (`feed`, or `feed_in_parts` to let others step in between).
 
     As many sequences as there are slots are in memory. Of more, those that were not used for longest are in files, in a
     folder of the engine's own that is removed with it, and come back when they are used.
@@ -78,14 +78,15 @@ class Engine:
         """Begin with no sequences; users call `load`."""
         if graphs.manifest.lock_step:
             raise ExportError(
-                f"{graphs.files.original} was exported in the format {graphs.manifest.format!r}, in which sequences can "
-                "only move together; export the model again, or load it with Session"
+                f"{graphs.files.original} was exported in the format {graphs.manifest.format!r}, in which sequences "
+                "can only move together; export the model again, or load it with Session"
             )
         self.config: Config = graphs.config
         self.vocabulary = vocabulary
         self.slots = slots
         self._graphs, self._seats = graphs, Seats(graphs, slots)
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """Held by every call. Whoever holds it makes several calls with nothing in between."""
         self._sequences: dict[int, _Sequence] = {}
         self._numbers, self._clock = itertools.count(1), itertools.count(1)
         try:
@@ -176,46 +177,48 @@ class Engine:
         It takes as long whatever the text was. Raises `InputError` if there is no sequence of that number.
         """
         forked = self._awake(sequence)
-        assert forked.resident is not None
-        return self._new(self._seats.value(forked.resident), forked.continuation)
+        return self._new(self._value(forked), forked.continuation)
 
     def feed(self, sequence: int, tokens: Tokens) -> Logits:
         """Feed one segment of ids (T,) to a sequence; float32 logits (T, V) of the next token after each.
 
         Raises `InputError` for tokens that are not ids of this model, and if there is no sequence of that number.
         """
-        with self._lock:
+        with self.lock:
             return np.concatenate(list(self.feed_in_parts(sequence, tokens, max(np.size(tokens), 1))))
 
-    def feed_in_parts(self, sequence: int, tokens: Tokens, part: int) -> Iterator[Logits]:
+    def feed_in_parts(self, sequence: int, tokens: Tokens, part: int | Callable[[], int]) -> Iterator[Logits]:
         """Feed one segment of ids (T,) to a sequence, as `feed` does, in parts of up to `part` steps.
 
-        Returns an iterator over the logits (t, V) of each part; between two of them other sequences may be fed. The
-        sequence itself is as it was until the last part is computed. A segment whose parts would need more memory rows
-        than the model keeps (T above `max_memory`, and some of `julia`'s) is computed at once.
+        `part` may be a function that gives the number of steps of the next part, at least 1. Returns an iterator over
+        the logits (t, V) of each; between two of them other sequences may be fed. The sequence itself is as it was
+        until the last part is computed. A segment whose parts would need more memory rows than the model keeps (T above
+        `max_memory`, and some of `julia`'s) is computed at once.
 
         The call raises what `feed` raises; the iterator raises `InputError` if the sequence is fed, closed or given
         another state before it is through.
         """
         ids = self._ids(tokens, "(T,)")
-        part = at_least(1, "part", part)
-        with self._lock:
+        steps = part if callable(part) else functools.partial(int, at_least(1, "part", part))
+        with self.lock:
             fed, state = self._begun(sequence)
             before = fed.changes
         whole = Segment(self.config, state.rows, len(ids))
-        part = part if whole.divisible else len(ids)
 
         def parts(state: SegmentState) -> Iterator[Logits]:
-            for at in range(0, len(ids), part):
-                with self._lock:
+            at = 0
+            while at < len(ids):
+                end = min(at + steps(), len(ids)) if whole.divisible else len(ids)
+                with self.lock:
                     if self._sequences.get(sequence) is not fed or fed.changes != before:
                         raise InputError(
                             f"sequence {sequence} was closed or changed while it was fed; feed it from one place at a "
                             "time"
                         )
-                    logits, state = self._graphs.call(feed, self._graphs, state, ids[at : at + part, None], whole, at)
+                    logits, state = self._graphs.call(feed, self._graphs, state, ids[at:end, None], whole, at)
                     fed.used = next(self._clock)
-                    if at + part >= len(ids):
+                    at = end
+                    if at == len(ids):
                         self._take(fed, state, Continuation(logits[-1].copy(), ids[-1:]))
                 yield logits[:, 0]
 
@@ -234,27 +237,22 @@ class Engine:
                 f"a step is asked for of {len(tokens)} sequences; it is of at least 1 and, with {self.slots} slots, of "
                 f"at most {self.slots}"
             )
-        due = [self._known(number) for number in tokens]
+        for number in tokens:
+            self._known(number)
         ids = self._ids(list(tokens.values()), "one for each sequence")
-        for sequence in due:
-            self._awake(sequence.number, [other.number for other in due])
-        residents = {}
-        for sequence, token in zip(due, ids, strict=True):
-            assert sequence.resident is not None
-            residents[sequence.resident] = int(token)
-        logits = dict(zip(tokens, self._seats.step(residents).values(), strict=True))
-        for sequence, token in zip(due, ids, strict=True):
-            row = logits[sequence.number]
-            sequence.continuation = Continuation(row[None].copy(), np.array([token]))
+        due = [self._awake(number, tokens) for number in tokens]
+        residents = {_in_memory(sequence): token for sequence, token in zip(due, ids.tolist(), strict=True)}
+        logits = self._seats.step(residents)
+        kept = logits.copy()  # the caller's are the caller's
+        for k, sequence in enumerate(due):
+            sequence.continuation = Continuation(kept[k : k + 1], ids[k : k + 1])
             sequence.changes += 1
-        return logits
+        return dict(zip(tokens, logits, strict=True))
 
     @_by_itself
     def check_step(self, sequence: int) -> None:
         """Raise what `step` would raise for this sequence, whatever the id."""
-        resident = self._awake(sequence).resident
-        assert resident is not None
-        self._seats.needs(resident)
+        self._seats.needs(_in_memory(self._awake(sequence)))
 
     def continuation(self, sequence: int) -> Continuation | None:
         """What the last tokens of a sequence left, if any were fed. Raises `InputError` for a number of no sequence."""
@@ -263,7 +261,7 @@ class Engine:
     def drawn(self, sequence: int, seed: int, drawn: int, unfinished: bytes) -> None:
         """Say how the last token that was fed came about, so that a text goes on from there as if it had never stopped:
         with this seed, of which so many numbers were used, and within a character that begins with these bytes."""
-        with self._lock:
+        with self.lock:
             known = self._known(sequence)
             if known.continuation is not None:
                 known.continuation = replace(known.continuation, seed=seed, drawn=drawn, unfinished=unfinished)
@@ -300,8 +298,11 @@ class Engine:
 
     @_by_itself
     def evict(self, sequence: int) -> None:
-        """Move a sequence to a file; it comes back when it is used. Raises `InputError` for a number of no sequence, and
-        `ExportError`, with the sequence as it was, if the file cannot be written."""
+        """Move a sequence to a file; it comes back when it is used.
+
+        Raises `InputError` for a number of no sequence, and `ExportError`, with the sequence as it was, if the file
+        cannot be written.
+        """
         known = self._known(sequence)
         if known.resident is not None:
             self._put_away(known)
@@ -319,7 +320,7 @@ class Engine:
             raise InputError(f"there is no sequence {sequence!r}; it was closed, or never opened by this engine")
         return found
 
-    def _awake(self, sequence: int, beside: Sequence[int] = ()) -> _Sequence:
+    def _awake(self, sequence: int, beside: Container[int] = ()) -> _Sequence:
         """The sequence of that number, in memory, as are those `beside` it that were."""
         found = self._known(sequence)
         found.used = next(self._clock)
@@ -333,7 +334,7 @@ class Engine:
             found.file = None
         return found
 
-    def _make_room(self, beside: Sequence[int]) -> None:
+    def _make_room(self, beside: Container[int]) -> None:
         """Put away what was not used for longest, and is not `beside`, until one more sequence can be in memory."""
         while True:
             here = [sequence for sequence in self._sequences.values() if sequence.resident is not None]
@@ -343,16 +344,16 @@ class Engine:
             self._put_away(min(others, key=lambda sequence: sequence.used))
 
     def _put_away(self, sequence: _Sequence) -> None:
-        assert sequence.resident is not None
         file = self._folder / f"{sequence.number}.safetensors"
         try:
             self._write(sequence, file)
         except OSError as error:
             raise ExportError(
-                f"sequence {sequence.number} cannot be moved to {file} ({error.strerror or error}), and {self.slots} are "
-                "in memory, which is all there are slots for; make room there, close a sequence, or load with more slots"
+                f"sequence {sequence.number} cannot be moved to {file} ({error.strerror or error}), to make room in "
+                f"memory for another than the {self.slots} there are slots for; make room there, close a sequence, or "
+                "load with more slots"
             ) from error
-        self._seats.leave(sequence.resident)
+        self._seats.leave(_in_memory(sequence))
         sequence.resident, sequence.file = None, file
 
     def _write(self, sequence: _Sequence, path: str | Path) -> None:
@@ -379,15 +380,13 @@ class Engine:
         return SegmentState.place(layers, self.config, self._graphs.manifest.precision, self._graphs.device, slot)
 
     def _value(self, sequence: _Sequence) -> SegmentState:
-        assert sequence.resident is not None
-        return self._seats.value(sequence.resident)
+        return self._seats.value(_in_memory(sequence))
 
     @_by_itself
     def _begun(self, sequence: int) -> tuple[_Sequence, SegmentState]:
         """A sequence and the state that a segment begins with."""
         begun = self._awake(sequence)
-        assert begun.resident is not None
-        return begun, self._seats.rise(begun.resident)
+        return begun, self._seats.rise(_in_memory(begun))
 
     @_by_itself
     def _take(self, sequence: _Sequence, state: SegmentState, continuation: Continuation | None) -> None:
@@ -407,6 +406,11 @@ class Engine:
         if ids.ndim != 1 or not ids.size:
             raise InputError(f"tokens have shape {ids.shape}; they must be {shape}, at least 1")
         return check_ids(ids, self.config.vocab)
+
+
+def _in_memory(sequence: _Sequence) -> Resident:
+    assert sequence.resident is not None
+    return sequence.resident
 
 
 def _remove(file: Path | None) -> None:

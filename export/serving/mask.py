@@ -1,8 +1,8 @@
 """The `segment` graph's mask, of a segment or a part of it, and when a segment may be computed in parts.
 
 The mask leaves out the memory rows that row 4 of docs/semantics.md drops. These are as many as the whole segment is too
-long by, and so is the scale of attention under `julia`: a segment that is cut is another computation. Computed in parts,
-with the mask and the scale of the whole, it is the same one.
+long by, and the scale of attention under `julia` is of its length too: a segment that is cut is another computation.
+Computed in parts, with the mask and the scale of the whole, it is the same one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Segment:
 
     @property
     def divisible(self) -> bool:
-        """Whether it may be computed in parts: whether the memory between any two holds every row that is attended to."""
+        """Whether it may be computed in parts: the memory between any two holds every row that is attended to."""
         if not self.config.attention_layers:
             return True
         return self.dropped >= self.rows + self.steps - 1 - self.config.max_memory

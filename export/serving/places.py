@@ -1,4 +1,4 @@
-"""Tensors at addresses: the whole of an OrtValue, or a part of one that graphs read and write as a tensor of its own."""
+"""Tensors at addresses: the whole of an OrtValue, or a part of one that graphs read and write as their own."""
 
 from __future__ import annotations
 

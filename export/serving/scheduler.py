@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.serving.engine import Engine
-from sharnn_py.errors import InputError, SharnnError
+from sharnn_py.errors import ConfigError, InputError, SharnnError
 from sharnn_py.generated_text import GeneratedText
 from sharnn_py.sampling import Sampling
 from sharnn_py.session import SEGMENT, Logits, Tokens, at_least, check_ids, ids_of
 from sharnn_py.stop import Stop
 
-PART = 32
-"""Steps of a prompt that are fed between two steps of the others."""
+LEAST, MOST = 8, 256
+"""Steps of a part of a prompt: of the first beside texts, and of the longest. A run costs as much as some steps."""
 
 
 class Task:
@@ -61,7 +63,7 @@ class Progress:
     text: str = ""
     """What can now be read of the generated text."""
     ended: Literal["length", "stop"] | None = None
-    """Why the task has ended: as many tokens as were asked for, or a text of `stop`; None if it has not, or by error."""
+    """Why the task has ended: it has the tokens asked for, or reached a text of `stop`; None if not, or by error."""
     error: SharnnError | None = None
     """What ended the task; then nothing was fed."""
 
@@ -71,18 +73,23 @@ class Scheduler:
 
     A text is the one that `Session.generate` gives for the same prompt, seed and `segment`, whatever else runs, but for
     the rounding of larger products. As many tasks are active as the engine has slots, in the order in which they came;
-    prompts of active tasks take turns.
+    prompts of active tasks take turns, in parts that take at most `stall` times as long as a step of the texts.
 
     `advance` is for one thread; `submit` and `cancel` may be called from others meanwhile.
     """
 
-    def __init__(self, engine: Engine, *, segment: int = SEGMENT, part: int = PART) -> None:
-        """Prompts are segments of up to `segment` steps, fed in parts of up to `part` (`Engine.feed_in_parts`).
+    def __init__(self, engine: Engine, *, segment: int = SEGMENT, stall: float = 1.0) -> None:
+        """Prompts are segments of up to `segment` steps, fed in parts (`Engine.feed_in_parts`).
 
-        Raises `ConfigError` for numbers below 1.
+        Raises `ConfigError` for a `segment` below 1 and a `stall` that is not above 0.
         """
+        if not stall > 0:
+            raise ConfigError(f"stall is {stall}; it must be a number above 0")
         self.engine = engine
-        self._segment, self._part = at_least(1, "segment", segment), at_least(1, "part", part)
+        self._segment, self._stall = at_least(1, "segment", segment), stall
+        self._part = LEAST
+        self._step_takes: float | None = None
+        """Seconds, smoothed over some steps; None while there are no texts."""
         self._lock = threading.Lock()
         self._queue: deque[Task] = deque()
         self._prompts: deque[Task] = deque()
@@ -157,7 +164,9 @@ class Scheduler:
         found = [] if filled is None else self._fill(filled)
         with self._lock:
             due = list(self._texts)
+        start = time.perf_counter()
         found += self._step(due)
+        self._clock(time.perf_counter() - start if due else None)
         with self._lock:
             for progress in found:
                 if progress.ended or progress.error:
@@ -168,6 +177,13 @@ class Scheduler:
                 self._texts.append(filled)
         return found
 
+    def _clock(self, took: float | None) -> None:
+        """Count the seconds of a step, or that there was none."""
+        if took is not None and self._step_takes is None:
+            self._part = min(self._part, LEAST)  # of parts that stalled nobody
+        before = took if self._step_takes is None else self._step_takes
+        self._step_takes = None if took is None or before is None else 0.8 * before + 0.2 * took
+
     def _fill(self, task: Task) -> list[Progress]:
         """Feed the next part of the prompt; with the last, or without one, the text can begin."""
         engine, tokens, predictions = self.engine, task._prompt[:0], np.zeros((0, self.engine.config.vocab), np.float32)
@@ -175,7 +191,9 @@ class Scheduler:
             if not task._fed and (last := engine.continuation(task.sequence)) is not None:
                 task._next = last.logits[0]
             if task._fed < len(task._prompt):
+                start = time.perf_counter()
                 logits = self._next_part(task)
+                self._adapt(time.perf_counter() - start, len(logits))
                 tokens = task._prompt[task._fed : task._fed + len(logits)]
                 first = np.full_like(logits[:1], np.nan) if task._next is None else task._next[None]
                 predictions = np.concatenate([first, logits[:-1]])
@@ -197,9 +215,17 @@ class Scheduler:
         logits = next(task._parts, None)
         if logits is None:
             segment = task._prompt[task._fed : task._fed + self._segment]
-            task._parts = self.engine.feed_in_parts(task.sequence, segment, self._part)
+            task._parts = self.engine.feed_in_parts(task.sequence, segment, lambda: self._part)
             logits = next(task._parts)
         return logits
+
+    def _adapt(self, took: float, steps: int) -> None:
+        """Let the next part be of fewer or more steps, given how long one of so many took."""
+        allowed = math.inf if self._step_takes is None else self._stall * self._step_takes
+        if took > allowed:
+            self._part = max(1, steps // 2)
+        elif took < allowed / 2 and steps >= self._part:  # a run has a cost of its own, so twice as many take less
+            self._part = min(MOST, 2 * self._part)
 
     def _step(self, due: Sequence[Task]) -> list[Progress]:
         """Draw a token of each, feed them in one step, and read."""

@@ -1,10 +1,10 @@
-"""Sequences of any age that step together: their state in place, in seats, of which a step reads and writes the first n.
+"""Sequences of any age that step together: their state in place, in seats, of which a step is of the first n.
 
 A sequence is in memory in one of two forms: as a value, as segments leave it, or in a seat, as steps need it. It sits
 down when a step is due to it and rises when it is fed a segment, or when it only keeps others apart. No state is copied
 for a step: those that are due are among the first n seats, and a seat between them whose sequence is not due, or which
-is empty, is computed with the others and keeps its state bit for bit. Only after `PATIENCE` such steps the last one that
-is due moves there.
+is empty, is computed with the others and keeps its state bit for bit. Only after `PATIENCE` such steps does the last
+one that is due move there.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ class Seats:
             for name in (f"layers.{i}.h", f"layers.{i}.c", *([f"layers.{i}.ring"] if self._config.attends(i) else []))
         }
 
-    def step(self, tokens: Mapping[Resident, int]) -> dict[Resident, NDArray[np.float32]]:
-        """Feed an id to each of these, at most as many as there are seats, in one run; logits (V,) of each.
+    def step(self, tokens: Mapping[Resident, int]) -> NDArray[np.float32]:
+        """Feed an id to each of these, at most as many as there are seats, in one run; logits (n, V), in their order.
 
         Raises `ExportError`, with nothing fed, if a memory would be longer than the export's rings can be.
         """
-        self._fit(max(self.needs(resident) for resident in tokens))
+        self._fit(self.needs(max(tokens, key=_rows)))
         for resident in tokens:
             if resident.seat is None:
                 self._sit(resident, tokens)
@@ -92,7 +92,8 @@ class Seats:
         for resident in tokens if self._config.attention_layers else ():
             _slots(resident).advance()
         self._idle[:n] = [0 if is_due else idle + 1 for is_due, idle in zip(due, self._idle[:n], strict=True)]
-        return {resident: logits[seat].copy() for resident, seat in zip(tokens, seats, strict=True)}
+        found: NDArray[np.float32] = logits[seats]
+        return found
 
     def needs(self, resident: Resident) -> int:
         """How many slots its next step needs. Raises `ExportError` if the export's rings cannot have as many."""
@@ -150,7 +151,7 @@ class Seats:
         self._at[seat], self._idle[seat] = resident, 0
 
     def _put(self, state: SegmentState, seat: int) -> Slots:
-        """Write `state` to a seat, all of it, so that nothing is left of who was there; the slots that its rows have."""
+        """Write `state` to a seat, all of it, so that nothing is left of who was there; the slots of its rows."""
         slots = Slots.holding(self._config, state.rows, self._capacity, state.slot)
         binding = self._graphs.moving("to_ring").io_binding()
         for name, value in state.values.items():
@@ -212,6 +213,10 @@ class Seats:
             shape = (seats * A, self._capacity + 1, H // A)  # type: ignore[assignment]
         each = H * (self._capacity + 1 if name.endswith("ring") else 1)
         return Place(self._memory[name], self._graphs.device, self._dtype, shape, seat * each)
+
+
+def _rows(resident: Resident) -> int:
+    return resident.rows
 
 
 def _seat(resident: Resident) -> int:

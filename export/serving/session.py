@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate
+from typing import Concatenate
 
 import numpy as np
 from numpy.typing import NDArray

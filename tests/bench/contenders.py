@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from export.serving.providers import open_session
 from export.serving.ring import ring_of
-from export.serving.step_inputs import step_inputs
 from export.serving.session import Session
+from export.serving.step_inputs import step_inputs
 from sharnn_py import SHARNN, LayerState, State, TorchSession
 from sharnn_py.model import Block
 
