@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -52,7 +53,7 @@ def prompts_of(service: Service, asked: CompletionRequest) -> list[Prompt]:
     ids of this model."""
     given = asked.prompt
     several = isinstance(given, list) and not (given and isinstance(given[0], int))
-    prompts = given if several else [given]
+    prompts: list[Any] = [*given] if several else [given]
     if not prompts:
         raise Problem(400, "prompt is an empty list; give at least one text")
     found = []
