@@ -81,7 +81,9 @@ def _says_nothing(measured: Measured, dtype: torch.dtype, exact: Trajectory | No
     if dtype == torch.float64:
         if spread <= LARGEST_SPREAD * max(measured.moved, UNIT[torch.float64]):
             return ""
-        return f"after update {number} two float64 runs of the port itself are {spread:.2g} apart, so nothing can be told"
+        return (
+            f"after update {number} two float64 runs of the port itself are {spread:.2g} apart, so nothing can be told"
+        )
     if exact is None or len(exact.updates) < number:
         return ""
     explained = exact.updates[number - 1].spread * UNIT[dtype] / UNIT[torch.float64]
