@@ -179,7 +179,7 @@ class JuliaTraining:
             check_ids("targets", targets, tokens.shape, -1, self._config.vocab)
         asked = [{"ids": s.tokens + 1, "labels": s.targets + 1, "new": s.begins} for s in segments]
         answer = self._worker.call("Bridge.training_update", self._ticket, asked)
-        return JuliaUpdate(answer["losses"], dict(arrays_of(answer["portion"], self._worker)))
+        return JuliaUpdate(answer["losses"].tolist(), dict(arrays_of(answer["portion"], self._worker)))
 
 
 def _sizes(config: Config) -> dict[str, Any]:

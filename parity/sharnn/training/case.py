@@ -6,18 +6,19 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from julia_bridge import JuliaRule, PaperRule, Segment, Worker, initial_parameters
 from julia_bridge.sharnn.model import Array
-from sharnn_py.config import JULIA, Config, Program
+from sharnn_py.config import Config, Program
 from sharnn_py.trainer.columns import Columns
 from sharnn_py.trainer.corpus import Corpus, read_corpus, split_corpus
 from sharnn_py.trainer.presets import presets
 from sharnn_py.trainer.settings import Settings
 
-SIZES = dict(emb=16, hidden=32, layers=3, heads=2, max_memory=24, batch=4, bptt=16)
+SIZES: dict[str, Any] = dict(emb=16, hidden=32, layers=3, heads=2, max_memory=24, batch=4, bptt=16)
 """Of the model and its batches. The memory is longer than most segments, so that it is filled and cut."""
 WARMUP_SHARE = 0.1
 """Of all updates, in which the rate rises: both programs' warm-up is over soon enough to train at the full rate."""

@@ -90,8 +90,8 @@ def _says_nothing(measured: Measured, dtype: torch.dtype, exact: Trajectory | No
     if spread <= FACTOR * explained:
         return ""
     return (
-        f"after update {number} two {str(dtype).removeprefix('torch.')} runs of the port itself are {spread:.2g} apart, "
-        f"where its float64 runs say that rounding explains {explained:.2g}: it computes with less precision"
+        f"after update {number} two runs of the port itself are {spread:.2g} apart, where its float64 runs say that "
+        f"this format's rounding explains {explained:.2g}: it computes with less precision"
     )
 
 

@@ -60,7 +60,7 @@ def write_junit(result: TrainingParity, path: Path) -> None:
         suite.add_testcase(_test("Julia's optimisers", recorded.recording, wrong))
     document.add_testsuite(suite)
     for program in dict.fromkeys(found.program for found in result.trajectories):
-        name = f"training by {program}'s optimiser"
+        name = f"training by {words.OPTIMISERS[program]}"
         suite = TestSuite(name)
         for found in result.trajectories:
             if found.program == program:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from markupsafe import Markup
+
 from parity.report.html_page import jinja, style_alone
 from parity.report.words import legible, short
 from parity.sharnn.training import words
 from parity.sharnn.training.compare import FACTOR
-from parity.sharnn.training.curves import Curve, Markup, chart
+from parity.sharnn.training.curves import Curve, chart
 from parity.sharnn.training.results import TrainingParity, Trajectory
 
 HERE = Path(__file__).parent

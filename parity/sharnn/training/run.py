@@ -15,6 +15,7 @@ from parity.sharnn.training.compare import compare
 from parity.sharnn.training.julia import julia_steps
 from parity.sharnn.training.optimisers import recorded_updates
 from parity.sharnn.training.results import TrainingParity, Trajectory
+from parity.sharnn.training.words import OPTIMISERS
 from sharnn_py.config import Program
 
 CALL_LIMIT = 600.0
@@ -42,7 +43,7 @@ def run(
 def _both_precisions(case: Case, worker: Worker, say: Callable[[str], None]) -> list[Trajectory]:
     found: list[Trajectory] = []
     for dtype in (torch.float64, torch.float32):
-        say(f"{case.updates:,} updates by {case.program}'s optimiser in {str(dtype).removeprefix('torch.')}")
+        say(f"{case.updates:,} updates by {OPTIMISERS[case.program]} in {str(dtype).removeprefix('torch.')}")
         found.append(compare(case, julia_steps(case, dtype, worker), dtype, found[0] if found else None))
     return found
 

@@ -6,9 +6,11 @@ from parity.report.words import counted, short
 from parity.sharnn.training.compare import FACTOR
 from parity.sharnn.training.results import Departure, Measured, Parameter, TrainingParity, Trajectory
 from parity.tolerance import MULTIPLE
+from sharnn_py.config import Program
 
 SHOWN = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 """Updates that tables show, besides the last and the first that leaves the band."""
+OPTIMISERS: dict[Program, str] = {"julia": "SHA-RNN.jl's MinTrustLAMB", "paper": "Smerity's MinTrustLAMB"}
 NAMED = 3
 """Parameters that a sentence names."""
 
@@ -20,8 +22,8 @@ def verdict(result: TrainingParity) -> str:
         off += [found.recording for found in result.recorded if not found]
         return f"DIVERGENCE: training the port is not training in Julia: {'; '.join(off)}"
     updates = counted(result.trajectories[0].asked, "update")
-    programs = " and ".join(dict.fromkeys(f"{found.program}'s" for found in result.trajectories))
-    return f"AGREEMENT: {updates} of the port by {programs} optimiser stay with Julia's, in {result.seconds:.0f} s"
+    programs = " and ".join(dict.fromkeys(OPTIMISERS[found.program] for found in result.trajectories))
+    return f"AGREEMENT: {updates} of the port by {programs} stay with Julia's, in {result.seconds:.0f} s"
 
 
 def headline(result: TrainingParity) -> str:
@@ -29,16 +31,16 @@ def headline(result: TrainingParity) -> str:
     for recorded in result.recorded:
         if not recorded:
             return (
-                f"Julia's optimiser is not the one recorded in {recorded.recording}: {recorded.wrong} is the first that "
-                "is off, so what follows says nothing about the port"
+                f"Julia's optimiser is not the one recorded in {recorded.recording}: {recorded.wrong} is the first "
+                "that is off, so what follows says nothing about the port"
             )
     for found in result.trajectories:
         if not found:
             return why(found)
-    worst = {
-        name: max(_share(m) for found in result.trajectories if found.precision == name for m in found.updates)
-        for name in ("float64", "float32")
-    }
+    worst: dict[str, float] = {}
+    for found in result.trajectories:
+        shares = [measured.distance / measured.spread for measured in found.updates]
+        worst[found.precision] = max(worst.get(found.precision, 0.0), *shares)
     return (
         "Julia's parameters are never further from the port's than "
         + " and ".join(f"{share:.2g} times ({name})" for name, share in worst.items())
@@ -48,7 +50,7 @@ def headline(result: TrainingParity) -> str:
 
 def title(found: Trajectory) -> str:
     """Which training it is."""
-    return f"{found.program}'s optimiser, {found.precision}"
+    return f"{OPTIMISERS[found.program]}, {found.precision}"
 
 
 def why(found: Trajectory) -> str:
@@ -64,14 +66,14 @@ def departure(first: Departure) -> str:
     apart = f"{short(m.distance)} from Julia's, and {short(m.allowed)} is allowed"
     if m.loss_agrees:
         said = (
-            f"the parameters after update {m.number} are {apart}; the loss before it agrees, so the forward pass and the "
-            "state do too: it is the update that is another, by its gradients, the optimiser or the rate"
+            f"the parameters after update {m.number} are {apart}; the loss before it agrees, so the forward pass and "
+            "the state do too: it is the update that is another, by its gradients, the optimiser or the rate"
         )
     else:
         said = (
             f"the loss of update {m.number} is {m.port_loss:.9g}, Julia's {m.julia_loss:.9g}, and they may differ by "
-            f"{short(m.loss_allowed)}: the forward pass is another, or the state that is carried into it; the parameters "
-            f"after it are {apart}"
+            f"{short(m.loss_allowed)}: the forward pass is another, or the state that is carried into it; the "
+            f"parameters after it are {apart}"
         )
     return f"{said}; {_parameters(first.off)}" if first.off else said
 
@@ -95,9 +97,10 @@ def optimisers(result: TrainingParity) -> str:
     """What the recordings say of the optimisers in Julia."""
     updates, compared = sum(r.updates for r in result.recorded), sum(r.compared for r in result.recorded)
     units = max((r.units for r in result.recorded), default=0.0)
+    what = f"{counted(updates, 'recorded update')} of {counted(len(result.recorded), 'recording')}"
     return (
-        f"Julia's MinTrustLAMB gives {counted(updates, 'recorded update')} of {counted(len(result.recorded), 'recording')}"
-        f" again: {counted(compared, 'tensor')}, at most {units:.2g} units of rounding off ({MULTIPLE:g} are allowed)"
+        f"Julia's MinTrustLAMB gives {what} again: {counted(compared, 'tensor')}, at most {units:.2g} units of "
+        f"rounding off ({MULTIPLE:g} are allowed)"
     )
 
 
@@ -106,7 +109,3 @@ def rows(found: Trajectory) -> list[Measured]:
     first = found.first.measured.number if found.first is not None else 0
     last = found.updates[-1].number if found.updates else 0
     return [m for m in found.updates if m.number in (*SHOWN, first, last)]
-
-
-def _share(measured: Measured) -> float:
-    return measured.distance / measured.spread if measured.spread else 0.0
