@@ -17,9 +17,10 @@ def julia_steps(case: Case, dtype: torch.dtype, worker: Worker) -> Iterator[Step
     """Every update of the reference in Julia, in float32 or float64. Raises what `Worker.call` raises."""
     kind = str(dtype).removeprefix("torch.")
     parameters = {name: array.astype(kind) for name, array in case.parameters.items()}
-    with JuliaTraining(case.config, parameters, case.rule, worker) as training:
+    config = case.config
+    with JuliaTraining(config, parameters, case.rule, worker) as training:
         for segments in case.batches():
             done = training.update(segments)
             steps = [len(segment.tokens) for segment in segments]
             after = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in done.parameters.items()}
-            yield Step(float(np.average(done.losses, weights=steps)), from_julia(after, case.config))
+            yield Step(float(np.average(done.losses, weights=steps)), from_julia(after, config))

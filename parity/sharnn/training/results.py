@@ -21,7 +21,7 @@ class Measured:
     distance: float
     """Between Julia's parameters and the port's."""
     spread: float
-    """The largest between any two of the port's own runs, up to this update."""
+    """The largest between any two of the port's own runs in the same precision, up to this update."""
     allowed: float
     """What `distance` may be."""
     moved: float

@@ -39,12 +39,12 @@ def headline(result: TrainingParity) -> str:
             return why(found)
     worst: dict[str, float] = {}
     for found in result.trajectories:
-        shares = [measured.distance / measured.spread for measured in found.updates]
+        shares = [FACTOR * measured.distance / measured.allowed for measured in found.updates]
         worst[found.precision] = max(worst.get(found.precision, 0.0), *shares)
     return (
         "Julia's parameters are never further from the port's than "
         + " and ".join(f"{share:.2g} times ({name})" for name, share in worst.items())
-        + f" the port's own runs are from one another; {FACTOR:g} times are allowed"
+        + f" what rounding parts the port's own runs by; {FACTOR:g} times are allowed"
     )
 
 
