@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 from sharnn_py.errors import ConfigError
 
@@ -33,14 +33,3 @@ class Stop:
         """What was held back, at the end of a text that has reached no stop."""
         held, self._held = self._held, ""
         return held
-
-
-def until(stop: Stop, pieces: Iterable[str]) -> Iterator[str]:
-    """The pieces before a stop, none of them empty. After it no more are asked for."""
-    for piece in pieces:
-        if text := stop.feed(piece):
-            yield text
-        if stop.reached:
-            return
-    if text := stop.finish():
-        yield text
