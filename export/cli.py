@@ -34,13 +34,22 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--capacity", type=click.IntRange(min=1), metavar="C",
               help="The most slots the ring memory may have. Default: as many as the model attends to.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Compare with PyTorch. An export that differs is not written.")
+@click.option("--triton", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+              help="Also write models for Triton's Python back end to this model repository.")  # fmt: skip
+@click.option("--triton-provider", type=click.Choice(list(PROVIDERS)), help="Where Triton computes. Default: cpu.")  # fmt: skip
 def export(
     checkpoint: Path, output: Path, precision: Literal["float32", "float16"],
     weights: Literal["int8", "int4"] | None, int8: bool, capacity: int | None, check: bool,
+    triton: Path | None, triton_provider: Provider | None,
 ) -> None:  # fmt: skip
     """Export the model in CHECKPOINT to ONNX: a graph for segments, a graph for steps, one set of weights."""
     from export.exporter import export_checkpoint
+    from export.triton.repository import check_repository, write_repository
 
+    if triton is None and triton_provider is not None:
+        raise click.UsageError("--triton-provider says where the models of --triton compute; give both")
+    if triton is not None:
+        check_repository(output, triton)
     manifest = export_checkpoint(
         checkpoint, output, precision=precision, weights=weights, int8=int8, capacity=capacity, check=check
     )
@@ -52,6 +61,9 @@ def export(
         click.echo("compared with PyTorch: all within bounds (manifest.json has the figures)")
         for sentence in manifest.check["left_out"]:
             click.echo(sentence)
+    if triton is not None:
+        models = write_repository(output, triton, triton_provider or "cpu")
+        click.echo(f"{triton}: models {' and '.join(model.name for model in models)} for Triton")
 
 
 @click.group()

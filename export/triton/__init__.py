@@ -1,0 +1,1 @@
+"""An export as models of Triton's Python back end: what `sharnn export --triton` writes, and what runs there."""
