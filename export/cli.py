@@ -36,7 +36,8 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--check", is_flag=True, help="Compare with PyTorch. An export that differs is not written.")
 @click.option("--triton", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Also write models for Triton's Python back end to this model repository.")  # fmt: skip
-@click.option("--triton-provider", type=click.Choice(list(PROVIDERS)), help="Where Triton computes. Default: cpu.")  # fmt: skip
+@click.option("--triton-provider", type=click.Choice(list(PROVIDERS)),
+              help="Where Triton computes. Default: cpu.")  # fmt: skip
 def export(
     checkpoint: Path, output: Path, precision: Literal["float32", "float16"],
     weights: Literal["int8", "int4"] | None, int8: bool, capacity: int | None, check: bool,

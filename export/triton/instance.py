@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from export.serving.engine import Engine
 from export.serving.providers import Provider
 from export.triton.repository import EXPORT
@@ -41,7 +43,7 @@ class Instance:
             device_id=int(self.arguments["model_instance_device_id"]) if gpu else 0,
         )
         warm = engine.open()
-        engine.feed(warm, [0, 0])
+        engine.feed(warm, np.zeros(2, np.int64))
         engine.step({warm: 0})
         engine.close(warm)
         return engine
