@@ -124,11 +124,12 @@ def test_a_client_that_leaves_frees_its_slot_and_a_full_server_says_so(server):
     """There are two slots, which endless texts take, and one place to wait: of two more texts one is refused."""
     endless = {"text_input": "once", "max_tokens": 1_000_000}
     with contextlib.ExitStack() as open_streams, ThreadPoolExecutor(2) as threads:
-        streams = []
+        streams, lines = [], []
         for _ in range(2):
             opened = server.http.stream("POST", "/v2/models/model_text/generate_stream", json=endless)
             streams.append(open_streams.enter_context(opened))
-            next(streams[-1].iter_lines())  # it has a slot
+            lines.append(streams[-1].iter_lines())  # kept: a response whose iterator is gone is closed
+            next(lines[-1])  # it has a slot
         asked = [threads.submit(server.generate, text_input="once", max_tokens=3) for _ in range(2)]
         refused = next(as_completed(asked, 50))
         assert "try again" in refused.result()[0]["error"]
