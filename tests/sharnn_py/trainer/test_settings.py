@@ -57,9 +57,7 @@ def test_initial_parameters_may_be_the_other_programs():
 
 def test_a_baseline_may_begin_as_torch_draws_its_layers():
     sizes = dict(model="baseline", emb=8, hidden=16, layers=2)
-    before = torch.random.get_rng_state()
     drawn = [Settings(**sizes, initialisation="torch", seed=seed).new_model(11) for seed in (3, 3, 4)]
-    assert torch.equal(torch.random.get_rng_state(), before)
     first, again, other = (model.state_dict() for model in drawn)
     assert all(torch.equal(first[name], again[name]) and not torch.equal(first[name], other[name]) for name in first)
     assert 0.5 < first["embed.weight"].std() < 1.5  # of 88 numbers of a standard normal distribution
