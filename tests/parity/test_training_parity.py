@@ -199,7 +199,7 @@ def test_two_hundred_updates_by_both_optimisers(worker, monkeypatch, tmp_path):
     for trajectory in found.trajectories:
         first, last = trajectory.updates[0], trajectory.updates[-1]
         assert last.port_loss < first.port_loss
-        assert last.distance < (1e-6 if trajectory.precision == "float64" else 1.0) < last.moved
+        assert last.distance < 0.1 * last.moved
 
 
 def test_the_command(trained, monkeypatch, tmp_path):
