@@ -67,5 +67,6 @@ def port_steps(case: Case, how: How) -> Iterator[Step]:
 def _nudge(parameters: list[nn.Parameter], run: int, number: int) -> None:
     """Move the parameters before update `number`, in place."""
     flat = nudge(torch.cat([p.flatten() for p in parameters]), run, f"update {number}")
-    for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+    parts = torch.split(flat, [p.numel() for p in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
         parameter.copy_(part.view_as(parameter))
