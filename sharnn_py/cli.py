@@ -28,6 +28,7 @@ SUBCOMMANDS = {
     "parity": ("parity.cli", "parity"),
     "score": ("export.text_cli", "score"),
     "train": ("sharnn_py.trainer.cli", "train"),
+    "yarn": ("export.yarn_cli", "yarn"),
 }
 
 USAGE, ENVIRONMENT, INTERRUPTED, TERMINATED = 2, 3, 130, 143

@@ -12,10 +12,12 @@ from sharnn_py.errors import MissingPackage
 
 _EXTRA = 'pip install "sharnn[cpu]" brings it, or "sharnn[gpu]" for CUDA, never both'
 _WHOLE = "pip install sharnn brings it; what serves exports, sharnn generate and sharnn score, works without"
+_YARN = 'pip install "sharnn[yarn]" brings it'
 _TRAINING = 'pip install "sharnn[train]" brings it'
 PACKAGES = {
     "onnxruntime": _EXTRA,
     **dict.fromkeys(("matplotlib", "pyppmd"), _TRAINING),
+    **dict.fromkeys(("lancedb", "pyarrow"), _YARN),
     **dict.fromkeys(
         ("elftools", "jinja2", "junitparser", "markupsafe", "msgspec", "onnx", "rich", "tomli", "torch"), _WHOLE
     ),
