@@ -36,11 +36,16 @@ def yarn() -> None:
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=TEXT)
 @click.option("--model", type=FOLDER, required=True, metavar="MODEL", help="A checkpoint or an export.")
 @click.option("-o", "--output", type=INDEX, required=True, metavar="INDEX", help="The folder of the index.")
-@click.option("--cut", default="sentences", show_default=True, metavar="BY",
-              help="What a phrase is: lines, sentences, verses, or a number of bytes.")
+@click.option(
+    "--cut",
+    default="sentences",
+    show_default=True,
+    metavar="BY",
+    help="What a phrase is: lines, sentences, verses, or a number of bytes.",
+)
 @click.option("--replace", is_flag=True, help="Read texts anew that have changed since.")
 @place_options
-def index_command(texts: tuple[Path, ...], model: Path, output: Path, cut: str, replace: bool, **where: Any) -> None:  # fmt: skip
+def index_command(texts: tuple[Path, ...], model: Path, output: Path, cut: str, replace: bool, **where: Any) -> None:
     """Read every TEXT with MODEL, and make its phrases searchable in INDEX.
 
     What is interrupted goes on where it was with the same command, and texts may be added later.
@@ -60,11 +65,22 @@ def index_command(texts: tuple[Path, ...], model: Path, output: Path, cut: str, 
 @click.option("--mix", nargs=2, metavar="POSITION POSITION", help="Phrases between these two.")
 @click.option("--walk", is_flag=True, help="From the best one on, each time to the nearest that was not seen yet.")
 @click.option("--source", "sources", multiple=True, metavar="NAME", help="In this text only; may be repeated.")
-@click.option("--by", type=click.Choice(["both", "sense", "words"]), default="both", show_default=True,
-              help="What WORDS are compared by: the model's vectors, BM25, or both.")
+@click.option(
+    "--by",
+    type=click.Choice(["both", "sense", "words"]),
+    default="both",
+    show_default=True,
+    help="What WORDS are compared by: the model's vectors, BM25, or both.",
+)
 @click.option("-n", "count", type=click.IntRange(min=1, max=10000), default=10, show_default=True, help="How many.")
-@click.option("--context", type=click.IntRange(min=0), default=1, show_default=True, metavar="N",
-              help="Phrases to show before and after each.")
+@click.option(
+    "--context",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Phrases to show before and after each.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @MODEL
 @place_options
@@ -118,7 +134,9 @@ def find_command(
     if walk and (begin or found):
         found = finder.walk(begin or found[0], count, sources)
     if as_json:
-        click.echo(json.dumps({"found": [_as_json(finder, one, context) for one in found]}, indent=2, ensure_ascii=False))
+        click.echo(
+            json.dumps({"found": [_as_json(finder, one, context) for one in found]}, indent=2, ensure_ascii=False)
+        )
     else:
         _print(finder, found, context, console())
 
@@ -130,9 +148,7 @@ def find_command(
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="For --serve; 0 for any.")
 @MODEL
 @place_options
-def page_command(
-    index: Path, output: Path | None, serve: bool, port: int, model: Path | None, **where: Any
-) -> None:
+def page_command(index: Path, output: Path | None, serve: bool, port: int, model: Path | None, **where: Any) -> None:
     """Write a page with a map of the texts in INDEX, or serve it; it asks nothing of any other machine."""
     if (output is None) == (not serve):
         raise click.UsageError("give either -o FILE, to write the page, or --serve")
@@ -157,8 +173,14 @@ def page_command(
 @yarn.command("parallels")
 @click.argument("text", type=TEXT)
 @click.option("--model", type=FOLDER, required=True, metavar="MODEL", help="A checkpoint or an export.")
-@click.option("-o", "--output", type=INDEX, required=True, metavar="INDEX",
-              help="The folder of the index of its verses, which is made if need be.")
+@click.option(
+    "-o",
+    "--output",
+    type=INDEX,
+    required=True,
+    metavar="INDEX",
+    help="The folder of the index of its verses, which is made if need be.",
+)
 @click.option("--json", "json_path", type=FILE, help="Write the numbers to this file as well.")
 @place_options
 def parallels_command(text: Path, model: Path, output: Path, json_path: Path | None, **where: Any) -> None:  # fmt: skip

@@ -17,7 +17,7 @@ _TRAINING = 'pip install "sharnn[train]" brings it'
 PACKAGES = {
     "onnxruntime": _EXTRA,
     **dict.fromkeys(("matplotlib", "pyppmd"), _TRAINING),
-    **dict.fromkeys(("lancedb", "pyarrow"), _YARN),
+    **dict.fromkeys(("lancedb", "openTSNE", "pyarrow"), _YARN),
     **dict.fromkeys(
         ("elftools", "jinja2", "junitparser", "markupsafe", "msgspec", "onnx", "rich", "tomli", "torch"), _WHOLE
     ),

@@ -90,15 +90,22 @@ def _spans(data: bytes, size: int) -> Iterator[tuple[int, int, str]]:
 
 
 def _end_of_word(data: bytes, start: int, end: int) -> int:
-    """The last white space in data[start:end], else the last border of characters; the text's end if it is nearer."""
+    """Where a span of about data[start:end] ends: at its last white space, or else between two characters."""
     if end >= len(data):
         return len(data)
     for back in range(end, start, -1):
         if _WHITE.match(data, back):
             return back
-    while start < end - 1 and data[end] & 0xC0 == 0x80:
-        end -= 1
-    return end
+    border = end
+    while border > start and _within_character(data, border):
+        border -= 1
+    while border == start or _within_character(data, border):  # a character alone is longer
+        border += 1
+    return border
+
+
+def _within_character(data: bytes, at: int) -> bool:
+    return at < len(data) and data[at] & 0xC0 == 0x80
 
 
 def _verses(data: bytes) -> Iterator[tuple[int, int, str]]:

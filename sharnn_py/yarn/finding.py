@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CANDIDATES = 200
 """How many phrases each of the two rankings gives to what fuses them."""
 WEIGHT = 1.0
-"""How much the share of the best cosine counts beside that of BM25's best; chosen on the Old Testament (docs/yarn.md)."""
+"""What the share of the best cosine counts beside that of BM25's best; chosen on the Old Testament (docs/yarn.md)."""
 SHOWN = ("id", "source", *COLUMNS)
 
 
@@ -122,7 +122,8 @@ class Finder:
         rows = self._rows(where, 2)
         if not rows:
             raise InputError(
-                f"no phrase is at {position!r}; give a place as results name it, such as {self._rows('id = 0', 1)[0].place!r}, "
+                f"no phrase is at {position!r}; give a place as results name it, such as "
+                f"{self._rows('id = 0', 1)[0].place!r}, "
                 "or the number of a phrase"
             )
         if len(rows) > 1:
@@ -169,7 +170,12 @@ class Finder:
         return [_found(row, row["_score"]) for row in rows]
 
     def fused(
-        self, words: str, vector: NDArray[np.float32], count: int, sources: Sequence[str] = (), without: Sequence[int] = ()
+        self,
+        words: str,
+        vector: NDArray[np.float32],
+        count: int,
+        sources: Sequence[str] = (),
+        without: Sequence[int] = (),
     ) -> list[Found]:
         """The `count` best phrases by words and sense together (`fuse`), among the first `CANDIDATES` of either."""
         many = max(CANDIDATES, count)
@@ -202,7 +208,8 @@ class Finder:
     def context(self, found: Found, around: int = 1) -> tuple[list[Found], list[Found]]:
         """The phrases before and after one in its text, `around` of each."""
         rows = self._rows(
-            f"id >= {found.id - around} AND id <= {found.id + around} AND source = {_quoted(found.source)}", 2 * around + 1
+            f"id >= {found.id - around} AND id <= {found.id + around} AND source = {_quoted(found.source)}",
+            2 * around + 1,
         )
         return [row for row in rows if row.id < found.id], [row for row in rows if row.id > found.id]
 
@@ -222,8 +229,7 @@ def fuse(worded: Mapping[int, float], near: Mapping[int, float]) -> dict[int, fl
         for shares, weight in ((_shares(worded), 1.0), (_shares(near), WEIGHT))
     ]
     together = {
-        one: sum(weight * shares.get(one, least) for shares, least, weight in parts)
-        for one in sorted({*worded, *near})
+        one: sum(weight * shares.get(one, least) for shares, least, weight in parts) for one in sorted({*worded, *near})
     }
     return dict(sorted(together.items(), key=lambda item: -item[1]))
 

@@ -90,7 +90,9 @@ def _manifest(folder: Path, reader: Reader, model: Path, how: str) -> Manifest:
             )
         return manifest
     if any(path.name != "lock" for path in folder.iterdir()):
-        raise IndexFolderError(f"{folder} holds other files, and is no index; give a folder that is empty, or a new one")
+        raise IndexFolderError(
+            f"{folder} holds other files, and is no index; give a folder that is empty, or a new one"
+        )
     return Manifest(identity, str(model.resolve()), reader.vocabulary.identity, how, reader.segment, reader.blocks)
 
 

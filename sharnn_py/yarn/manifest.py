@@ -75,7 +75,7 @@ class Manifest:
                 raise IndexFolderError(f"{path} is not of the format {FORMAT!r}; another version of sharnn wrote it")
             return cls(**{**values, "sources": [Source(**source) for source in values["sources"]]})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise IndexFolderError(f"{path} is damaged ({error}); index the texts again, into another folder") from error
+            raise IndexFolderError(f"{path} is damaged ({error}); index the texts anew") from error
 
     def require_model(self, identity: str, folder: Path) -> None:
         """Raise `IndexFolderError` unless the model of this identity is the one that the index is of."""
@@ -89,7 +89,7 @@ class Manifest:
         """Raise `IndexFolderError` unless there is something to search."""
         if not self.edition:
             raise IndexFolderError(
-                f"{folder} is not finished, and has nothing to search yet; go on with the same sharnn yarn index command"
+                f"{folder} is not finished, nothing can be searched; go on with the same sharnn yarn index command"
             )
 
 

@@ -41,7 +41,11 @@ def render(finder: Finder, served: bool) -> str:
         "text": [every.texts[i] for i in chosen],
     }
     environment = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     style, script = _read("map.css"), _read("map.js")
     return environment.get_template("map.html.j2").render(

@@ -22,12 +22,14 @@ FEW = 10
 
 
 def lay_out(vectors: NDArray[np.float32]) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
-    """Positions (phrases, 2) on the map for vectors (phrases, D), and each one's nearest phrases (phrases, at most 8)."""
+    """Positions (phrases, 2) on the map for vectors (phrases, D), and each one's nearest (phrases, at most 8)."""
     count = len(vectors)
     if count < FEW:
         order = np.argsort(-(vectors @ vectors.T), axis=1, kind="stable")
         nearest = np.array([[other for other in row if other != one] for one, row in enumerate(order)], np.int32)
-        return _on_the_map(np.stack([np.arange(count), np.zeros(count)], axis=1)), nearest.reshape(count, -1)[:, :NEIGHBOURS]
+        return _on_the_map(np.stack([np.arange(count), np.zeros(count)], axis=1)), nearest.reshape(count, -1)[
+            :, :NEIGHBOURS
+        ]
     with explained("the map"):
         from openTSNE import TSNEEmbedding
         from openTSNE.affinity import PerplexityBasedNN
@@ -45,9 +47,7 @@ def lay_out(vectors: NDArray[np.float32]) -> tuple[NDArray[np.uint16], NDArray[n
     return _on_the_map(np.asarray(embedding)), np.asarray(nearest[:, :NEIGHBOURS], np.int32)
 
 
-def laid_out(
-    vectors: NDArray[np.float32], file: Path
-) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
+def laid_out(vectors: NDArray[np.float32], file: Path) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
     """As `lay_out`, kept in `file`, since it takes a minute for tens of thousands of phrases. Raises `OSError`."""
     if file.exists():
         with np.load(file) as kept:

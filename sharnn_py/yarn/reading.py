@@ -62,7 +62,9 @@ class Tokens:
         ids = encode(vocabulary, data)
         if of_bytes(vocabulary):
             bounds = [(phrase.start, phrase.end) for phrase in phrases]
-            return cls(ids, _word_ends(_IN_WORD[np.frombuffer(data, np.uint8)]), np.array(bounds, np.int64).reshape(-1, 2))
+            return cls(
+                ids, _word_ends(_IN_WORD[np.frombuffer(data, np.uint8)]), np.array(bounds, np.int64).reshape(-1, 2)
+            )
         bounds, at, seen = [], 0, 0
         for phrase in phrases:
             at += len(encode(vocabulary, data[seen : phrase.start]))
@@ -85,7 +87,7 @@ def _word_ends(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def stretches(bounds: NDArray[np.int64]) -> list[Stretch]:
-    """How a text is divided for reading: by the text alone, so that it is read alike however often it is interrupted."""
+    """How a text is divided for reading: by the text alone, so that interruptions change nothing."""
     found: list[Stretch] = []
     if not len(bounds):
         return found

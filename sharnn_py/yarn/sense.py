@@ -75,7 +75,7 @@ class Sense:
         try:
             return cls(**load(path.read_bytes()))
         except (OSError, SafetensorError, TypeError) as error:
-            raise IndexFolderError(f"{path} is damaged ({error}); index the texts again, into another folder") from error
+            raise IndexFolderError(f"{path} is damaged ({error}); index the texts again, elsewhere") from error
 
 
 def normalised(vectors: NDArray[np.float32]) -> Vectors:

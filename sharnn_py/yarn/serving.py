@@ -65,7 +65,9 @@ def server(finder: Finder, reader: Reader, port: int) -> ThreadingHTTPServer:
                 return self._answer(HTTPStatus.NOT_FOUND, b"nothing is here", "text/plain")
             body: dict[str, Any]
             try:
-                body = {"found": answers[asked.path]({name: values[0] for name, values in parse_qs(asked.query).items()})}
+                body = {
+                    "found": answers[asked.path]({name: values[0] for name, values in parse_qs(asked.query).items()})
+                }
             except SharnnError as error:
                 body = {"error": str(error)}
             return self._answer(HTTPStatus.OK, json.dumps(body).encode(), "application/json")

@@ -1,7 +1,8 @@
 """The tables of an index, in LanceDB: what was read of each text so far, and the phrases that are searched.
 
-`read` grows while texts are read, one commit a stretch; a commit is whole or not there. `phrases-N` is what is searched:
-edition N, written anew from `read` when all texts have been read, since centring and whitening depend on every phrase.
+`read` grows while texts are read, one commit a stretch; a commit is whole or not there. `phrases-N` is what is
+searched: edition N, written anew from `read` when all texts have been read, since centring and whitening depend on
+every phrase.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 READ = "read"
 COLUMNS = ("number", "start", "end", "place", "text")
-"""What is known of a phrase besides its text and its vector: its number there, its bytes, what its position is called."""
+"""What tables hold of a phrase besides the text that it is in, its number in the index and its vectors."""
 BATCH = 1 << 13
 """Phrases handled at once where all of them are gone through."""
 APPROXIMATE = 50_000
@@ -94,7 +95,7 @@ class Store:
             yield _matrix(batch["pooled"])
 
     def publish(self, edition: int, names: Mapping[int, str], sense: Sense) -> int:
-        """Write table `phrases-edition`, with its indexes, from what was read of texts `names`; how many phrases it has.
+        """Write table `phrases-edition`, with its indexes, from what was read of texts `names`; how many it has.
 
         `names` are the texts' names by their number.
         """
@@ -149,7 +150,7 @@ class Store:
                 self._db.drop_table(name)
 
     def _names(self) -> list[str]:
-        return list(self._db.table_names(limit=1000))
+        return list(self._db.list_tables().tables)
 
 
 @contextmanager
