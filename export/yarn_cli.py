@@ -239,4 +239,4 @@ def _print(finder: Finder, found: list[Found], context: int, shown: Console) -> 
         for text, style in (
             *((line.text, "dim") for line in before), (one.text, ""), *((line.text, "dim") for line in after),
         ):  # fmt: skip
-            shown.print(Padding(Text(text, style), (0, 0, 0, 5 if style == "" else 7)))
+            shown.print(Padding(Text(text, style), (0, 0, 0, 5 if style == "" else 7), expand=False))

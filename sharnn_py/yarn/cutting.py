@@ -26,7 +26,7 @@ class Phrase:
     end: int
     """The offset after its last byte."""
     place: str
-    """What a reader calls its position: "Matthew 3:2", or the number of its line."""
+    """What a reader calls its position: "Matthew 3:2", or its line; "line 7.2" is the second that begins there."""
 
 
 def cut(data: bytes, how: str) -> list[Phrase]:
@@ -50,16 +50,18 @@ def cut(data: bytes, how: str) -> list[Phrase]:
 
 
 def _phrases(data: bytes, spans: Iterator[tuple[int, int, str]]) -> list[Phrase]:
-    found, line, counted = [], 1, 0
+    found: list[Phrase] = []
+    line, counted, of_line = 1, 0, 0
     for start, end, place in spans:
         part = data[start:end]
         start += len(part) - len(part.lstrip())
         end -= len(part) - len(part.rstrip())
         if start >= end or not _WORD.search(part):
             continue
-        line += data.count(b"\n", counted, start)
-        counted = start
-        found.append(Phrase(start, end, place or f"line {line}"))
+        lines = data.count(b"\n", counted, start)
+        of_line = of_line + 1 if found and not lines else 1
+        line, counted = line + lines, start
+        found.append(Phrase(start, end, place or (f"line {line}" if of_line == 1 else f"line {line}.{of_line}")))
     return found
 
 

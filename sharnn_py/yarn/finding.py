@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,6 @@ from sharnn_py.yarn.manifest import Manifest, digest
 from sharnn_py.yarn.reading import Reader
 from sharnn_py.yarn.sense import Sense, normalised
 from sharnn_py.yarn.store import COLUMNS, PROBED, REFINED, Store, telling
-
-if TYPE_CHECKING:
-    from lancedb.table import Table
 
 CANDIDATES = 200
 """How many phrases each of the two rankings gives to what fuses them."""
@@ -77,7 +74,7 @@ class Finder:
         self.manifest = Manifest.load(folder)
         self.manifest.require_whole(folder)
         self._store = Store(folder / "tables")
-        self._table: Table = self._store.phrases(self.manifest.edition)
+        self._table: Any = self._store.phrases(self.manifest.edition)
         self._sense: Sense | None = None
 
     @property
@@ -123,8 +120,7 @@ class Finder:
         if not rows:
             raise InputError(
                 f"no phrase is at {position!r}; give a place as results name it, such as "
-                f"{self._rows('id = 0', 1)[0].place!r}, "
-                "or the number of a phrase"
+                f"{self._rows('id = 0', 1)[0].place!r}, or the number of a phrase"
             )
         if len(rows) > 1:
             raise InputError(
@@ -161,7 +157,8 @@ class Finder:
         """The `count` phrases that BM25 ranks first for `words`, with its scores; of numbers under `below` if given."""
         from lancedb.query import MatchQuery
 
-        query = self._table.search(MatchQuery(words, "text"), query_type="fts")
+        asked = MatchQuery(words, "text")  # type: ignore[call-arg]  # its hints leave out its defaults
+        query = self._table.search(asked, query_type="fts")
         conditions = _conditions(sources, without, below)
         if conditions:
             query = query.where(conditions, prefilter=True)
@@ -192,8 +189,8 @@ class Finder:
         with telling(self.folder):
             rows = self._table.search().select(["id", "source", "place", "text", "vector"]).to_arrow().sort_by("id")
         vectors: NDArray[np.float32] = rows["vector"].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
-        columns = (rows[name].to_pylist() for name in ("id", "source", "place", "text"))
-        return Everything(*columns, vectors)
+        ids, sources, places, texts = (rows[name].to_pylist() for name in ("id", "source", "place", "text"))
+        return Everything(ids, sources, places, texts, vectors)
 
     def walk(self, begin: Found, count: int, sources: Sequence[str] = ()) -> list[Found]:
         """The thread from phrase `begin`: each time the nearest phrase that is not in it yet, `count` of them."""

@@ -81,16 +81,14 @@ class Manifest:
         """Raise `IndexFolderError` unless the model of this identity is the one that the index is of."""
         if identity != self.model:
             raise IndexFolderError(
-                f"{folder} is an index of another model: its vectors are of {self.model[:12]}…, from {self.folder}, and "
+                f"{folder} is an index of another model: its vectors are of {self.model[:12]}…, of {self.folder}, and "
                 f"those of {identity[:12]}… mean something else; give that model, or another folder for the index"
             )
 
     def require_whole(self, folder: Path) -> None:
         """Raise `IndexFolderError` unless there is something to search."""
         if not self.edition:
-            raise IndexFolderError(
-                f"{folder} is not finished, nothing can be searched; go on with the same sharnn yarn index command"
-            )
+            raise IndexFolderError(f"{folder} is not finished; give the same sharnn yarn index command again")
 
 
 def digest(data: bytes) -> str:

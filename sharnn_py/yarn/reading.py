@@ -83,7 +83,8 @@ _IN_WORD = np.array([byte >= 0x80 or chr(byte).isalnum() for byte in range(256)]
 
 
 def _word_ends(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return inside & ~np.append(inside[1:], False)
+    ends: NDArray[np.bool_] = inside & ~np.append(inside[1:], False)
+    return ends
 
 
 def stretches(bounds: NDArray[np.int64]) -> list[Stretch]:
@@ -131,7 +132,8 @@ class Reader:
             raise InputError("the words to look for are empty; give a word or more")
         tokens = Tokens.of(self.vocabulary, data, [Phrase(0, len(data), "")])
         self.begin()
-        return self.read(tokens, Stretch(0, 1, 0, len(tokens.ids)))[0]
+        pooled: Pooled = self.read(tokens, Stretch(0, 1, 0, len(tokens.ids)))[0]
+        return pooled
 
     def read(self, tokens: Tokens, stretch: Stretch) -> Pooled:
         """Go on reading with `stretch`; the pooled vectors of its phrases, (phrases, W)."""

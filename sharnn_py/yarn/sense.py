@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ class Sense:
             raise IndexFolderError(f"{path} is damaged ({error}); index the texts again, elsewhere") from error
 
 
-def normalised(vectors: NDArray[np.float32]) -> Vectors:
+def normalised(vectors: NDArray[np.floating[Any]]) -> Vectors:
     """`vectors` (..., D) at length one; zeros stay zeros."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     found: Vectors = (vectors / np.maximum(length, np.finfo(np.float32).tiny)).astype(np.float32)

@@ -184,5 +184,5 @@ def _matrix(column: pa.FixedSizeListArray) -> NDArray[np.float32]:
 
 def _parts(batch: pa.RecordBatch) -> int:
     """How many parts product quantisation cuts a vector into: of eight numbers each, where that goes."""
-    width = batch.schema.field("vector").type.list_size
+    width = int(batch.schema.field("vector").type.list_size)
     return next(width // size for size in (8, 4, 2, 1) if width % size == 0)

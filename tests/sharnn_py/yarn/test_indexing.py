@@ -66,8 +66,9 @@ def test_killed_and_taken_up_again_it_is_the_same(point, after, reader, checkpoi
 
     def killed(*given):
         calls.append(name)
-        result = original(*given) if after or len(calls) != 2 and name != "publish" and name != "drop_but" else None
-        if len(calls) == 2 or name in ("publish", "drop_but"):
+        now = len(calls) == (1 if name in ("publish", "drop_but") else 2)
+        result = None if now and not after else original(*given)
+        if now:
             raise Killed
         return result
 
@@ -147,7 +148,7 @@ def test_a_text_that_changed_is_noticed_and_replaced_when_asked(reader, checkpoi
     assert [line for line in Finder(folder).changed()] == [
         f"{text} has changed since it was indexed; the phrases are those of then"
     ]
-    with pytest.raises(InputError, match="has changed since it was indexed .* --replace"):
+    with pytest.raises(InputError, match=r"has changed since it was indexed .* --replace"):
         make(folder, [text], reader, checkpoint)
     same(everything(folder), before)
     make(folder, [text], reader, checkpoint, replace=True)
