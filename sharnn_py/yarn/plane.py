@@ -17,8 +17,8 @@ PERPLEXITY = 30.0
 SEED = 1
 SIDE = 65535
 """The map's width and height: positions are whole numbers up to this."""
-FEW = 10
-"""With fewer phrases there is nothing to lay out; they lie on a line."""
+FEW = 100
+"""Fewer phrases t-SNE draws together into one point; they lie as their two principal components have it."""
 
 
 def lay_out(vectors: NDArray[np.float32]) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
@@ -27,9 +27,10 @@ def lay_out(vectors: NDArray[np.float32]) -> tuple[NDArray[np.uint16], NDArray[n
     if count < FEW:
         order = np.argsort(-(vectors @ vectors.T), axis=1, kind="stable")
         nearest = np.array([[other for other in row if other != one] for one, row in enumerate(order)], np.int32)
-        return _on_the_map(np.stack([np.arange(count), np.zeros(count)], axis=1)), nearest.reshape(count, -1)[
-            :, :NEIGHBOURS
-        ]
+        directions = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)[2][:2]
+        plane = np.zeros((count, 2))
+        plane[:, : len(directions)] = (vectors - vectors.mean(axis=0)) @ directions.T
+        return _on_the_map(plane), nearest.reshape(count, -1)[:, :NEIGHBOURS]
     with explained("the map"):
         from openTSNE import TSNEEmbedding
         from openTSNE.affinity import PerplexityBasedNN
@@ -40,7 +41,7 @@ def lay_out(vectors: NDArray[np.float32]) -> tuple[NDArray[np.uint16], NDArray[n
     nearest = index.build()[0]
     affinities = PerplexityBasedNN(knn_index=index, perplexity=perplexity)
     embedding = TSNEEmbedding(
-        pca(vectors, random_state=SEED), affinities, negative_gradient_method="fft", random_state=SEED, n_jobs=1
+        pca(vectors, random_state=SEED), affinities, negative_gradient_method="auto", random_state=SEED, n_jobs=1
     )
     embedding = embedding.optimize(n_iter=250, exaggeration=12, momentum=0.5)
     embedding = embedding.optimize(n_iter=500, exaggeration=1, momentum=0.8)
