@@ -20,8 +20,8 @@ class Server {
     const server = new Server();
     const read = (name) => JSON.parse(readFileSync(join(folder, name), "utf-8"));
     server.manifest = read("manifest.json");
-    if (server.manifest.format !== "sharnn onnx 2" || server.manifest.precision !== "float32")
-      throw new Error("this program serves exports of the format 'sharnn onnx 2' in float32");
+    if (server.manifest.format !== "sharnn onnx 3" || server.manifest.precision !== "float32")
+      throw new Error("this program serves exports of the format 'sharnn onnx 3' in float32");
     server.read = read;
     server.B = B;
     server.graphs = {};
@@ -35,7 +35,7 @@ class Server {
     return server;
   }
 
-  // Inputs that come back as `<name>.next`: the state. All zeros, but for the ring's bias.
+  // Inputs that come back as `<name>.next`: the state.
   zeros(graph, sizes) {
     const { inputs, outputs } = this.graphs[graph];
     const returned = new Set(outputs.map(({ name }) => name));
@@ -44,7 +44,7 @@ class Server {
     for (const { name, shape } of inputs) {
       if (!returned.has(`${name}.next`)) continue;
       const dims = shape.map((d) => (typeof d === "string" ? known[d] : d));
-      state[name] = float32(new Float32Array(size(dims)).fill(name === "bias" ? -Infinity : 0), dims);
+      state[name] = float32(new Float32Array(size(dims)), dims);
     }
     return state;
   }
@@ -74,7 +74,8 @@ class Server {
   async step(tokens) {
     this.toRing();
     const { rules, capacity } = this.manifest;
-    const feeds = { tokens: int64(tokens, [this.B]), ...this.state };
+    const everyone = new ort.Tensor("bool", new Uint8Array(this.B).fill(1), [this.B, 1]); // takes this step
+    const feeds = { tokens: int64(tokens, [this.B]), due: everyone, ...this.state };
     if (rules.ring) {
       const { most_keys, heads } = rules.ring;
       const slot = this.written.length ? (this.written.at(-1) + 1) % most_keys : 0;
@@ -83,6 +84,8 @@ class Server {
       feeds.slots = int64(lines, [this.B * heads, 2]);
       if (this.written.length === most_keys) this.written.shift();
       this.written.push(slot);
+      feeds.held = int64(Array(this.B * heads).fill(this.written.length), [this.B * heads, 1, 1]);
+      feeds.numbers = int64([...Array(capacity).keys()], [capacity]);
     }
     const results = { logits: null };
     for (const name of Object.keys(this.state)) results[`${name}.next`] = this.state[name];
@@ -92,14 +95,12 @@ class Server {
   // The state of segments as that of steps: memories become rings.
   toRing() {
     if (this.written) return;
-    const ring = this.manifest.rules.ring;
     const state = this.zeros("step", { C: this.manifest.capacity });
     if (this.M > this.manifest.capacity) throw new Error(`this export's ring holds ${this.manifest.capacity} rows`);
     for (const [name, value] of Object.entries(this.state)) {
       if (!name.endsWith(".memory")) state[name] = float32(value.data.slice(), value.dims); // steps write there
       else this.move(value.data, state[name.replace(/memory$/, "ring")].data, [...Array(this.M).keys()], false);
     }
-    if (ring) state.bias.data.fill(0, 0, this.M);
     this.state = state;
     this.written = [...Array(this.M).keys()];
   }

@@ -36,7 +36,7 @@ def _meaning(name: str, graph: str) -> str:
     if not name.startswith("layers."):
         return str(MEANINGS[graph][name])
     _, i, part = name.split(".", 2)
-    return str(MEANINGS["state"][part].format(i=i))
+    return str(MEANINGS[graph].get(part, MEANINGS["state"].get(part)).format(i=i))
 
 
 def dtype_name(element: int) -> str:

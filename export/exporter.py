@@ -20,6 +20,7 @@ from export.fold import fold
 from export.golden import golden
 from export.graph.builder import OPSET, Precision, Weights, stored
 from export.graph.int8 import quantise_products
+from export.graph.ring import to_memory, to_ring
 from export.graph.segment import segment
 from export.graph.small_weights import BITS, SmallWeights, quantise_blocks
 from export.graph.step import step
@@ -132,7 +133,12 @@ def _write_graphs(
         else:
             rounded = quantise_blocks(folded, small, precision)
     weights = _write_weights(folder, "weights.safetensors", rounded, files)
-    graphs = {"segment": segment(config, precision, weights), "step": step(config, precision, weights)}
+    graphs = {
+        "segment": segment(config, precision, weights),
+        "step": step(config, precision, weights),
+        "to_ring": to_ring(config, precision),
+        "to_memory": to_memory(config, precision),
+    }
     if faults := [str(fault) for graph in graphs.values() for fault in unplaceable(graph)]:
         raise ExportError("CUDA could not take every node: " + "; ".join(faults))
     if int8:

@@ -27,7 +27,9 @@ from sharnn_py.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-FORMAT = "sharnn onnx 2"
+FORMAT = "sharnn onnx 3"
+LOCK_STEP = "sharnn onnx 2"
+"""The format before, which is read as well: there the sequences of a step share one mask and can only move together."""
 NAME = "manifest.json"
 GOLDEN = "golden.json"
 SERVING, CHECKING = "serving", "checking"
@@ -35,7 +37,7 @@ FOR_CHECKING = ("model.safetensors", GOLDEN)
 """The files that serving does without."""
 SCHEMA_FILE = Path(__file__).with_name("manifest_schema.json")
 _NO_HASH = "0" * 64
-SIZES = {"float32": 4, "float16": 2, "int64": 8, "int8": 1, "uint8": 1}
+SIZES = {"float32": 4, "float16": 2, "int64": 8, "int8": 1, "uint8": 1, "bool": 1}
 """Bytes of one number of each dtype."""
 _STORED = {"F32": "float32", "F16": "float16", "I64": "int64", "I8": "int8", "U8": "uint8"}  # as safetensors has them
 _OPENED = {"tensor(float)": "float32", **{f"tensor({dtype})": dtype for dtype in SIZES}}  # as onnxruntime has them
@@ -72,6 +74,11 @@ class Manifest:
     """The identity of the model that was exported (`sharnn_py.identity`), which saved states carry."""
     format: str = FORMAT
 
+    @property
+    def lock_step(self) -> bool:
+        """Whether the sequences of a step can only move together, as in exports of the format before."""
+        return self.format == LOCK_STEP
+
     def to_json(self) -> str:
         """The text of `manifest.json`; its `sha256` is that of the text with 64 zeros in its place."""
         text = json.dumps({**dataclasses.asdict(self), "sha256": _NO_HASH}, indent=2) + "\n"
@@ -85,11 +92,14 @@ class Manifest:
             text = path.read_bytes()
             values = json.loads(text, parse_constant=_refuse, object_pairs_hook=_once)
         except OSError as error:
-            raise ExportError(f"{folder} is not an export: it has no {NAME} ({error.strerror or error})") from error
+            checkpoint = (Path(folder) / "config.json").exists() and isinstance(error, FileNotFoundError)
+            instead = f"; it is a checkpoint, of which sharnn export {folder} -o EXPORT makes one" if checkpoint else ""
+            why = f"it has no {NAME} ({error.strerror or error}){instead}"
+            raise ExportError(f"{folder} is not an export: {why}") from error
         except (ValueError, RecursionError) as error:
             raise ExportError(f"{path} is damaged: {error}") from error
         given = values.get("format") if isinstance(values, dict) else None
-        if given != FORMAT:
+        if given not in (FORMAT, LOCK_STEP):
             raise ExportError(f"{path} has format {given!r}, this program reads {FORMAT!r}; export the model again")
         schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
         if found := fault(values, schema, schema):
@@ -154,6 +164,9 @@ class Manifest:
         state = {port["name"]: port["dtype"] for port in self.graphs["segment"]["inputs"]}
         if state.get("layers.0.h") != self.precision:
             return f"its precision is {self.precision} and that of its state {state.get('layers.0.h')}"
+        ports = {port["name"] for port in self.graphs["step"]["inputs"]}
+        if self.lock_step == ("due" in ports) or self.lock_step == ({"to_ring", "to_memory"} <= set(self.graphs)):
+            return f"its format is {self.format} and its graphs are of another"
         of_graphs: set[str] = set()
         for graph in self.graphs.values():
             of_graphs |= {graph["file"], *(weight["file"] for weight in graph["weights"])}

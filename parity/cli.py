@@ -12,6 +12,7 @@ SUBCOMMANDS = {
     "mutants": ("parity.commands.mutants", "mutants"),
     "record": ("parity.commands.record", "record"),
     "run": ("parity.commands.run", "run"),
+    "train": ("parity.commands.train", "train"),
 }
 
 

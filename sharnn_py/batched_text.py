@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sharnn_py.errors import ConfigError, InputError
+from sharnn_py.generated_text import GeneratedText
 from sharnn_py.sampling import Draws, Sampling
 from sharnn_py.stop import Stop
-from sharnn_py.text import NEWLINE, Decoder
+from sharnn_py.text import Decoder
 from sharnn_py.vocabulary import Vocabulary
 
 Feed = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """From ids to the logits of what follows each."""
-
-
-@dataclass
-class _Text:
-    """The text of one sequence."""
-
-    draws: Draws
-    decoder: Decoder
-    stop: Stop
-    left: int
-    """How many tokens are still to be drawn."""
-
-    def draw(self, logits: NDArray[np.float32], sampling: Sampling) -> tuple[int, str]:
-        """The next token and what can be read with it. After its end a sequence is fed line breaks."""
-        if self.ended:
-            return NEWLINE, ""
-        token = sampling.draw(logits, self.draws)
-        self.left -= 1
-        text = self.stop.feed(self.decoder.feed(token))
-        return token, text if self.left or self.stop.reached else text + self.stop.finish()
-
-    @property
-    def ended(self) -> bool:
-        return self.stop.reached or not self.left
 
 
 def matrix_of(prompts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -85,7 +61,7 @@ def generate_batch(
     Yields (number of the sequence, piece of its text).
     """
     each = zip(prompts[-1], counts, seeds, strict=True)
-    texts = [_Text(Draws(seed), Decoder(vocabulary, int(after)), Stop(stop), n) for after, n, seed in each]
+    texts = [GeneratedText(Draws(seed), Decoder(vocabulary, int(after)), Stop(stop), n) for after, n, seed in each]
     for start in range(0, len(prompts), segment):
         logits = prefill(prompts[start : start + segment])[-1]  # (B, V)
     while not all(text.ended for text in texts):

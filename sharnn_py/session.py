@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from sharnn_py.batched_text import counts_of, generate_batch, matrix_of
 from sharnn_py.config import Config
 from sharnn_py.continuation import Continuation
-from sharnn_py.errors import CheckpointError, ConfigError, InputError
-from sharnn_py.sampling import Draws, Sampling
+from sharnn_py.errors import ConfigError, InputError
+from sharnn_py.generated_text import GeneratedText
+from sharnn_py.sampling import Sampling
 from sharnn_py.state_file import StateFile
-from sharnn_py.stop import Stop, until
-from sharnn_py.text import Decoder, encode
+from sharnn_py.stop import Stop
+from sharnn_py.text import encode
 from sharnn_py.vocabulary import Vocabulary
 
 SEGMENT = 1024
@@ -177,10 +178,9 @@ class SequenceSession(ABC):
         """
         with self._lock:
             saved = self._read(path)
-            self._check_identity(saved, path, unidentified)
+            ids = None if self.vocabulary is None else self.vocabulary.identity
+            saved.check(path, self.identity, ids, self.config.vocab, unidentified)
             continuation = saved.continuation
-            if continuation is not None:
-                self._check_continuation(continuation, saved.layers[0][0].shape, path)
             self._continue_from(saved.layers, continuation.slot if continuation else None)
             self._continuation = continuation
 
@@ -204,35 +204,6 @@ class SequenceSession(ABC):
         """The bytes of a character that the generated text ends within. They are in no text yet; b"" mostly."""
         continuation = self._continuation
         return continuation.unfinished if continuation else b""
-
-    def _check_identity(self, saved: StateFile, path: str | Path, unidentified: bool) -> None:
-        ours = self.identity
-        if saved.model is None and not unidentified:
-            raise InputError(
-                f"{path} does not say which model it is a state of, and that of another model would be continued with "
-                "nonsense; if you know that it is this one's, say so: load_state(..., unidentified=True), or "
-                "--unidentified-state"
-            )
-        if saved.model not in (None, ours):
-            raise InputError(
-                f"{path} is a state of another model, {str(saved.model)[:12]}…; this one is {ours[:12]}…, and a state "
-                "continues only under the model that made it"
-            )
-        ids = self.vocabulary.identity if self.vocabulary and saved.vocabulary else saved.vocabulary
-        if saved.vocabulary != ids:
-            raise InputError(
-                f"{path} is a state of another vocabulary, {str(saved.vocabulary)[:12]}…; this model has "
-                f"{str(ids)[:12]}…, whose ids mean other tokens"
-            )
-
-    def _check_continuation(self, continuation: Continuation, h: Sequence[int], path: str | Path) -> None:
-        B, V = h[0] if h else 0, self.config.vocab
-        logits, tokens = continuation.logits, continuation.tokens
-        if logits.shape != (B, V) or tokens.shape != (B,) or not ((tokens >= 0) & (tokens < V)).all():
-            raise CheckpointError(
-                f"{path} is a damaged state: its continuation has logits {logits.shape} and tokens {tokens.shape} of up"
-                f" to {tokens.max(initial=0)}, where {B} sequences of {V} ids were expected"
-            )
 
     def score(self, text: str | bytes, segment: int = SEGMENT) -> Score:
         """How likely `text` is after a line break, computed in segments of `segment` steps with carried state.
@@ -280,7 +251,7 @@ class SequenceSession(ABC):
 
         `InputError` or `ConfigError` is raised by the call itself, not by the first piece.
         """
-        ending = Stop(stop)
+        Stop(stop)
         sampling, count = Sampling(temperature, top_k, top_p), at_least(0, "n", n)
         begin = None if seed is None else at_least(0, "seed", seed)
         segment = at_least(1, "segment", segment)
@@ -294,21 +265,18 @@ class SequenceSession(ABC):
             with self._lock:
                 for start in range(0, len(ids), segment):
                     self.prefill(ids[start : start + segment, None])
-                last = self._left()
-                goes_on = not len(ids) and last.seed is not None and begin in (None, last.seed)
-                draws = Draws(last.seed, last.drawn) if goes_on and last.seed is not None else Draws(begin or 0)
-                decoder = Decoder(vocabulary, int(last.tokens[0]), last.unfinished)
-            for _ in range(count):
+                text = GeneratedText.after(vocabulary, self._left(), len(ids) > 0, count, begin, stop)
+            while not text.ended:
                 with self._lock:
-                    token = sampling.draw(self._left().logits[0], draws)
+                    token, piece = text.draw(self._left().logits[0], sampling)
                     self.step(np.array([token]))
-                    piece = decoder.feed(token)
                     self._continuation = replace(
-                        self._left(), unfinished=decoder.unfinished, seed=draws.seed, drawn=draws.drawn
+                        self._left(), unfinished=text.decoder.unfinished, seed=text.draws.seed, drawn=text.draws.drawn
                     )
-                yield piece
+                if piece:
+                    yield piece
 
-        return until(ending, pieces())
+        return pieces()
 
     def generate_batch(
         self,
@@ -356,8 +324,6 @@ class SequenceSession(ABC):
     def check_tokens(self, tokens: Tokens, axes: int) -> NDArray[np.int64]:
         """`tokens` as int64. Raises `InputError` unless they are ids of this model, (B,) for 1 axis, (T, B) for 2."""
         tokens, shape = np.asarray(tokens), ("(B,)", "(T, B)")[axes - 1]
-        if not np.issubdtype(tokens.dtype, np.integer):
-            raise InputError(f"tokens are {tokens.dtype}; they must be whole numbers")
         if tokens.ndim != axes or not tokens.size:
             raise InputError(f"tokens have shape {tokens.shape}; they must be {shape}, T and B at least 1")
         if tokens.shape[-1] != self.batch:
@@ -365,21 +331,10 @@ class SequenceSession(ABC):
                 f"tokens are for {tokens.shape[-1]} sequences; this session carries {self.batch}; "
                 f"reset(batch={tokens.shape[-1]}) begins that many"
             )
-        low, high, vocab = int(tokens.min()), int(tokens.max()), self.config.vocab
-        if low < 0 or high >= vocab:
-            raise InputError(
-                f"token ids run from {low} to {high}; with a vocabulary of {vocab} they must be 0 to {vocab - 1}"
-            )
-        return tokens.astype(np.int64)
+        return check_ids(tokens, self.config.vocab)
 
     def _encode(self, text: str | bytes, what: str, or_else: bool = False) -> NDArray[np.int64]:
-        """The ids of `text`, at least one `or_else` none."""
-        if self.vocabulary is None:
-            raise InputError("the model has no vocabulary.json; without it text cannot be turned into ids")
-        ids = encode(self.vocabulary, text)
-        if not len(ids) and not or_else:
-            raise InputError(f"the {what} is empty; it needs at least one token")
-        return ids
+        return ids_of(self.vocabulary, text, what, or_else)
 
 
 Session = SequenceSession
@@ -392,6 +347,28 @@ def nats_of(logits: Logits, targets: NDArray[np.int64]) -> float:
     top = scores.max(axis=-1)
     total = top + np.log(np.exp(scores - top[:, None]).sum(axis=-1))
     return float((total - scores[np.arange(len(targets)), targets]).sum())
+
+
+def ids_of(vocabulary: Vocabulary | None, text: str | bytes, what: str, or_else: bool = False) -> NDArray[np.int64]:
+    """The ids of `text`, at least one `or_else` none. Raises `InputError`, calling it `what`, if it has none."""
+    if vocabulary is None:
+        raise InputError("the model has no vocabulary.json; without it text cannot be turned into ids")
+    ids = encode(vocabulary, text)
+    if not len(ids) and not or_else:
+        raise InputError(f"the {what} is empty; it needs at least one token")
+    return ids
+
+
+def check_ids(tokens: Tokens, vocab: int) -> NDArray[np.int64]:
+    """`tokens`, of which there are some, as int64. Raises `InputError` unless all are ids of `vocab` tokens."""
+    if not np.issubdtype(tokens.dtype, np.integer):
+        raise InputError(f"tokens are {tokens.dtype}; they must be whole numbers")
+    low, high = int(tokens.min()), int(tokens.max())
+    if low < 0 or high >= vocab:
+        raise InputError(
+            f"token ids run from {low} to {high}; with a vocabulary of {vocab} they must be 0 to {vocab - 1}"
+        )
+    return tokens.astype(np.int64)
 
 
 def at_least(least: int, name: str, value: int) -> int:

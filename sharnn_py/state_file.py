@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from sharnn_py.continuation import Continuation
-from sharnn_py.errors import CheckpointError
+from sharnn_py.errors import CheckpointError, InputError
 from sharnn_py.files import write_bytes
 from sharnn_py.state_shapes import PARTS
 
@@ -40,6 +40,39 @@ class StateFile:
     """The identity of the vocabulary of its tokens; None if the file does not say."""
     continuation: Continuation | None
     """What the last tokens left; None if the file does not say."""
+
+    def check(self, path: str | Path, model: str, vocabulary: str | None, vocab: int, unidentified: bool) -> None:
+        """Raise an error unless this, which was read from `path`, is a state of this model and vocabulary.
+
+        `model` and `vocabulary` are identities, the latter None for a model without one; `vocab` is its number of ids.
+        With `unidentified` a file may leave out of which model it is. It is an `InputError` to be another's, and a
+        `CheckpointError` to have a continuation that is not one of these sequences.
+        """
+        if self.model is None and not unidentified:
+            raise InputError(
+                f"{path} does not say which model it is a state of, and that of another model would be continued with "
+                "nonsense; if you know that it is this one's, say so: load_state(..., unidentified=True), or "
+                "--unidentified-state"
+            )
+        if self.model not in (None, model):
+            raise InputError(
+                f"{path} is a state of another model, {str(self.model)[:12]}…; this one is {model[:12]}…, and a state "
+                "continues only under the model that made it"
+            )
+        if None not in (vocabulary, self.vocabulary) and vocabulary != self.vocabulary:
+            raise InputError(
+                f"{path} is a state of another vocabulary, {str(self.vocabulary)[:12]}…; this model has "
+                f"{str(vocabulary)[:12]}…, whose ids mean other tokens"
+            )
+        if self.continuation is None:
+            return
+        h = self.layers[0][0].shape
+        B, logits, tokens = h[0] if h else 0, self.continuation.logits, self.continuation.tokens
+        if logits.shape != (B, vocab) or tokens.shape != (B,) or not ((tokens >= 0) & (tokens < vocab)).all():
+            raise CheckpointError(
+                f"{path} is a damaged state: its continuation has logits {logits.shape} and tokens {tokens.shape} of up"
+                f" to {tokens.max(initial=0)}, where {B} sequences of {vocab} ids were expected"
+            )
 
 
 def name_tensors(layers: Iterable[tuple[Any, Any, Any]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@
 #include <iterator>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -37,7 +38,7 @@ enum Place {
   RunWithBinding = 133, CreateIoBinding = 134, ReleaseIoBinding = 135, BindInput = 136, BindOutput = 137,
   BindOutputToDevice = 138, GetBoundOutputValues = 140
 };
-enum Element { FLOAT = 1, INT64 = 7 };
+enum Element { FLOAT = 1, INT64 = 7, BOOL = 9 };
 
 const void *const *api = OrtGetApiBase()->GetApi(1);
 
@@ -149,7 +150,7 @@ template <typename T> struct Tensor {
 
   Tensor() = default;
   Tensor(Shape dims, T fill) : shape(std::move(dims)), data(size(shape), fill) {
-    constexpr int type = sizeof(T) == 8 ? INT64 : FLOAT;
+    constexpr int type = sizeof(T) == 8 ? INT64 : sizeof(T) == 1 ? BOOL : FLOAT;
     data.reserve(1); // a memory of no rows has an address too
     ort(CreateTensorWithData, static_cast<const OrtMemoryInfo *>(host), static_cast<void *>(data.data()),
         data.size() * sizeof(T), static_cast<const int64_t *>(shape.data()), shape.size(), type, &value);
@@ -181,8 +182,8 @@ public:
   int64_t B, V;
 
   Server(const std::string &folder, int64_t batch) : manifest(read(folder + "/manifest.json")), B(batch) {
-    if (manifest["format"].text != "sharnn onnx 2" || manifest["precision"].text != "float32")
-      throw std::runtime_error("this program serves exports of the format 'sharnn onnx 2' in float32");
+    if (manifest["format"].text != "sharnn onnx 3" || manifest["precision"].text != "float32")
+      throw std::runtime_error("this program serves exports of the format 'sharnn onnx 3' in float32");
     V = manifest["config"]["vocab"].whole();
     OrtSessionOptions *options = nullptr;
     ort(CreateEnv, 3, "serve", &env);
@@ -248,6 +249,7 @@ public:
       for (int64_t line = 0; line < slots.shape[0]; line++) {
         slots.data[2 * line] = line;
         slots.data[2 * line + 1] = slot;
+        held.data[line] = static_cast<int64_t>(written.size());
       }
     }
     run("step", stepping);
@@ -277,7 +279,8 @@ private:
   int64_t rows = 0;              // M, while there is a memory
   std::vector<int64_t> written;  // slots by age, while there is a ring
   OrtIoBinding *stepping = nullptr;
-  Tensor<int64_t> step_ids, slots;
+  Tensor<int64_t> step_ids, slots, held, numbers;
+  Tensor<uint8_t> due;           // every sequence takes every step
   Tensor<float> step_logits;
 
   int64_t capacity() const { return manifest["capacity"].whole(); }
@@ -296,7 +299,7 @@ private:
       if (std::none_of(outputs.begin(), outputs.end(), continues)) continue;
       Shape shape;
       for (const Json &d : input["shape"].items) shape.push_back(d.kind == Json::String ? sizes.at(d.text) : d.whole());
-      found[name] = Tensor<float>(shape, name == "bias" ? NEVER : 0);
+      found[name] = Tensor<float>(shape, 0);
     }
     return found;
   }
@@ -322,14 +325,15 @@ private:
       if (!ends_with(name, ".memory")) steps[name] = std::move(tensor);
       else for (int64_t m = 0; m < rows; m++) move(tensor, m, steps[renamed(name, ".memory", ".ring")], m, false);
     }
-    if (steps.count("bias")) std::fill_n(steps["bias"].data.begin(), rows, 0.f);
     written.clear();
     for (int64_t m = 0; m < rows; m++) written.push_back(m);
     state = std::move(steps);
     stepping = bound("step");
     step_ids = Tensor<int64_t>({B}, 0);
     step_logits = Tensor<float>({B, V}, 0);
+    due = Tensor<uint8_t>({B, 1}, 1);
     bind(BindInput, stepping, "tokens", step_ids);
+    bind(BindInput, stepping, "due", due);
     bind(BindOutput, stepping, "logits", step_logits);
     for (auto &[name, tensor] : state) {
       bind(BindInput, stepping, name, tensor);
@@ -337,7 +341,12 @@ private:
     }
     if (manifest["rules"].has("ring")) {
       slots = Tensor<int64_t>({B * manifest["config"]["heads"].whole(), 2}, 0);
+      held = Tensor<int64_t>({slots.shape[0], 1, 1}, 0);
+      numbers = Tensor<int64_t>({capacity()}, 0);
+      std::iota(numbers.data.begin(), numbers.data.end(), 0);
       bind(BindInput, stepping, "slots", slots);
+      bind(BindInput, stepping, "held", held);
+      bind(BindInput, stepping, "numbers", numbers);
     }
   }
 

@@ -21,6 +21,7 @@ ELEMENT = {
     "int64": TensorProto.INT64,
     "int8": TensorProto.INT8,
     "uint8": TensorProto.UINT8,
+    "bool": TensorProto.BOOL,
 }
 _DTYPES = {"F32": "float32", "F16": "float16", "I8": "int8", "U8": "uint8"}
 Dim = int | str

@@ -1,8 +1,9 @@
 """The `step` graph: one token for each of B sequences, on a memory that is a ring written in place.
 
-Attention has no positions, so the order of the ring's rows does not matter; `bias` holds -inf for slots that were never
-written. The LSTM is written out, as at T = 1 ONNX's LSTM operator costs more than its products. Inputs and outputs are
-described in docs/onnx.md.
+Every sequence has its own memory length and its own place in the ring, and may sit a step out: then its h and c stay as
+they are. Attention has no positions, so the order of the ring's rows does not matter; slots fill in order, so the first
+`held` are those that may be attended to. The LSTM is written out, as at T = 1 ONNX's LSTM operator costs more than its
+products. Inputs and outputs are described in docs/onnx.md.
 """
 
 import numpy as np
@@ -24,25 +25,25 @@ def step(config: Config, precision: Precision, weights: Weights) -> ModelProto:
     g = Graph("step", precision, weights)
     H, d = config.emb, config.emb // config.heads
     tokens = g.input("tokens", "int64", ["B"])
+    g.input("due", "bool", ["B", 1])
     if config.attention_layers:
-        _ring(g, config)
+        _mask(g)
     model(g, config, tokens, _lstm_cell, _attend)
     for i in range(config.layers):
         for part in ("h", "c"):
             g.output(f"layers.{i}.{part}.next", precision, ["B", H])
         if config.attends(i):
             g.output(f"layers.{i}.ring.next", precision, ["B_heads", "C", d])
-    if config.attention_layers:
-        g.output("bias.next", "float32", ["C"])
     return g.model()
 
 
-def _ring(g: Graph, config: Config) -> None:
-    """Add the inputs of the ring, and mark the slot that this step writes as one that may be attended to."""
+def _mask(g: Graph) -> None:
+    """Add the inputs that tell of the ring, and `bias`: 0 for slots that hold a row, -inf for the others."""
     g.input("slots", "int64", ["B_heads", 2])
-    bias = g.input("bias", "float32", ["C"])
-    slot = g.add("Slice", ["slots", g.integers(0, 1), g.integers(1, 2), g.integers(0, 1)], "slot")  # (1, 1)
-    g.add("ScatterND", [bias, slot, g.constant("allowed", np.zeros(1, np.float32))], "bias.next")
+    held, numbers = g.input("held", "int64", ["B_heads", 1, 1]), g.input("numbers", "int64", ["C"])
+    holds = g.add("Less", [numbers, held], "holds")  # (B A, 1, C)
+    zero, never = (g.constant(name, np.array(value, np.float32)) for name, value in (("zero", 0), ("never", -np.inf)))
+    g.add("Where", [holds, zero, never], "bias")
 
 
 def _lstm_cell(g: Graph, config: Config, x: str, i: int) -> str:
@@ -57,8 +58,11 @@ def _lstm_cell(g: Graph, config: Config, x: str, i: int) -> str:
     i_gate, o_gate, f_gate = g.split("Split", [three], [f"{block}.rnn_{gate}" for gate in "iof"], axis=-1)
     kept = g.add("Mul", [f_gate, c], f"{block}.rnn_kept")
     added = g.add("Mul", [i_gate, new], f"{block}.rnn_added")
-    c = g.add("Add", [kept, added], f"{layer}.c.next")
-    return g.add("Mul", [o_gate, g.add("Tanh", [c], f"{block}.rnn_tanh_c")], f"{layer}.h.next")  # (B, H)
+    new_c = g.add("Add", [kept, added], f"{block}.rnn_c")
+    new_h = g.add("Mul", [o_gate, g.add("Tanh", [new_c], f"{block}.rnn_tanh_c")], f"{block}.rnn")  # (B, H)
+    g.add("Where", ["due", new_h, h], f"{layer}.h.next")
+    g.add("Where", ["due", new_c, c], f"{layer}.c.next")
+    return new_h
 
 
 def _gates(g: Graph, config: Config, x: str, h: str, block: str) -> str:
@@ -88,7 +92,7 @@ def _attend(g: Graph, config: Config, x: str, i: int) -> str:
     scores = g.add("MatMul", [ring, q], f"{block}.attn.scores_column")  # (B A, C, 1)
     scores = g.add("Reshape", [scores, g.integers(0, 1, -1)], f"{block}.attn.scores")  # (B A, 1, C)
     scores = g.cast(scores, "float32", f"{block}.attn.scores_float32")
-    scores = g.add("Add", [scores, "bias.next"], f"{block}.attn.masked_scores")
+    scores = g.add("Add", [scores, "bias"], f"{block}.attn.masked_scores")
     focus = g.add("Softmax", [scores], f"{block}.attn.focus", axis=-1)
     focus = g.cast(focus, g.precision, f"{block}.attn.focus_cast")
     mix = g.add("MatMul", [focus, ring], f"{block}.attn.mix_heads")  # (B A, 1, d)

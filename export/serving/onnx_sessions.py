@@ -13,11 +13,13 @@ from onnxruntime import InferenceSession, OrtValue
 from export.errors import ExportError, one_of
 from export.manifest import SERVING, Manifest
 from export.serving.graph_thread import on_graph_thread
+from export.serving.places import placed
 from export.serving.private_copy import PrivateCopy
 from export.serving.providers import Device, Provider, check_settings, open_session
 from export.serving.recorded_steps import RecordedSteps
 from export.serving.run_errors import in_a_sentence
 from export.serving.step_buffers import Lease, StepBuffers
+from export.serving.step_inputs import GIVEN
 from sharnn_py.config import Config
 from sharnn_py.errors import SharnnError
 from sharnn_py.freed import return_freed_memory
@@ -35,7 +37,8 @@ class OnnxSessions:
     On the CPU onnxruntime packs a copy of the weights, which makes products of many rows up to twice as fast. The
     products of a step of one sequence have one row and read each weight once, so there the weights are used where they
     lie, in the pages of their file, without a copy. Only the graph in use is open, so that a process never holds more
-    than one copy; opening the other graph takes as long as about ten steps. All files are a `PrivateCopy`.
+    than one copy; opening the other graph takes as long as about ten steps. With `together` graphs stay open once they
+    were used. All files are a `PrivateCopy`.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class OnnxSessions:
         cuda_graph: bool,
         device_id: int = 0,
         provider_options: Mapping[str, object] | None = None,
+        *,
+        together: bool = False,
     ) -> None:
         check_settings(provider, threads, cuda_graph, device_id, provider_options)
         one_of("precision", precision, get_args(StepPrecision))
@@ -62,7 +67,7 @@ class OnnxSessions:
         self.config = Config.from_json(self.manifest.config)
         self.provider = provider
         self.device = Device("cpu" if provider == "cpu" else "cuda", device_id)
-        self._threads, self._cuda_graph = threads, cuda_graph
+        self._threads, self.cuda_graph, self._together = threads, cuda_graph, together
         self._provider_options = provider_options
         self._step = "step.int8" if precision == "int8" else "step"
         # Products of small weights are slow until onnxruntime has packed them, as packing is how it lays them out.
@@ -80,13 +85,19 @@ class OnnxSessions:
         """The session of the step graph for steps of `batch` sequences."""
         return self._session(self._step, mapped=batch == 1 and self._step == "step" and self._maps)
 
+    def moving(self, graph: Literal["to_ring", "to_memory"]) -> InferenceSession:
+        """The session of a graph that changes the form of a state."""
+        return self._session(graph, mapped=False)
+
     def buffers(self, sizes: tuple[int, int], arrays: Mapping[str, NDArray[Any]]) -> Lease:
         """Buffers for steps that begin with `arrays`, of these numbers of sequences and slots."""
 
         def create() -> StepBuffers:
-            return StepBuffers(self.step(sizes[0]), arrays, self.config.vocab, self.device)
+            given = {name: array for name, array in arrays.items() if name in GIVEN}
+            state = {name: placed(array, self.device) for name, array in arrays.items() if name not in GIVEN}
+            return StepBuffers(self.step(sizes[0]), given, state, self.config.vocab, self.device)
 
-        if not self._cuda_graph:
+        if not self.cuda_graph:
             return Lease(create())
         return self._recorded.lend(sizes, arrays, create, free=lambda: self._close(self._step))
 
@@ -96,13 +107,13 @@ class OnnxSessions:
         An error of onnxruntime is a `ProviderError`.
         """
         with in_a_sentence(self.provider):
-            return on_graph_thread(method, *args, **kwargs) if self._cuda_graph else method(*args, **kwargs)
+            return on_graph_thread(method, *args, **kwargs) if self.cuda_graph else method(*args, **kwargs)
 
     def _session(self, graph: str, mapped: bool) -> InferenceSession:
         key = graph, mapped
         with self._lock:
             if key not in self._open:
-                if self.provider == "cpu" and self._open:
+                if self.provider == "cpu" and self._open and not self._together:
                     self._open.clear()
                     return_freed_memory()
                 with self._telling_of_the_original():
@@ -111,7 +122,7 @@ class OnnxSessions:
                         self.provider,
                         threads=self._threads,
                         weights=self._mapped(graph) if mapped else None,
-                        cuda_graph=self._cuda_graph and graph != "segment",
+                        cuda_graph=self.cuda_graph and graph == self._step,
                         device_id=self.device.number,
                         provider_options=self._provider_options,
                     )

@@ -43,7 +43,12 @@ class RecordedSteps:
                 self._recorded.clear()
                 free()
             buffers = create()
-            buffers.record(len(self._recorded) + 1)
+            before = buffers.read()
+            buffers.record(
+                len(self._recorded) + 1,
+                lambda: list(buffers.read().values()),
+                lambda: buffers.fill(before),
+            )
         lease = Lease(buffers)
         self._recorded[sizes] = buffers, weakref.ref(lease)
         return lease

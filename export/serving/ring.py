@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.errors import ExportError
+from sharnn_py.config import Config
+from sharnn_py.memory import most_keys_of_a_step
 
 BUCKETS = (512, 1024, 2048)
 """Slots of a ring below its full size. Reading 512 rows of 1024 features was measured as a twentieth of a step."""
@@ -32,6 +34,16 @@ def bucket(rows: int, most_keys: int, capacity: int) -> int:
     return min(slots, capacity)
 
 
+def slots_needed(config: Config, rows: int, capacity: int) -> int:
+    """Slots of the smallest ring for a step after `rows` memory rows; `capacity` is that of the export.
+
+    Raises `ExportError` if the step needs more than that.
+    """
+    most_keys = most_keys_of_a_step(config)
+    # A ring of the full size needs no free slot: the next row overwrites the one that the model forgets.
+    return bucket(min(rows + 1, most_keys), most_keys, capacity) if most_keys else 0
+
+
 @dataclass
 class Slots:
     """Which of a ring's slots hold rows. Slots fill in order, so the oldest row is at `next` once all are full."""
@@ -47,6 +59,23 @@ class Slots:
     def after(cls, rows: int, capacity: int) -> Slots:
         """The slots of a ring whose first `rows` slots were filled in order."""
         return cls(capacity, rows, rows % capacity)
+
+    @classmethod
+    def holding(cls, config: Config, rows: int, capacity: int, slot: int | None = None) -> Slots:
+        """The slots of a ring that was filled with `rows` rows, so that `slot` comes next if any may.
+
+        A ring of no slots is that of a model without attention.
+        """
+        if not capacity:
+            return cls(0, 0, 0)
+        slots = cls.after(rows, capacity)
+        if slot is not None and slot < capacity == min(rows + 1, most_keys_of_a_step(config)):
+            slots.next = slot  # a full ring may begin anywhere
+        return slots
+
+    def must_grow(self, config: Config) -> bool:
+        """Whether the ring is full and the model attends to more."""
+        return self.held == self.capacity < most_keys_of_a_step(config)
 
     def advance(self) -> None:
         """Count the slot `next` as written."""

@@ -6,19 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate
+from typing import Concatenate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.serving.mask import segment_mask
+from export.serving.feeding import feed
 from export.serving.onnx_sessions import OnnxSessions, P, R, StepPrecision
 from export.serving.providers import Provider
-from export.serving.ring import Slots, bucket
+from export.serving.ring import Slots, slots_needed
 from export.serving.segment_state import Layers, SegmentState, check_layers, zeros
 from export.serving.step_state import StepState, arrays_of
 from sharnn_py.freed import return_freed_memory
-from sharnn_py.memory import most_keys_of_a_step
 from sharnn_py.session import Arrays, Logits, SequenceSession
 from sharnn_py.state_file import StateFile, read_state, write_state
 from sharnn_py.vocabulary import Vocabulary
@@ -100,27 +99,8 @@ class Session(SequenceSession):
 
     @_on_its_thread
     def _feed_segment(self, tokens: NDArray[np.int64]) -> Logits:
-        state, session = self._carried(), self._graphs.segment()
-        steps, batch = tokens.shape
-        feeds: dict[str, NDArray[Any]] = {"tokens": np.ascontiguousarray(tokens)}
-        if self.config.attention_layers:
-            feeds["mask"] = segment_mask(self.config, state.rows, steps)
-            if self.config.semantics.attention_scale == "julia":
-                feeds["attention_scale"] = np.array(1 / np.sqrt(steps), np.float32)
-        binding = session.io_binding()
-        for name, array in feeds.items():
-            binding.bind_cpu_input(name, array)
-        for name, value in state.values.items():
-            binding.bind_ortvalue_input(name, value)
-        following = [f"{name}.next" for name in state.values]
-        binding.bind_output("logits", "cpu")
-        for name in following:
-            binding.bind_output(name, *self._graphs.device)
-        session.run_with_iobinding(binding)
-        logits, *values = binding.get_outputs()
-        rows = min(self.config.max_memory, state.rows + steps) if self.config.attention_layers else 0
-        self._state = SegmentState(batch, rows, dict(zip(state.values, values, strict=True)))
-        return np.array(logits.numpy())
+        logits, self._state = feed(self._graphs, self._carried(), tokens)
+        return logits
 
     @_on_its_thread
     def _feed_step(self, tokens: NDArray[np.int64]) -> Logits:
@@ -186,26 +166,19 @@ class Session(SequenceSession):
 
     def _stepping(self) -> StepState:
         """The state in the form that steps take, with a slot free to write, converted or grown if need be."""
-        if isinstance(self._state, StepState) and not self._must_grow(self._state.slots):
+        if isinstance(self._state, StepState) and not self._state.slots.must_grow(self.config):
             return self._state
         stepping = self._ring(self._layers(), None if isinstance(self._state, StepState) else self._state.slot)
         self._state = stepping
         return_freed_memory()  # of a segment graph, which the previous state kept alive
         return stepping
 
-    def _must_grow(self, slots: Slots) -> bool:
-        most_keys = most_keys_of_a_step(self.config)
-        return slots.held == slots.capacity < most_keys
-
     def _ring(self, layers: Layers, slot: int | None) -> StepState:
         """`layers` in the form that steps take, with slot `slot` to be written next where any may be."""
-        most_keys, rows = most_keys_of_a_step(self.config), max(layer[2].shape[0] for layer in layers)
-        # A ring of the full size needs no free slot: the next row overwrites the one that the model forgets.
-        needed = min(rows + 1, most_keys)
-        capacity = bucket(needed, most_keys, self._graphs.manifest.capacity) if most_keys else 0
-        slots = Slots.after(rows, capacity) if capacity else Slots(0, 0, 0)
-        if slot is not None and slot < capacity == needed:
-            slots.next = slot  # a full ring may begin anywhere
+        rows = max(layer[2].shape[0] for layer in layers)
+        capacity = slots_needed(self.config, rows, self._graphs.manifest.capacity)
+        slots = Slots.holding(self.config, rows, capacity, slot)
         batch = layers[0][0].shape[0]
-        lease = self._graphs.buffers((batch, capacity), arrays_of(layers, self.config, slots))
-        return StepState(lease, self.config, batch, slots)
+        lock_step = self._graphs.manifest.lock_step
+        lease = self._graphs.buffers((batch, capacity), arrays_of(layers, self.config, slots, lock_step))
+        return StepState(lease, self.config, batch, slots, lock_step)

@@ -13,6 +13,8 @@ module Bridge
 
 include("tape.jl")
 include("reference.jl")
+include("lamb.jl")
+include("training.jl")
 include("upstream.jl")
 
 reference_names(sizes) = Reference.parameter_names(sizes)
@@ -65,6 +67,40 @@ function differentiate(loss, parameters, noted)
         ["grad/$name" => Tape.total!(p.gradient) for (name, p) in sort(collect(parameters); by = first)]
         ["agrad/$name" => x.gradient.total for (name, x) in reached]]
 end
+
+# ---- training the reference
+
+initial(sizes, seed) = Training.initial(sizes, seed)
+
+"""
+One update of MinTrustLAMB, number `t` of `rule` (lamb.jl): the "parameters" and both moments, "first" and "second",
+after it. `moments` is empty before the first.
+"""
+function lamb(rule, t, parameters, gradients, moments)
+    first, second = (get(() -> Lamb.zero_moments(parameters), moments, name) for name in ("first", "second"))
+    Lamb.update!(rule, t, parameters, gradients, first, second)
+    return Dict{String,Any}("parameters" => parameters, "first" => first, "second" => second)
+end
+
+"Runs that train, by the ticket that names them."
+const runs = Dict{Int,Training.Run}()
+
+"Begin a run from `parameters` by `rule`, and return its ticket."
+function begin_training(sizes, parameters, rule)
+    ticket = tickets[] += 1
+    runs[ticket] = Training.Run(sizes, parameters, rule)
+    return ticket
+end
+
+"One update by `segments` (training.jl): their losses, and a portion of all parameters after it, by name."
+function training_update(ticket, segments)
+    run = runs[ticket]
+    losses = Training.update!(run, segments)
+    arrays = [name => copy(w) for (name, w) in sort(collect(run.parameters); by = first)]
+    return Dict{String,Any}("losses" => losses, "portion" => portion(arrays))
+end
+
+end_training(ticket) = (delete!(runs, ticket); nothing)
 
 # ---- handing out arrays
 

@@ -90,10 +90,10 @@ class JuliaModel:
     ) -> None:
         if source not in get_args(Source):
             raise ConfigError(f"source is {source!r}; it must be one of {', '.join(get_args(Source))}")
-        _check_config(config)
+        check_config(config)
         self.source = source
         self.config = config
-        self.dtype = _check_parameters(parameters, config, source)
+        self.dtype = check_parameters(parameters, config, source)
         self._parameters = dict(parameters)
         self._sizes = {name: getattr(config, name) for name in SIZES}
         self._knet = _knet_project() if source == "upstream" else ""
@@ -144,8 +144,8 @@ class JuliaModel:
                 "gradients were asked of SHA-RNN.jl itself, whose AutoGrad is not part of the bridge, so it runs "
                 'forward only; the source "reference" gives gradients'
             )
-        _check_ids("tokens", tokens, tokens.shape, 0, self.config.vocab)
-        _check_ids("targets", targets, tokens.shape, -1, self.config.vocab)
+        check_ids("tokens", tokens, tokens.shape, 0, self.config.vocab)
+        check_ids("targets", targets, tokens.shape, -1, self.config.vocab)
         if state is not None:
             self._check_state(state, tokens.shape[1])
         answer = self._worker.call(
@@ -158,7 +158,7 @@ class JuliaModel:
             {} if state is None else self._for_julia(state),
         )
         found: dict[str, dict[str, Array]] = {"eval": {}, "grad": {}, "agrad": {}}
-        for name, array in self._arrays(answer["portion"]):
+        for name, array in arrays_of(answer["portion"], self._worker):
             group, _, name = name.partition("/")
             found[group][name] = array
         return JuliaOutput(
@@ -169,13 +169,6 @@ class JuliaModel:
             gradients=found["grad"],
             activation_gradients=found["agrad"],
         )
-
-    def _arrays(self, portion: dict[str, Any]) -> Iterator[tuple[str, Array]]:
-        """All named arrays of an answer, of which Julia hands out a portion at a time."""
-        yield from zip(portion["names"], portion["values"], strict=True)
-        while portion["ticket"] is not None:
-            portion = self._worker.call("Bridge.next_portion", portion["ticket"])
-            yield from zip(portion["names"], portion["values"], strict=True)
 
     def _for_julia(self, state: JuliaState) -> dict[str, Any]:
         hidden = [{"h": layer.h, "c": layer.c} for layer in state.layers]
@@ -197,6 +190,14 @@ class JuliaModel:
         check_shapes(layers, self.config, batch)
         if other := {str(array.dtype) for layer in layers for array in layer} - {str(self.dtype)}:
             raise InputError(f"the state has arrays of {', '.join(sorted(other))}, and the model's are {self.dtype}")
+
+
+def arrays_of(portion: dict[str, Any], worker: Worker) -> Iterator[tuple[str, Array]]:
+    """All named arrays of an answer, of which Julia hands out a portion at a time."""
+    yield from zip(portion["names"], portion["values"], strict=True)
+    while portion["ticket"] is not None:
+        portion = worker.call("Bridge.next_portion", portion["ticket"])
+        yield from zip(portion["names"], portion["values"], strict=True)
 
 
 def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
@@ -221,7 +222,8 @@ def _linear(name: str, width: int, out: int) -> dict[str, tuple[int, ...]]:
     return {f"{name}.w": (width, out), f"{name}.b": (out,)}
 
 
-def _check_config(config: Config) -> None:
+def check_config(config: Config) -> None:
+    """Raise `ConfigError` for a config that SHA-RNN.jl has no model for."""
     if config.semantics != JULIA:
         raise ConfigError("the config's semantics are not julia's in every row; Julia runs no other")
     usual = (config.layers - 2,) if config.layers > 1 else ()
@@ -231,7 +233,8 @@ def _check_config(config: Config) -> None:
         raise ConfigError("collapsed_values is true; SHA-RNN.jl has no such model, give the one before the collapse")
 
 
-def _check_parameters(parameters: Mapping[str, Array], config: Config, source: Source) -> np.dtype[Any]:
+def check_parameters(parameters: Mapping[str, Array], config: Config, source: Source) -> np.dtype[Any]:
+    """The type of all `parameters`. Raises `WeightsError` for parameters that are not those of `config`."""
     shapes = parameter_shapes(config)
     missing, unknown = sorted(shapes.keys() - parameters.keys()), sorted(parameters.keys() - shapes.keys())
     if missing or unknown:
@@ -247,7 +250,8 @@ def _check_parameters(parameters: Mapping[str, Array], config: Config, source: S
     return dtype
 
 
-def _check_ids(name: str, ids: Array, shape: tuple[int, ...], lowest: int, vocab: int) -> None:
+def check_ids(name: str, ids: Array, shape: tuple[int, ...], lowest: int, vocab: int) -> None:
+    """Raise `InputError` unless `ids` are int64 of `shape`, (T, B), from `lowest` and below `vocab`."""
     if ids.dtype != np.int64 or ids.ndim != 2 or not ids.size:
         raise InputError(f"{name} are {ids.dtype} {ids.shape}; they must be int64 (T, B), with T and B at least 1")
     if ids.shape != shape:

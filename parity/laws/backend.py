@@ -30,6 +30,8 @@ class Backend(ABC):
     """What it computes in, `np.float32` or `np.float64`; this decides how much rounding is allowed."""
     steps_only: bool = False
     """Whether it feeds every segment step by step, as segments of one."""
+    repeats: bool = True
+    """Whether the same feed gives the same numbers, bit for bit, whatever else it computes."""
 
     @abstractmethod
     def start(self, batch: int) -> None:

@@ -85,6 +85,14 @@ class TorchBackend(SessionBackend):
         self.session.state = self.session.state[list(rows)]
 
 
+def exported(config: Config, parameters: Parameters) -> Path:
+    """The folder of a new export of this model, in a temporary folder of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="sharnn-laws-"))
+    save_checkpoint(model_of(config, parameters), folder / "checkpoint")
+    export_checkpoint(folder / "checkpoint", folder / "export")
+    return folder / "export"
+
+
 class OnnxBackend(SessionBackend):
     """An export on onnxruntime: by its `segment` graph, by its `step` graph and ring, or by either: single steps by
     `step` and longer segments by `segment`, with the state moved from one to the other."""
@@ -95,11 +103,9 @@ class OnnxBackend(SessionBackend):
         self, config: Config, parameters: Parameters, by: Literal["segment", "step", "either"] = "either"
     ) -> None:
         self.config, self.by, self.steps_only = config, by, by == "step"
-        folder = Path(tempfile.mkdtemp(prefix="sharnn-laws-"))
-        save_checkpoint(model_of(config, parameters), folder / "checkpoint")
-        export_checkpoint(folder / "checkpoint", folder / "export")
-        self.session = OnnxSession.load(folder / "export", threads=1)
-        weakref.finalize(self.session._graphs, shutil.rmtree, folder)  # every fork opens graphs from it
+        self.folder = exported(config, parameters)
+        self.session = OnnxSession.load(self.folder, threads=1)
+        weakref.finalize(self.session._graphs, shutil.rmtree, self.folder.parent)  # every fork opens graphs from it
 
     def feed(self, tokens: NDArray[np.int64]) -> Array:
         if self.by == "step" or (self.by == "either" and len(tokens) == 1):

@@ -75,9 +75,9 @@ def jinja(folder: Path) -> Environment:
     )
 
 
-def style_alone() -> tuple[Markup, str]:
-    """The pages' style, and the policy of a page that has no script."""
-    style = _read("page.css")
+def style_alone(more: str = "") -> tuple[Markup, str]:
+    """The pages' style, with `more` of a page's own, and the policy of a page that has no script."""
+    style = _read("page.css") + more
     return Markup(style), _policy(style, "")
 
 

@@ -93,8 +93,8 @@ def neural(names: Sequence[str], tell: Callable[[str], object]) -> list[Contende
     from sharnn_py.compare.neural import fastest, lstm, sha_rnn
 
     precision = fastest(tell)
-    found: list[Contender] = [lstm()] if "lstm" in names else []
-    return found + [sha_rnn(name, attention, precision) for name, attention in ATTENTION.items() if name in names]
+    found: list[Contender] = [lstm(precision["baseline"])] if "lstm" in names else []
+    return found + [sha_rnn(name, how, precision["sharnn"]) for name, how in ATTENTION.items() if name in names]
 
 
 def _dynamic(trained: Result) -> Contender:

@@ -96,6 +96,11 @@ class Run:
             recompute_blocks(self.model)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The type of the parameters, and so of what is carried from segment to segment whatever products are in."""
+        return next(self.model.parameters()).dtype
+
+    @property
     def bytes_read(self) -> int:
         """Bytes of text that were trained on, each as often as it was read."""
         return round(self.columns.taken * self.settings.batch * self.corpus.bytes_per_token)
@@ -104,7 +109,7 @@ class Run:
         """Do one update. Raises `TrainingError`, with nothing done, if the loss is not finite or has diverged."""
         settings, ranks = self.settings, self.ranks
         rate = rate_of(settings, self.counters.update + 1, self.plan.share(self.columns.taken))
-        total, steps = torch.zeros((), device=ranks.device), 0
+        total, steps = torch.zeros((), dtype=self.dtype, device=ranks.device), 0
         for left in reversed(range(settings.accumulate)):
             tokens, targets, new = self.columns.take()
             with ranks.averaging(self._wrapped, now=not left):
@@ -113,7 +118,9 @@ class Run:
                     loss = nll(logits, ranks.columns(targets))
                 loss.backward()  # type: ignore[no-untyped-call]
             self.carried = (
-                carried.to(torch.float32) if isinstance(carried, State) else (carried[0].float(), carried[1].float())
+                carried.to(self.dtype)
+                if isinstance(carried, State)
+                else (carried[0].to(self.dtype), carried[1].to(self.dtype))
             )
             total += loss.detach() * tokens.shape[0]
             steps += tokens.shape[0]

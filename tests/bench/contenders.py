@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from export.serving.providers import open_session
 from export.serving.ring import ring_of
 from export.serving.session import Session
+from export.serving.step_inputs import step_inputs
 from sharnn_py import SHARNN, LayerState, State, TorchSession
 from sharnn_py.model import Block
 
@@ -149,26 +150,28 @@ def openvino(folder: Path, model: SHARNN, layers: Layers, slots: int, precision:
     graph = core.read_model(str(folder / "step.onnx"))
     batch, config = layers[0][0].shape[0], model.config
     rows = max(layer[2].shape[0] for layer in layers)
-    arrays: dict[str, NDArray[np.generic]] = {"tokens": np.zeros(batch, np.int64)}
+    each = np.ones(batch, np.int64)
+    state: dict[str, NDArray[np.generic]] = {}
     for i, (h, c, memory) in enumerate(layers):
-        arrays |= {f"layers.{i}.h": h.copy(), f"layers.{i}.c": c.copy()}
+        state |= {f"layers.{i}.h": h.copy(), f"layers.{i}.c": c.copy()}
         if config.attends(i):
-            arrays[f"layers.{i}.ring"] = ring_of(memory, config.heads, slots)
-    arrays["bias"] = np.where(np.arange(slots) < rows, 0, -np.inf).astype(np.float32)
-    lines = np.arange(batch * config.heads)
-    arrays["slots"] = np.stack([lines, np.full_like(lines, rows % slots)], axis=1)
+            state[f"layers.{i}.ring"] = ring_of(memory, config.heads, slots)
+    held = min(rows + 1, slots)
+    given = step_inputs(config, 0 * each, each.astype(bool), rows % slots * each, held * each)
+    arrays = {**state, **given, "numbers": np.arange(slots)}
     graph.reshape({name: list(array.shape) for name, array in arrays.items()})
     request = core.compile_model(graph, "CPU", settings).create_infer_request()
     for name, array in arrays.items():
         tensor = openvino.Tensor(array, shared_memory=True)
         request.set_tensor(name, tensor)
-        if name not in ("tokens", "slots"):
+        if name in state:
             request.set_tensor(f"{name}.next", tensor)
 
     def step(tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         arrays["tokens"][:] = tokens
         request.infer()
         arrays["slots"][:, 1] = (arrays["slots"][:, 1] + 1) % slots
+        arrays["held"][:] = np.minimum(arrays["held"] + 1, slots)
         return np.array(request.get_tensor("logits").data)
 
     return step
@@ -199,8 +202,9 @@ def concatenating(folder: Path, model: SHARNN, layers: Layers) -> Step:
     session = open_session(path, "cpu", threads=1)
 
     rows = max(layer[2].shape[0] for layer in layers)
-    slots = np.stack([np.arange(batch * config.heads), np.zeros(batch * config.heads, np.int64)], axis=1)
-    state = {"bias": np.zeros(rows, np.float32)}
+    each = np.ones(batch, np.int64)
+    given = step_inputs(config, 0 * each, each.astype(bool), 0 * each, rows * each) | {"numbers": np.arange(rows)}
+    state: dict[str, NDArray[np.generic]] = {}
     for i, (h, c, memory) in enumerate(layers):
         state |= {f"layers.{i}.h": h, f"layers.{i}.c": c}
         if config.attends(i):
@@ -209,8 +213,8 @@ def concatenating(folder: Path, model: SHARNN, layers: Layers) -> Step:
 
     def step(tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         binding = session.io_binding()
-        binding.bind_cpu_input("tokens", tokens)
-        binding.bind_cpu_input("slots", slots)
+        for name, array in (given | {"tokens": tokens}).items():
+            binding.bind_cpu_input(name, array)
         for name, value in carried.items():
             binding.bind_ortvalue_input(name, value)
         for name in ("logits", *(f"{name}.next" for name in carried)):

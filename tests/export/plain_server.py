@@ -81,7 +81,7 @@ class PlainServer:
                         for a in range(heads):
                             ring[b * heads + a][s] = memory[s][b][a * d : (a + 1) * d]
             state |= {name: value for name, value in rings.items() if name.endswith(".ring")}
-            state["bias"] = np.where(np.arange(C) < self.rows, 0, -np.inf).astype(np.float32)
+            self.numbers = np.arange(C)
             self.slot = self.rows % C
             self.written = [*range(self.rows)]
         self.state = state
@@ -99,9 +99,11 @@ class PlainServer:
 
     def step(self, tokens):
         """(B,) ids; logits (B, V)."""
-        feeds = {"tokens": tokens, **self.state}
+        feeds = {"tokens": tokens, "due": np.ones((self.sizes["B"], 1), bool), **self.state}
         if "slots" in self.inputs("step"):
             feeds["slots"] = np.array([(row, self.slot) for row in range(self.sizes["B_heads"])], np.int64)
             self.written = [slot for slot in self.written if slot != self.slot] + [self.slot]
             self.slot = (self.slot + 1) % self.rule("ring", "most_keys")
+            feeds["held"] = np.full((self.sizes["B_heads"], 1, 1), len(self.written))
+            feeds["numbers"] = self.numbers
         return self.run("step", feeds)

@@ -28,6 +28,7 @@ from export.fold import fold
 from export.manifest import CHECKING, Manifest
 from export.replicas import RUNS, truth_and_replicas
 from export.serving import ring
+from export.serving.mask import Segment
 from sharnn_py.memory import most_keys_of_a_step
 from tests.export.conftest import trained_looking
 from tests.export.edited_manifest import rehash
@@ -135,26 +136,26 @@ def test_any_weight_that_is_a_little_wrong_is_seen(export_of, config, replayed, 
 
 @pytest.mark.parametrize("fault", ["mask too narrow", "mask too wide", "not carried", "ring never wraps", "stale slot"])
 def test_a_host_that_breaks_a_rule_is_seen(exported, replayed, monkeypatch, fault):
-    original = export.serving.session.segment_mask
+    original = Segment.mask
 
-    def narrow(config, rows, steps):
-        mask = original(config, rows, steps)
-        if rows:
+    def narrow(segment, at, steps):
+        mask = original(segment, at, steps)
+        if segment.rows:
             mask[:, np.argmax(np.isfinite(mask[0]))] = -np.inf
         return mask
 
-    def wide(config, rows, steps):
-        mask = original(config, rows, steps)
-        return np.where(np.arange(mask.shape[1]) <= rows + np.arange(steps)[:, None], 0, mask).astype(np.float32)
+    def wide(segment, at, steps):
+        mask = original(segment, at, steps)
+        return np.where(np.arange(mask.shape[1]) <= segment.rows + np.arange(steps)[:, None], 0, mask).astype("f4")
 
     def one_late(slots):
         """The newest row in the slot that is written next."""
         return np.arange(slots.next - slots.held + 1, slots.next + 1) % slots.capacity
 
     if fault == "mask too narrow":
-        monkeypatch.setattr(export.serving.session, "segment_mask", narrow)
+        monkeypatch.setattr(Segment, "mask", narrow)
     elif fault == "mask too wide":
-        monkeypatch.setattr(export.serving.session, "segment_mask", wide)
+        monkeypatch.setattr(Segment, "mask", wide)
     elif fault == "not carried":
         monkeypatch.setattr(
             export.serving.session.Session, "_carried", lambda self: self.reset(self.batch) or self._state
@@ -270,8 +271,8 @@ def test_a_model_of_another_config_is_refused(copied):
 
 @pytest.mark.parametrize(("change", "message"), [
     (lambda text: text[:200], "is damaged"),
-    (lambda text: text.replace("sharnn onnx 2", "sharnn onnx 9"), "has format 'sharnn onnx 9'"),
-    (lambda text: text.replace("sharnn onnx 2", "sharnn onnx 1"), "has format 'sharnn onnx 1'.*export the model again"),
+    (lambda text: text.replace("sharnn onnx 3", "sharnn onnx 9"), "has format 'sharnn onnx 9'"),
+    (lambda text: text.replace("sharnn onnx 3", "sharnn onnx 1"), "has format 'sharnn onnx 1'.*export the model again"),
     (lambda text: text.replace('"capacity"', '"volume"'), "capacity, volume missing or unknown"),
     (lambda text: "[]", "has format None"),
 ])  # fmt: skip

@@ -31,10 +31,16 @@ class Device:
         self.state.update_inplace(value)
         self.logits.update_inplace(value + 1)
 
+    def read(self):
+        return [np.array(value.numpy()) for value in (self.logits, self.state)]
+
+    def restore(self):
+        self.state.update_inplace(np.array([3.0], np.float32))
+
 
 def test_a_recording_is_seen_to_compute_the_same_and_moves_nothing_on():
     device = Device()
-    options = capture(device.run, [device.state], device.logits, graph=7)
+    options = capture(device.run, device.read, device.restore, graph=7)
     assert options.get_run_config_entry("gpu_graph_id") == "7"
     assert device.recorded == ["7", "7"]
     assert device.state.numpy() == [3.0]
@@ -45,5 +51,5 @@ def test_a_recording_is_seen_to_compute_the_same_and_moves_nothing_on():
 def test_a_replay_that_gives_other_numbers_is_refused():
     device = Device(replays_rightly=False)
     with pytest.raises(ProviderError, match="gives other numbers than a plain run; load without CUDA graphs"):
-        capture(device.run, [device.state], device.logits, graph=7)
+        capture(device.run, device.read, device.restore, graph=7)
     assert device.state.numpy() == [3.0]

@@ -11,7 +11,7 @@ import torch
 from onnxscript import opset18
 from torch import nn
 
-from export.serving.mask import segment_mask
+from export.serving.mask import Segment
 
 pytestmark = [
     pytest.mark.slow,
@@ -83,7 +83,7 @@ def inputs(config, steps, batch, rows, seed=0):
         if config.attends(i):
             state[f"layers.{i}.memory"] = draw.standard_normal((rows, batch, config.emb)).astype(np.float32)
     tokens = draw.integers(config.vocab, size=(steps, batch))
-    return {"tokens": tokens, "mask": segment_mask(config, rows, steps), **state}
+    return {"tokens": tokens, "mask": Segment(config, rows, steps).mask(), **state}
 
 
 @pytest.fixture(scope="module")

@@ -156,11 +156,11 @@ def test_a_manifest_that_is_right_under_a_right_hash_loads(copied):
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ('{"format": "sharnn onnx 2", "format": "sharnn onnx 2"}', "'format' is there more than once"),
-    ('{"format": "sharnn onnx 2", "opset": NaN}', "NaN is not a number of JSON"),
+    ('{"format": "sharnn onnx 3", "format": "sharnn onnx 3"}', "'format' is there more than once"),
+    ('{"format": "sharnn onnx 3", "opset": NaN}', "NaN is not a number of JSON"),
     ("[" * 100_000, "is damaged"),
     ("\xff", "is damaged"),
-    ('"sharnn onnx 2"', "has format None"),
+    ('"sharnn onnx 3"', "has format None"),
 ])  # fmt: skip
 def test_what_is_not_json_is_refused(copied, text, message):
     (copied / "manifest.json").write_bytes(text.encode("latin-1"))
@@ -240,5 +240,5 @@ def test_an_export_of_the_version_before_says_to_export_again(copied):
     values = json.loads(path.read_text())
     old = {name: values[name] for name in ("config", "precision", "opset", "capacity", "graphs", "files", "check")}
     path.write_text(json.dumps({**old, "rules": {}, "format": "sharnn onnx 1"}))
-    with pytest.raises(ExportError, match="has format 'sharnn onnx 1', this program reads 'sharnn onnx 2'; export the"):
+    with pytest.raises(ExportError, match="has format 'sharnn onnx 1', this program reads 'sharnn onnx 3'; export the"):
         Session.load(copied)

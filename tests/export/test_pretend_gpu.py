@@ -68,8 +68,8 @@ def test_onnxruntime_puts_every_node_on_cuda(on_pretended, export_of, config, tm
         folders.append(shutil.move(folder, tmp_path / f"{number}"))
     for kind, placed in zip(KINDS, on_pretended(PLACE, *folders), strict=True):
         assert {(graph, provider, why) for graph, _, provider, why in placed} == {
-            ("segment", "cuda", ""), ("step", "cuda", "")
-        }, kind  # fmt: skip
+            (graph, "cuda", "") for graph in ("segment", "step", "to_ring", "to_memory")
+        }, kind
         assert {"LSTM", "ScatterND", "Softmax", "LayerNormalization"} <= {op for _, op, _, _ in placed}, kind
 
 
@@ -276,3 +276,45 @@ def test_cuda_graphs_are_recorded_once_for_their_sizes_and_serve_every_thread(on
     assert found["batches"] == 2
     assert found["many"] == [17, 16]
     assert found["closed"] == 4
+
+
+ENGINE = """
+import ctypes, json, sys
+from export import Engine
+
+cuda = ctypes.CDLL("libcudart.so.13")
+engine = Engine.load(sys.argv[1], "cuda", slots=4, cuda_graph=sys.argv[2] == "graph")
+found = []
+
+def counted(call):
+    before = [cuda.pretended_to_host(), cuda.pretended_recordings(), cuda.pretended_replays()]
+    result = call()
+    after = [cuda.pretended_to_host(), cuda.pretended_recordings(), cuda.pretended_replays()]
+    found.append([now - then for then, now in zip(before, after)])
+    return result
+
+a, b, c = (counted(engine.open) for _ in range(3))
+counted(lambda: engine.feed(a, [3, 4, 5]))
+for due in ([a], [a], [b, a], [a, b, c], [c, b, a], [c], [a, c]):
+    counted(lambda: engine.step(dict.fromkeys(due, 3)))
+d = counted(lambda: engine.fork(a))
+counted(lambda: engine.close(a))
+counted(lambda: engine.step({b: 3, d: 4}))
+print(json.dumps(found))
+"""
+
+
+def test_an_engine_copies_nothing_but_logits_to_the_host(on_pretended, exported):
+    """Joining, forking and leaving included: seats are filled and left on the device."""
+    found = on_pretended(ENGINE, exported, "plain")
+    feeds, steps = [3], [4, 5, 6, 7, 8, 9, 10, 13]
+    assert [to_host for to_host, _, _ in found] == [int(call in feeds + steps) for call in range(14)]
+    assert all(counts == [0, 0] for _, *counts in found)
+
+
+def test_an_engine_records_a_step_for_each_number_of_seats_and_size_of_ring(on_pretended, exported):
+    found = on_pretended(ENGINE, exported, "graph")
+    steps = [found[call] for call in (4, 5, 6, 7, 8, 9, 10, 13)]
+    # For 1, 2 and 4 seats; c is in the third, and d takes the seat that a has left.
+    assert [recordings for _, recordings, _ in steps] == [1, 0, 1, 1, 0, 0, 0, 0]
+    assert [replays for _, recordings, replays in steps if not recordings] == [1] * 5

@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from export.serving import ring
+from export.serving import ring, seats
 from julia_bridge import JuliaUnavailable, Worker, ensure
 from parity.sharnn.faults import FAULTS
 from parity.sharnn.faults.plant import planted
 from tests.laws.kill import kill
-from tests.laws.targets import SMALL_RINGS
+from tests.laws.targets import SHORT_PATIENCE, SMALL_RINGS
 
 
 def main(names: list[str]) -> int:
@@ -31,6 +31,7 @@ def main(names: list[str]) -> int:
     for fault, where in chosen:
         with pytest.MonkeyPatch.context() as patch, planted(fault.change):
             patch.setattr(ring, "BUCKETS", SMALL_RINGS)
+            patch.setattr(seats, "PATIENCE", SHORT_PATIENCE)
             try:
                 found = kill(where, worker)
             except JuliaUnavailable as reason:

@@ -5,8 +5,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from export.serving import ring
-from tests.laws.targets import SMALL_RINGS
+from export.serving import ring, seats
+from tests.laws.targets import SHORT_PATIENCE, SMALL_RINGS
 
 # Making a back end takes long the first time, and a law may draw much.
 calm = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
@@ -30,4 +30,5 @@ def exports_without_what_no_law_reads():
 def small_rings():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ring, "BUCKETS", SMALL_RINGS)
+        patch.setattr(seats, "PATIENCE", SHORT_PATIENCE)
         yield

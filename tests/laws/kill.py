@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -10,8 +11,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from julia_bridge import Worker
-from parity.laws.backends import JuliaBackend, OnnxBackend
+from parity.laws.backend import Backend
+from parity.laws.backends import JuliaBackend, OnnxBackend, exported
+from parity.laws.engine_backend import EngineBackend
 from parity.laws.laws import LAWS
+from parity.laws.strategies import Spec
 from parity.laws.target import SHARNNTarget
 from tests.laws.targets import MAKERS
 from tests.laws.torch_laws import TORCH_LAWS
@@ -87,8 +91,17 @@ def laws_of(where: str, worker: Callable[[], Worker]) -> Iterator[tuple[str, Cal
             make = functools.lru_cache(64)(lambda spec: JuliaBackend(spec.config, spec.parameters(), worker()))
             target = SHARNNTarget(make, semantics="julia", any_attention=False, any_semantics=False)
         else:
-            by = where.removeprefix("onnx ")
-            make = functools.lru_cache(64)(lambda spec, by=by: OnnxBackend(spec.config, spec.parameters(), by))
+            make = functools.lru_cache(64)(functools.partial(_on_an_export, where))
             target = SHARNNTarget(make, semantics=semantics)
         for name, law in LAWS.items():
             yield f"{name} ({semantics})", functools.partial(law, target)
+
+
+def _on_an_export(where: str, spec: Spec) -> Backend:
+    if where.startswith("engine"):
+        folder = exported(spec.config, spec.parameters())
+        try:
+            return EngineBackend(folder, "step" if where == "engine step" else "either")
+        finally:
+            shutil.rmtree(folder.parent)
+    return OnnxBackend(spec.config, spec.parameters(), where.removeprefix("onnx "))  # type: ignore[arg-type]

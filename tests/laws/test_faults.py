@@ -18,7 +18,7 @@ BROKEN = [
 def test_there_are_faults_of_every_back_end():
     places = [where for fault in FAULTS for where in fault.laws]
     assert len(places) >= 56
-    assert set(places) == {"torch", "onnx step", "onnx segment", "onnx either", "julia"}
+    assert set(places) == {"torch", "onnx step", "onnx segment", "onnx either", "engine", "engine step", "julia"}
 
 
 @pytest.mark.slow

@@ -109,7 +109,11 @@ def test_a_julia_that_does_not_start_is_none(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     "command",
-    [("explain", "--live", "--case", "smerity/L2_exact_cap"), ("record", "--seed", "1", "--output", "x.safetensors")],
+    [
+        ("explain", "--live", "--case", "smerity/L2_exact_cap"),
+        ("record", "--seed", "1", "--output", "x.safetensors"),
+        ("train", "--updates", "1"),
+    ],
 )
 def test_the_commands_that_need_julia_end_with_3(without_julia, command):
     done = without_julia(*command)

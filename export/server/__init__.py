@@ -1,0 +1,1 @@
+"""`sharnn serve`: an engine behind HTTP, on one machine."""
