@@ -194,7 +194,7 @@ class Finder:
 
     def walk(self, begin: Found, count: int, sources: Sequence[str] = ()) -> list[Found]:
         """The thread from phrase `begin`: each time the nearest phrase that is not in it yet, `count` of them."""
-        thread = [begin]
+        thread = [replace(begin, score=1.0)]
         while len(thread) < count:
             near = self.near(self.vector(thread[-1].id), 1, sources, [found.id for found in thread])
             if not near:
