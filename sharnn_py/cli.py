@@ -30,6 +30,7 @@ SUBCOMMANDS = {
     "score": ("export.text_cli", "score"),
     "serve": ("export.server.cli", "serve"),
     "train": ("sharnn_py.trainer.cli", "train"),
+    "yarn": ("export.yarn_cli", "yarn"),
 }
 
 USAGE, ENVIRONMENT, INTERRUPTED, TERMINATED = 2, 3, 130, 143
