@@ -29,9 +29,17 @@ def back_end_options(command: Command) -> Command:
         click.option("--segment", type=click.IntRange(min=1), default=1024, show_default=True, metavar="T",
                      help="Steps per segment. Under julia's semantics the numbers depend on it."),
         click.option("--int8", is_flag=True, help="Use the export's int8 step (onnx, cpu)."),
+        click.option("--cuda-graph", is_flag=True, help="Replay steps as a CUDA graph (onnx, on a GPU)."),
+    ):  # fmt: skip
+        command = option(command)
+    return place_options(command)
+
+
+def place_options(command: Command) -> Command:
+    """Add the options of whatever computes with a model: on which back end, and where."""
+    for option in (
         click.option("--threads", type=click.IntRange(min=1), metavar="N",
                      help="Threads within an operator. Default: the back end's choice."),
-        click.option("--cuda-graph", is_flag=True, help="Replay steps as a CUDA graph (onnx, on a GPU)."),
         click.option("--device", type=click.IntRange(min=0), default=0, metavar="ID",
                      help="Which GPU, as CUDA numbers them. Default: 0."),
         click.option("--provider", type=click.Choice(list(PROVIDERS)), default="cpu", show_default=True,
@@ -79,7 +87,7 @@ def generate(
     _require_folder(save_state)
     text = prompt if prompt_file is None else _read(prompt_file)
     assert text is not None
-    session = _open(model, **where)
+    session = open_session(model, **where)
     if state is not None:
         session.load_state(state, unidentified=unidentified_state)
     pieces = session.generate(text, n, temperature, top_k, top_p, seed, segment, stop)
@@ -108,7 +116,7 @@ def score(model: Path, text: Path, json_path: Path | None, int8: bool, segment: 
     _require_folder(json_path)
     if int8 and segment != 1:
         raise click.UsageError("--int8 is for steps: score by steps, with --segment 1, or leave it out")
-    found = _open(model, int8=int8, **where).score(_read(text), segment)
+    found = open_session(model, int8=int8, **where).score(_read(text), segment)
     click.echo(f"{found.bits_per_byte:.4f} bits per byte ({found.bytes:,} bytes)")
     click.echo(
         f"{found.bits_per_token:.4f} bits per token, perplexity {found.perplexity:.2f} ({found.tokens:,} tokens)"
@@ -130,9 +138,19 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _open(
-    model: Path, backend: str | None, provider: Provider, int8: bool, threads: int | None, cuda_graph: bool, device: int
+def open_session(
+    model: Path,
+    backend: str | None = None,
+    provider: Provider = "cpu",
+    int8: bool = False,
+    threads: int | None = None,
+    cuda_graph: bool = False,
+    device: int = 0,
 ) -> SequenceSession:
+    """A session of one sequence on the checkpoint or export in folder `model`, by the options of a command.
+
+    Raises `click.UsageError` for options that do not go together, and what the sessions' own `load` raises.
+    """
     backend = backend or ("onnx" if (model / "manifest.json").exists() else "torch")
     if backend == "onnx":
         from export.serving.session import Session as OnnxSession

@@ -26,9 +26,11 @@ SUBCOMMANDS = {
     "julia": ("julia_bridge.cli", "julia"),
     "onnx": ("export.cli", "onnx"),
     "parity": ("parity.cli", "parity"),
+    "pretrained": ("sharnn_py.pretrained.cli", "pretrained"),
     "score": ("export.text_cli", "score"),
     "serve": ("export.server.cli", "serve"),
     "train": ("sharnn_py.trainer.cli", "train"),
+    "yarn": ("export.yarn_cli", "yarn"),
 }
 
 USAGE, ENVIRONMENT, INTERRUPTED, TERMINATED = 2, 3, 130, 143

@@ -12,12 +12,14 @@ from sharnn_py.errors import MissingPackage
 
 _EXTRA = 'pip install "sharnn[cpu]" brings it, or "sharnn[gpu]" for CUDA, never both'
 _WHOLE = "pip install sharnn brings it; what serves exports, sharnn generate and sharnn score, works without"
+_YARN = 'pip install "sharnn[yarn]" brings it'
 _SERVER = 'pip install "sharnn[serve]" brings it'
 _TRAINING = 'pip install "sharnn[train]" brings it'
 PACKAGES = {
     "onnxruntime": _EXTRA,
     **dict.fromkeys(("fastapi", "fastapi_offline", "prometheus_client", "pydantic", "starlette", "uvicorn"), _SERVER),
     **dict.fromkeys(("matplotlib", "pyppmd"), _TRAINING),
+    **dict.fromkeys(("lancedb", "openTSNE", "pyarrow"), _YARN),
     **dict.fromkeys(
         ("elftools", "jinja2", "junitparser", "markupsafe", "msgspec", "onnx", "rich", "tomli", "torch"), _WHOLE
     ),

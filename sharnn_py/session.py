@@ -29,6 +29,8 @@ SEGMENT = 1024
 
 Tokens = NDArray[np.integer[Any]]
 Logits = NDArray[np.float32]
+Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+"""A block's h (B, H), c (B, H) and memory (M, B, H)."""
 S = TypeVar("S", bound="SequenceSession")
 
 
@@ -111,6 +113,10 @@ class SequenceSession(ABC):
         """The saved state at `path`, in the arrays of this back end."""
 
     @abstractmethod
+    def _arrays(self) -> list[Arrays]:
+        """What `arrays` does."""
+
+    @abstractmethod
     def _continue_from(self, layers: Sequence[tuple[Any, Any, Any]], slot: int | None) -> None:
         """Take over a state that was read; raise `InputError`, with nothing changed, if it is not one of this model."""
 
@@ -177,6 +183,21 @@ class SequenceSession(ABC):
             continuation = saved.continuation
             self._continue_from(saved.layers, continuation.slot if continuation else None)
             self._continuation = continuation
+
+    def arrays(self) -> list[Arrays]:
+        """Every block's h (B, H), c (B, H) and memory (M, B, H) now, as NumPy arrays on the host.
+
+        Memories have their oldest rows first and none in a block that does not attend. The numbers are float32 or
+        float64, or float16 where an export computes in it.
+        """
+        with self._lock:
+            return self._arrays()
+
+    @property
+    def logits(self) -> Logits | None:
+        """Float32 logits (B, V) of what follows the token that was fed last; None where nothing was fed."""
+        continuation = self._continuation
+        return continuation.logits if continuation else None
 
     @property
     def unfinished(self) -> bytes:

@@ -21,15 +21,21 @@ class Stop:
     def feed(self, piece: str) -> str:
         """What can be read after `piece`; the beginning of what may become a stop is held back until it is known."""
         text = self._held + piece
-        found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
-        if found:
-            self.reached, self._held = True, ""
-            return text[: min(found)]
+        found = self._first(text)
         held = max((n for stop in self._stops for n in range(1, len(stop)) if text.endswith(stop[:n])), default=0)
+        if found is not None and found <= len(text) - held:  # no other stop may still turn out to begin before it
+            self.reached, self._held = True, ""
+            return text[:found]
         self._held = text[len(text) - held :]
         return text[: len(text) - held]
 
     def finish(self) -> str:
-        """What was held back, at the end of a text that has reached no stop."""
+        """What was held back, at the end of the text."""
         held, self._held = self._held, ""
-        return held
+        found = self._first(held)
+        self.reached = self.reached or found is not None
+        return held[:found]
+
+    def _first(self, text: str) -> int | None:
+        """Where in `text` the first stop begins, if one is in it."""
+        return min((at for at in map(text.find, self._stops) if at >= 0), default=None)

@@ -14,7 +14,7 @@ from sharnn_py.checkpoint import load_checkpoint
 from sharnn_py.errors import CheckpointError, InputError
 from sharnn_py.identity import identity
 from sharnn_py.model import SHARNN
-from sharnn_py.session import Logits, SequenceSession
+from sharnn_py.session import Arrays, Logits, SequenceSession
 from sharnn_py.state import LayerState, State
 from sharnn_py.state_file import StateFile, name_tensors, read_state, write_state
 from sharnn_py.state_shapes import require_finite
@@ -90,11 +90,13 @@ class TorchSession(SequenceSession):
         return other
 
     def _write(self, path: str | Path, vocabulary: str | None) -> None:
-        # Half precision is written as float32, which NumPy and every back end can read; no number changes.
+        write_state(path, self._arrays(), self.identity, vocabulary, self._continuation)
+
+    def _arrays(self) -> list[Arrays]:
+        # Half precision is given as float32, which NumPy and every back end can read; no number changes.
         kind = torch.float64 if self._like.dtype == torch.float64 else torch.float32
         layers = self._state.to("cpu", kind).layers
-        arrays = [(layer.h.numpy(), layer.c.numpy(), layer.memory.numpy()) for layer in layers]
-        write_state(path, arrays, self.identity, vocabulary, self._continuation)
+        return [(layer.h.numpy(), layer.c.numpy(), layer.memory.numpy()) for layer in layers]
 
     def _read(self, path: str | Path) -> StateFile:
         return read_state(path, "pt")

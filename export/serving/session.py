@@ -18,7 +18,7 @@ from export.serving.ring import Slots, slots_needed
 from export.serving.segment_state import Layers, SegmentState, check_layers, zeros
 from export.serving.step_state import StepState, arrays_of
 from sharnn_py.freed import return_freed_memory
-from sharnn_py.session import Logits, SequenceSession
+from sharnn_py.session import Arrays, Logits, SequenceSession
 from sharnn_py.state_file import StateFile, read_state, write_state
 from sharnn_py.vocabulary import Vocabulary
 
@@ -136,6 +136,9 @@ class Session(SequenceSession):
         """Every block's h (B, H), c (B, H) and memory (M, B, H), copied to the host in the export's precision."""
         with self._lock:
             return self._layers()
+
+    def _arrays(self) -> list[Arrays]:
+        return list(self._layers())
 
     @_on_its_thread
     def _layers(self) -> Layers:

@@ -122,9 +122,15 @@ def sha_rnn(name: str, attention: Attention, precision: Precision) -> NeuralCont
 
 
 def lstm(precision: Precision) -> NeuralContender:
-    """The LSTM language model, of one or two layers, with as many parameters as SHA-RNN with one attention."""
+    """The LSTM language model, of one or two layers, with as many parameters as SHA-RNN with one attention.
+
+    It begins with torch's initial parameters. From SHA-RNN.jl's, whose embeddings are near 0 and which has no norm to
+    mend that, it stays at the frequencies of the bytes for hundreds of updates.
+    """
     tried = [{"rate": rate, "layers": n, "hidden": _lstm(n).hidden} for rate in RATES for n in (1, 2)]
-    return NeuralContender("lstm", dataclasses.replace(BASE, model="baseline"), tried, precision)
+    return NeuralContender(
+        "lstm", dataclasses.replace(BASE, model="baseline", initialisation="torch"), tried, precision
+    )
 
 
 def _lstm(layers: int) -> Settings:

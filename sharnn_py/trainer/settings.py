@@ -28,8 +28,9 @@ class Settings:
     """`baseline` is the LSTM language model of `sharnn_py.Baseline`, without attention and Boom."""
     semantics: Program = "paper"
     """Whose semantics the model computes, whose random lengths and whose MinTrustLAMB it is trained with."""
-    initialisation: Literal["own", "paper", "julia"] = "own"
-    """Which program's initial parameters (row 7 of docs/semantics.md): those of `semantics`, or of either."""
+    initialisation: Literal["own", "paper", "julia", "torch"] = "own"
+    """Which program's initial parameters (row 7 of docs/semantics.md): those of `semantics`, or of either. A `baseline`
+    has julia's, or with `torch` those that torch gives its layers."""
     emb: int = 192
     """H, width of embeddings and hidden states."""
     hidden: int = 768
@@ -129,7 +130,12 @@ class Settings:
         if self.model == "baseline":
             dropout = self.dropout_output
             config = BaselineConfig(vocab=vocab, emb=self.emb, hidden=self.hidden, layers=self.layers, dropout=dropout)
-            return Baseline(config, generator)
+            model = Baseline(config, generator)
+            if self.initialisation == "torch":
+                _draw_as_torch(model, self.seed)
+            return model
+        if self.initialisation == "torch":
+            raise ConfigError("initialisation is 'torch'; only a baseline's can be, SHA-RNN has 'paper' and 'julia'")
         attending = {"one": None, "none": (), "all": tuple(range(self.layers))}[self.attention]
         shared = ("emb", "hidden", "layers", "heads", "max_memory")
         rates = ("dropout_embedding", "dropout_hidden", "dropout_output")
@@ -138,6 +144,14 @@ class Settings:
         if self.initialisation not in ("own", self.semantics):
             semantics = semantics.flipped("initialisation")
         return SHARNN(Config(vocab=vocab, attention_layers=attending, semantics=semantics, **sizes), generator)
+
+
+def _draw_as_torch(model: Baseline, seed: int) -> None:
+    """Draw all parameters anew, in place, as torch draws those of its layers."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for layer in (model.embed, model.rnn, model.projection):
+            layer.reset_parameters()
 
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}

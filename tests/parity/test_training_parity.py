@@ -186,7 +186,7 @@ def test_two_hundred_updates_by_both_optimisers(worker, monkeypatch, tmp_path):
     """As the command runs them, but for the size, and for recordings that other tests hold Julia against."""
     monkeypatch.setattr(run, "Worker", lambda timeout: shared(worker, timeout))
     monkeypatch.setattr(run, "recorded_updates", lambda recordings, worker: iter(()))
-    monkeypatch.setattr(cases, "SIZES", {**SMALL, "layers": 2})
+    monkeypatch.setattr(cases, "SIZES", {**SMALL, "batch": 2, "bptt": 4})
     (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 400)
     found = run.run(["julia", "paper"], 200, 3, tmp_path / "text.txt", lambda line: None)
     assert found, words.headline(found)
@@ -198,8 +198,8 @@ def test_two_hundred_updates_by_both_optimisers(worker, monkeypatch, tmp_path):
     ]
     for trajectory in found.trajectories:
         first, last = trajectory.updates[0], trajectory.updates[-1]
-        assert last.port_loss < first.port_loss - 0.3
-        assert last.distance < (1e-9 if trajectory.precision == "float64" else 0.1)
+        assert last.port_loss < first.port_loss
+        assert last.distance < 0.1 * last.moved
 
 
 def test_the_command(trained, monkeypatch, tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sharnn_py import ConfigError
@@ -22,6 +22,8 @@ def before(text, stops):
 
 
 @given(st.lists(TEXT, max_size=6), STOPS)
+@example(["aba", "a"], ["b", "abaa"])
+@example(["ab"], ["b", "abb"])
 def test_it_is_the_text_before_the_first_stop_however_it_is_cut(pieces, stops):
     stop = Stop(stops)
     read = []

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from parity.sharnn.training.case import Case
 from parity.tolerance import nudge
@@ -57,8 +57,16 @@ def port_steps(case: Case, how: How) -> Iterator[Step]:
     if how.plain_layers:
         plain(run.model)
     for number in range(1, case.updates + 1):
-        with torch.no_grad():
-            for name, parameter in run.model.named_parameters():
-                parameter.copy_(nudge(parameter, how.nudged, f"{name}, update {number}"))
+        if how.nudged:
+            _nudge(list(run.model.parameters()), how.nudged, number)
         loss = run.update().nats
         yield Step(loss, {name: p.detach().clone() for name, p in run.model.named_parameters()})
+
+
+@torch.no_grad()
+def _nudge(parameters: list[nn.Parameter], run: int, number: int) -> None:
+    """Move the parameters before update `number`, in place."""
+    flat = nudge(torch.cat([p.flatten() for p in parameters]), run, f"update {number}")
+    parts = torch.split(flat, [p.numel() for p in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        parameter.copy_(part.view_as(parameter))

@@ -13,6 +13,8 @@ from export.server.app import application
 from export.server.connection import Connection
 from export.server.settings import Settings
 from export.serving.engine import Engine
+from sharnn_py import JULIA, PAPER, Config
+from tests.export.conftest import SIZES
 
 
 class Server:
@@ -63,6 +65,15 @@ def wait_until(condition, seconds=20):
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.02)
+
+
+@pytest.fixture(scope="session", params=["paper"])
+def config(request):
+    """What is served: one program's semantics, but where texts are compared both (`BOTH`)."""
+    return Config(**SIZES, semantics={"julia": JULIA, "paper": PAPER}[request.param])
+
+
+BOTH = pytest.mark.parametrize("config", ["julia", "paper"], indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from export import Session
+from tests.export.server.conftest import BOTH
+
+pytestmark = BOTH
 
 PROMPTS = ("the quick brown fox", "a", "lazy dogs\nare", "jumps over it and over it again")
 

@@ -6,6 +6,9 @@ import math
 import pytest
 
 from export import Session
+from tests.export.server.conftest import BOTH
+
+pytestmark = BOTH
 
 TEXT = "the quick brown fox jumps over"
 

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,17 @@ def test_initial_parameters_may_be_the_other_programs():
     assert Settings(initialisation="julia").new_model(11).config.semantics == PAPER.flipped("initialisation")
     assert Settings(initialisation="paper").new_model(11).config.semantics == PAPER
     assert Settings(semantics="julia", initialisation="julia").new_model(11).config.semantics == JULIA
+
+
+def test_a_baseline_may_begin_as_torch_draws_its_layers():
+    sizes = dict(model="baseline", emb=8, hidden=16, layers=2)
+    drawn = [Settings(**sizes, initialisation="torch", seed=seed).new_model(11) for seed in (3, 3, 4)]
+    first, again, other = (model.state_dict() for model in drawn)
+    assert all(torch.equal(first[name], again[name]) and not torch.equal(first[name], other[name]) for name in first)
+    assert 0.5 < first["embed.weight"].std() < 1.5  # of 88 numbers of a standard normal distribution
+    assert Settings(**sizes).new_model(11).embed.weight.std() < 0.1  # julia's
+    with pytest.raises(ConfigError, match="only a baseline's can be"):
+        Settings(initialisation="torch").new_model(11)
 
 
 def test_every_preset_has_settings_a_length_and_a_line():

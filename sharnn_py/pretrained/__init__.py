@@ -1,0 +1,1 @@
+"""The packaged model, which `sharnn pretrained` writes out: small, of bytes, trained on the King James Bible."""
