@@ -9,12 +9,13 @@ import httpx
 import pytest
 import uvicorn
 
+from export import export_checkpoint
 from export.server.app import application
 from export.server.connection import Connection
 from export.server.settings import Settings
 from export.serving.engine import Engine
-from sharnn_py import JULIA, PAPER, Config
-from tests.export.conftest import SIZES
+from sharnn_py import JULIA, PAPER, Config, Vocabulary, save_checkpoint
+from tests.export.conftest import SIZES, WORDS, trained_looking
 
 
 class Server:
@@ -68,21 +69,36 @@ def wait_until(condition, seconds=20):
 
 
 @pytest.fixture(scope="session", params=["paper"])
-def config(request):
-    """What is served: one program's semantics, but where texts are compared both (`BOTH`)."""
-    return Config(**SIZES, semantics={"julia": JULIA, "paper": PAPER}[request.param])
+def semantics(request):
+    """Whose semantics are served: the paper's, but where texts are compared both (`BOTH`)."""
+    return request.param
 
 
-BOTH = pytest.mark.parametrize("config", ["julia", "paper"], indirect=True, scope="session")
+BOTH = pytest.mark.parametrize("semantics", ["julia", "paper"], indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
-def serving(exported):
+def unexported(semantics, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unexported")
+    config = Config(**SIZES, semantics={"julia": JULIA, "paper": PAPER}[semantics])
+    save_checkpoint(trained_looking(config), folder, Vocabulary(WORDS))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def served(unexported, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served") / "model"
+    export_checkpoint(unexported, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def serving(served):
     """Starts a server on the small export; to be used in `with`."""
 
     @contextlib.contextmanager
     def start(slots=4, **settings):
-        server = Server(exported, slots, **settings)
+        server = Server(served, slots, **settings)
         try:
             yield server
         finally:

@@ -47,11 +47,11 @@ class Process:
 
 
 @pytest.fixture
-def start(exported):
+def start(served):
     started = []
 
     def new(*options):
-        started.append(Process(exported, *options))
+        started.append(Process(served, *options))
         return started[-1]
 
     yield new
@@ -116,8 +116,8 @@ def said(capsys, *words):
     return ended.value.code, capsys.readouterr().err
 
 
-def test_other_machines_are_let_in_with_keys_only(exported, capsys):
-    code, told = said(capsys, exported, "--host", "0.0.0.0")
+def test_other_machines_are_let_in_with_keys_only(served, capsys):
+    code, told = said(capsys, served, "--host", "0.0.0.0")
     assert code == 2
     assert "--api-key-file" in told
     assert is_loopback("localhost")
@@ -125,21 +125,21 @@ def test_other_machines_are_let_in_with_keys_only(exported, capsys):
     assert not is_loopback("0.0.0.0")
 
 
-def test_a_folder_that_is_no_export_is_said(checkpoint, capsys):
-    code, told = said(capsys, checkpoint, "--port", 0)
+def test_a_folder_that_is_no_export_is_said(unexported, capsys):
+    code, told = said(capsys, unexported, "--port", 0)
     assert code == 3
     assert "sharnn export" in told
 
 
-def test_a_port_that_is_taken_is_said(exported, capsys):
+def test_a_port_that_is_taken_is_said(served, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        code, told = said(capsys, exported, "--port", taken.getsockname()[1])
+        code, told = said(capsys, served, "--port", taken.getsockname()[1])
     assert code == 3
     assert str(taken.getsockname() if taken.fileno() >= 0 else "in use") in told or "in use" in told
 
 
-def test_a_host_that_is_none_is_said(exported, capsys):
-    code, told = said(capsys, exported, "--host", "nowhere.invalid")
+def test_a_host_that_is_none_is_said(served, capsys):
+    code, told = said(capsys, served, "--host", "nowhere.invalid")
     assert code == 3
     assert "nowhere.invalid" in told
 

@@ -15,8 +15,8 @@ PROMPTS = ("the quick brown fox", "a", "lazy dogs\nare", "jumps over it and over
 
 
 @pytest.fixture(scope="module")
-def alone(exported):
-    return lambda prompt, n, **how: "".join(Session.load(exported, threads=1).generate(prompt, n, **how))
+def alone(served):
+    return lambda prompt, n, **how: "".join(Session.load(served, threads=1).generate(prompt, n, **how))
 
 
 def test_texts_side_by_side_are_those_of_lone_sessions(server, alone):
@@ -68,7 +68,7 @@ def test_a_text_ends_before_what_stops_it(server, alone):
     assert choice == {**choice, "text": text[: text.index(stop)], "finish_reason": "stop"}
 
 
-def test_log_probabilities_are_those_of_the_score(server, exported):
+def test_log_probabilities_are_those_of_the_score(server, served):
     text = "the lazy dog"
     answer = server.given("/v1/completions", prompt=text, max_tokens=0, echo=True, logprobs=3)
     (choice,) = answer["choices"]
@@ -77,7 +77,7 @@ def test_log_probabilities_are_those_of_the_score(server, exported):
     assert told["text_offset"] == list(range(len(text)))
     assert told["token_logprobs"][0] is None
     assert told["top_logprobs"][0] is None
-    session = Session.load(exported, threads=1)
+    session = Session.load(served, threads=1)
     logits = session.prefill(session._encode(text, "text")[:, None])[:, 0].astype(float)
     for place, (logprob, top) in enumerate(zip(told["token_logprobs"][1:], told["top_logprobs"][1:], strict=True)):
         row = logits[place] - logits[place].max()
@@ -98,17 +98,17 @@ def test_a_prompt_of_ids_is_the_text_of_these_ids(server):
     assert server.given("/v1/completions", prompt=ids, **given)["choices"][0]["text"] == text
 
 
-def test_the_model_is_listed(server, exported):
+def test_the_model_is_listed(server, served):
     (model,) = server.client.get("/v1/models").json()["data"]
     assert model["id"] == "model"
-    assert model["identity"] == Session.load(exported).identity
+    assert model["identity"] == Session.load(served).identity
     assert server.client.get("/v1/models/model").json() == model
     assert server.client.get("/v1/models/other").status_code == 404
 
 
-def test_a_score_is_that_of_sharnn_score(server, exported):
+def test_a_score_is_that_of_sharnn_score(server, served):
     text = "the quick brown fox\njumps over the lazy dog " * 30  # more than a segment
-    score = Session.load(exported, threads=1).score(text)
+    score = Session.load(served, threads=1).score(text)
     found = server.given("/v1/score", text=text)
     assert found["nats"] == pytest.approx(score.nats, rel=1e-6)  # summed in another order, in float64
     assert found["bits_per_byte"] == pytest.approx(score.bits_per_byte, rel=1e-6)

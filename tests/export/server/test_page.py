@@ -65,12 +65,12 @@ def page(browser, patient):
     return Page(browser, patient.url)
 
 
-def alone(exported, prompt, n, **how):
-    return prompt + "".join(Session.load(exported, threads=1).generate(prompt, n, temperature=0.8, **how))
+def alone(served, prompt, n, **how):
+    return prompt + "".join(Session.load(served, threads=1).generate(prompt, n, temperature=0.8, **how))
 
 
-def test_a_text_streams_and_goes_on(page, exported):
-    session = Session.load(exported, threads=1)
+def test_a_text_streams_and_goes_on(page, served):
+    session = Session.load(served, threads=1)
     first = PROMPT + "".join(session.generate(PROMPT, 30, temperature=0.8, seed=0))
     page.press(0, ".on")
     wait_until(lambda: page.said == "text 1 has ended")
@@ -83,7 +83,7 @@ def test_a_text_streams_and_goes_on(page, exported):
     assert page.text(0) == f"{first} and so" + "".join(session.generate(" and so", 30, temperature=0.8, seed=0))
 
 
-def test_a_text_is_forked_anywhere_and_both_go_on(page, exported):
+def test_a_text_is_forked_anywhere_and_both_go_on(page, served):
     page.press(0, ".on")
     wait_until(lambda: page.said == "text 1 has ended")
     page.run("const area = document.querySelector('textarea'); area.focus(); area.setSelectionRange(9, 9)")
@@ -93,7 +93,7 @@ def test_a_text_is_forked_anywhere_and_both_go_on(page, exported):
     before = page.text(0)
     page.press(0, "#all")
     wait_until(lambda: len(page.text(1)) == 39 and len(page.text(0)) == len(before) + 30)
-    assert page.text(1) == alone(exported, PROMPT[:9], 30, seed=0)
+    assert page.text(1) == alone(served, PROMPT[:9], 30, seed=0)
     page.press(1, ".remove")
     assert page.run("return document.querySelectorAll('article').length") == 1
 

@@ -24,8 +24,8 @@ def generated(server, path, **how):
     return server.given(f"{path}/generate", max_tokens=20, **how)["text"]
 
 
-def test_reading_and_generating_go_on_as_a_session_does(server, sequence, exported):
-    session = Session.load(exported, threads=1)
+def test_reading_and_generating_go_on_as_a_session_does(server, sequence, served):
+    session = Session.load(served, threads=1)
     assert generated(server, sequence, seed=3) == "".join(session.generate(TEXT, 20, seed=3))
     server.given(f"{sequence}/append", text=" the lazy dog")
     assert generated(server, sequence, seed=5) == "".join(session.generate(" the lazy dog", 20, seed=5))
@@ -56,9 +56,9 @@ def test_forks_go_their_own_ways(server, sequence):
     assert server.client.get(fork).status_code == 404
 
 
-def test_a_score_leaves_the_sequence_as_it_was(server, sequence, exported):
+def test_a_score_leaves_the_sequence_as_it_was(server, sequence, served):
     found = server.given(f"{sequence}/score", text=" the dog")
-    session = Session.load(exported, threads=1)
+    session = Session.load(served, threads=1)
     before, after = session.score(TEXT, 1000), session.score(f"{TEXT} the dog", 1000)
     if session.config.semantics.attention_scale == "paper":  # julia's depends on how a text is cut
         # Neither begins with the line break that a score by itself begins with; its influence remains.
@@ -92,12 +92,12 @@ def test_a_snapshot_is_gone_on_from(server, sequence):
     assert server.client.get(f"/v1/snapshots/{sent['id']}").status_code == 404
 
 
-def test_more_sequences_than_slots_are_kept_apart(server, exported):
+def test_more_sequences_than_slots_are_kept_apart(server, served):
     texts = [f"{letter} text" for letter in "abcdefghij"]
     paths = [f"/v1/sequences/{server.given('/v1/sequences', text=text)['id']}" for text in texts]
     assert server.status()["in_memory"] == 4 < len(texts) <= server.status()["sequences"]
     for text, path in zip(texts, paths, strict=True):
-        expected = "".join(Session.load(exported, threads=1).generate(text, 20, seed=1))
+        expected = "".join(Session.load(served, threads=1).generate(text, 20, seed=1))
         assert generated(server, path, seed=1) == expected
         server.client.delete(path)
 
