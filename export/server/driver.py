@@ -137,11 +137,11 @@ class Driver:
             run = self._runs.get(progress.task)
             if run is None:
                 continue
-            run.tell(progress)
             self.fed += len(progress.tokens)
             self._metrics.tokens.labels("generated" if progress.drawn else "prompt").inc(len(progress.tokens))
             if progress.task.ended:
                 del self._runs[progress.task]
+            run.tell(progress)  # last: whoever hears of it may ask for the counts
 
     def _fail(self, error: Exception) -> None:
         """Nothing can be relied on after a step that failed: end all there is, and say so from now on."""

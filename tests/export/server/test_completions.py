@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from export import Session
-from tests.export.server.conftest import BOTH
+from tests.export.server.conftest import BOTH, wait_until
 
 pytestmark = BOTH
 
@@ -36,7 +36,7 @@ def test_texts_side_by_side_are_those_of_lone_sessions(server, alone):
             "prompt_tokens": len(prompt), "completion_tokens": n, "total_tokens": len(prompt) + n
         }  # fmt: skip
     assert server.status()["active"] == server.status()["waiting"] == server.status()["sequences"] == 0
-    assert server.engine.sequences == ()
+    wait_until(lambda: server.engine.sequences == ())
 
 
 def test_a_stream_has_the_same_text_and_ends(server):

@@ -172,7 +172,7 @@ def test_a_request_has_its_time(serving):
         *_, error, _ = server.events("/v1/completions", prompt="a", max_tokens=10**6)
         assert json.loads(error)["error"]["code"] == 504
         wait_until(lambda: server.status()["active"] == 0)
-        assert server.engine.sequences == ()
+        wait_until(lambda: server.engine.sequences == ())
 
 
 @pytest.mark.parametrize("stream", [True, False])
