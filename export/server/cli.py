@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from export.server.settings import Settings
 from export.serving.providers import PROVIDERS, Provider
 from sharnn_py.errors import ConfigError, InputError
 from sharnn_py.missing import explained
@@ -24,17 +25,17 @@ DRAIN_SECONDS = 5
 
 def limits(command: Command) -> Command:
     """Add the options that say how much a server takes."""
-    for name, default, help in (
-        ("--max-sequences", 1000, "Sequences that clients may keep open."),
-        ("--max-seconds", 300, "Seconds that a request may take."),
-        ("--max-tokens", 4096, "Tokens that a request may draw for each text."),
-        ("--max-prompt-bytes", 1 << 20, "Bytes of text in a request."),
-        ("--queue", 64, "Texts that may wait for a slot; more are answered with 429."),
+    for name, help in (
+        ("max_sequences", "Sequences that clients may keep open."),
+        ("max_seconds", "Seconds that a request may take."),
+        ("max_tokens", "Tokens that a request may draw for each text."),
+        ("max_prompt_bytes", "Bytes of text in a request."),
+        ("queue", "Texts that may wait for a slot; more are answered with 429."),
     ):
-        option = click.option(
-            name, type=click.IntRange(min=1), default=default, show_default=True, metavar="N", help=help
-        )
-        command = option(command)
+        option, default = f"--{name.replace('_', '-')}", getattr(Settings, name)
+        command = click.option(
+            option, type=click.IntRange(min=1), default=default, show_default=True, metavar="N", help=help
+        )(command)
     return command
 
 
@@ -98,7 +99,6 @@ def serve(
 
         from export.server.app import application
         from export.server.connection import Connection
-        from export.server.settings import Settings
         from export.serving.engine import Engine
     settings = Settings(state=state, keys=keys, loopback=loopback, **most)
     with socket.create_server((host, port), family=family(host), backlog=128) as listening:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from export.errors import ExportError
-from sharnn_py.errors import CheckpointError, SharnnError
+from sharnn_py.errors import SharnnError
 
 CLIENT_LEFT = 499
 """What nginx writes in its log then; nobody reads it here but the counters."""
@@ -62,7 +62,7 @@ def of(error: Exception) -> Problem:
         return error
     if isinstance(error, ExportError):
         return Problem(503, str(error))
-    if isinstance(error, (SharnnError, CheckpointError)):
+    if isinstance(error, SharnnError):
         return Problem(400, str(error))
     return Problem(500, "the server failed; its log says how")
 

@@ -122,14 +122,11 @@ class Engine:
         together; `ProviderError` naming what the provider lacks.
         """
         whole_number(1, "slots", slots)
-        folder = Path(folder)
         graphs = OnnxSessions(
-            folder, provider, precision, threads, cuda_graph, device_id, provider_options, together=True
+            Path(folder), provider, precision, threads, cuda_graph, device_id, provider_options, together=True
         )
         graphs.segment()  # so that a provider which is missing is an error here, not at the first token
-        listed = graphs.files.folder / "vocabulary.json"
-        vocabulary = Vocabulary.load(listed) if listed.name in graphs.manifest.files else None
-        return cls(graphs, vocabulary, slots, evicted)
+        return cls(graphs, graphs.vocabulary(), slots, evicted)
 
     @property
     def provider(self) -> Provider:

@@ -23,6 +23,7 @@ from export.serving.step_inputs import GIVEN
 from sharnn_py.config import Config
 from sharnn_py.errors import SharnnError
 from sharnn_py.freed import return_freed_memory
+from sharnn_py.vocabulary import Vocabulary
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -76,6 +77,11 @@ class OnnxSessions:
         self._recorded = RecordedSteps()
         self._lock = threading.RLock()
         self._open: dict[tuple[str, bool], InferenceSession] = {}
+
+    def vocabulary(self) -> Vocabulary | None:
+        """The export's vocabulary; None if the model was saved without one."""
+        listed = self.files.folder / "vocabulary.json"
+        return Vocabulary.load(listed) if listed.name in self.manifest.files else None
 
     def segment(self) -> InferenceSession:
         """The session of the `segment` graph."""

@@ -76,11 +76,9 @@ class Session(SequenceSession):
         Raises `ConfigError` for settings out of range or that do not go together; `ExportError` for a folder that is
         not an export, was changed since, or has no int8 step; `ProviderError` naming what the provider lacks.
         """
-        folder = Path(folder)
-        graphs = OnnxSessions(folder, provider, precision, threads, cuda_graph, device_id, provider_options)
+        graphs = OnnxSessions(Path(folder), provider, precision, threads, cuda_graph, device_id, provider_options)
         graphs.segment()  # so that a provider which is missing is an error here, not at the first token
-        listed = graphs.files.folder / "vocabulary.json"
-        return cls(graphs, Vocabulary.load(listed) if listed.name in graphs.manifest.files else None)
+        return cls(graphs, graphs.vocabulary())
 
     @property
     def batch(self) -> int:
