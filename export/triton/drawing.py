@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from export.serving.engine import Engine
 from export.serving.scheduler import Progress, Scheduler, Task
-from sharnn_py.errors import InputError, SharnnError
+from sharnn_py.errors import InputError
 
 
 class Reader(Protocol):
@@ -88,20 +88,24 @@ class Drawing:
                 self._pass_on(progress)
 
     def _admit(self) -> None:
-        engine = self._scheduler.engine
-        while len(self._readers) < engine.slots:
+        while len(self._readers) < self._scheduler.engine.slots:
             with self._wake:
                 if not self._wanted:
                     return
                 wanted = self._wanted.popleft()
-            sequence = engine.open()
             try:
-                task = self._scheduler.submit(sequence, wanted.prompt, wanted.n, **wanted.settings)
-            except SharnnError as error:
-                engine.close(sequence)
+                self._readers[self._begun(wanted)] = wanted.reader
+            except Exception as error:
                 wanted.reader.end(str(error))
-            else:
-                self._readers[task] = wanted.reader
+
+    def _begun(self, wanted: _Wanted) -> Task:
+        engine = self._scheduler.engine
+        sequence = engine.open()
+        try:
+            return self._scheduler.submit(sequence, wanted.prompt, wanted.n, **wanted.settings)
+        except BaseException:
+            engine.close(sequence)
+            raise
 
     def _pass_on(self, progress: Progress) -> None:
         task = progress.task
@@ -111,6 +115,10 @@ class Drawing:
             self._end(task, None if progress.error is None else str(progress.error))
 
     def _end(self, task: Task, error: str | None) -> None:
+        reader = self._readers.pop(task)
         self._scheduler.cancel(task)
-        self._scheduler.engine.close(task.sequence)
-        self._readers.pop(task).end(error)
+        try:
+            self._scheduler.engine.close(task.sequence)
+        except Exception as failed:  # of a device that has failed before: the thread goes on, for others wait
+            error = error or f"the text's sequence could not be closed: {failed}"
+        reader.end(error)
