@@ -25,9 +25,15 @@ ROOT = Path(__file__).parents[3]
 IDLE_SECONDS = 5
 """After which sequences are forgotten here."""
 START_SECONDS = 120
+EXPLICIT = (
+    "--disable-auto-complete-config",
+    "--model-control-mode=explicit",
+    "--load-model=*",
+    "--exit-timeout-secs=5",
+)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def environment(tmp_path_factory):
     """The folder of an environment with Triton and its clients, in which this project can be imported."""
     if sys.platform != "linux" or os.uname().machine != "x86_64":
@@ -65,13 +71,12 @@ def exported(tmp_path_factory):
 class Server:
     """A server that runs, and who calls it."""
 
-    def __init__(self, environment, repository, log):
+    def __init__(self, environment, repository, log, arguments=EXPLICIT):
         self.log, self._environment = log, environment
         self._ports = free_ports(3)
         [triton] = environment.glob("lib/python*/site-packages/pytriton/tritonserver")
         command = [triton / "bin" / "tritonserver", f"--model-repository={repository}"]
-        command += [f"--backend-directory={triton / 'backends'}", "--disable-auto-complete-config"]
-        command += ["--model-control-mode=explicit", "--load-model=*", "--exit-timeout-secs=5"]
+        command += [f"--backend-directory={triton / 'backends'}", *arguments]
         for kind, port in zip(("http", "grpc", "metrics"), self._ports, strict=True):
             command += [f"--{kind}-address=127.0.0.1", f"--{kind}-port={port}"]
         path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -81,6 +86,7 @@ class Server:
             self.process = subprocess.Popen(
                 command, stdout=written, stderr=written, env=settings, start_new_session=True
             )
+        self.grpc = f"127.0.0.1:{self._ports[1]}"
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self._ports[0]}", timeout=60)
 
     def wait(self):
@@ -100,8 +106,12 @@ class Server:
         self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(20)
+        self.kill()
+
+    def kill(self):
+        """End it at once, with what it started, whatever became of it."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # with what it started, whatever became of it
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def client(self, jobs=(), validate=()):
