@@ -5,7 +5,7 @@ the replica is gone, another one goes on from what was saved and is fed the segm
 
     python router.py EXPORT triton-0.triton:8001,triton-1.triton:8001 100 "Once upon" "It was"
 
-goes on with each text by 100 most likely tokens, and prints their ids as they come.
+goes on with each text by 100 tokens, drawn with the seeds 0, 1, ..., and prints their ids and logits as they come.
 """
 
 import contextlib
@@ -107,11 +107,13 @@ class Sequence:
 
 if __name__ == "__main__":
     model, addresses, count, *texts = sys.argv[1:]
-    replicas = Replicas(model, addresses.split(","))
-    sequences = {Sequence(replicas, f"text {k} of {time.time_ns()}"): {"TEXT": text} for k, text in enumerate(texts)}
-    for _ in range(int(count)):
-        for k, (sequence, segment) in enumerate(sequences.items()):
-            sequences[sequence] = {"IDS": [int(sequence.feed(segment)[-1].argmax())]}
-            print(json.dumps({"text": k, "replica": sequence.replica, **sequences[sequence]}), flush=True)
+    replicas, due = Replicas(model, addresses.split(",")), [{"TEXT": text} for text in texts]
+    sequences = [Sequence(replicas, f"text {k} of {time.time_ns()}") for k in range(len(texts))]
+    draws = [np.random.default_rng(k) for k in range(len(texts))]
+    for k in [*range(len(texts))] * int(count):
+        logits = sequences[k].feed(due[k])[-1]
+        id = int((logits + draws[k].gumbel(size=len(logits))).argmax())  # drawn as softmax says
+        due[k], told = {"IDS": [id]}, {"text": k, "id": id, "logit": float(logits[id])}
+        print(json.dumps({**told, "replica": sequences[k].replica}), flush=True)
     for sequence in sequences:
         sequence.close()
