@@ -13,13 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
-from export import export_checkpoint
-from sharnn_py import SHARNN, save_checkpoint
-from tests.bench.serving import BYTES, SIZES
+from tests.bench.exports import exported
+from tests.bench.serving import SIZES
 from tests.bench.soak.run import Result, soak
 
 GROWTH = 16e6
@@ -34,15 +32,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        save_checkpoint(
-            SHARNN(SIZES[given.size], torch.Generator().manual_seed(0)).eval(), folder / "checkpoint", BYTES
-        )
-        export_checkpoint(folder / "checkpoint", folder / "export")
+    with tempfile.TemporaryDirectory() as folder:
         restarts = 2 + 2 * int(given.minutes // 2)
-        result = soak(folder / "export", folder, 60 * given.minutes, given.seed, restarts)
+        result = soak(exported(given.size), Path(folder), 60 * given.minutes, given.seed, restarts)
     return report(result, given.size)
 
 

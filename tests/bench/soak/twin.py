@@ -48,7 +48,7 @@ class Twin:
         self.drew = False
         """Whether the last token was drawn, so that it can be gone on with without a seed."""
         self.narrow = False
-        """Whether a draw was so near to another that rounding may have decided it."""
+        """Whether one of the tokens drawn last was so near to another that rounding may have decided it."""
         self._seed, self._drawn = 0, 0
 
     @classmethod
@@ -77,7 +77,7 @@ class Twin:
         """Go on by `n` tokens."""
         if seed is not None:
             self._seed, self._drawn = seed, 0
-        pieces, logprobs = [], []
+        pieces, logprobs, self.narrow = [], [], False
         for _ in range(n):
             assert self.session.logits is not None
             logits = self.session.logits[0].astype(np.float64)
