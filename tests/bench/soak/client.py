@@ -193,6 +193,7 @@ class Client:
             pieces.append(piece)
             if len(pieces) > read:
                 break
+        self._begun = False  # whoever cut it was this client
         self._counts.count("clients that left")
         deadline = time.monotonic() + WAIT_SECONDS
         while (told := self._ask("GET", f"/v1/sequences/{id}"))["busy"]:
@@ -202,6 +203,8 @@ class Client:
         expected = twin.draw(told["tokens"] - twin.fed, seed.get("seed"))
         if not expected.begins_with(joined(pieces)):
             self._differs(id, twin, joined(pieces), expected)
+        elif twin.narrow:
+            self._part(id)  # at a token that was not read it may have gone the other way
 
     def _read_slowly(self) -> None:
         self._stream(2.0)
@@ -267,7 +270,10 @@ class Client:
         """Wrong, unless a draw was so near to another that rounding decides; then the two part, and it is closed."""
         if not twin.narrow:
             raise Unexpected("wrong", f"{id} went on with {text}, and a session alone with {expected}")
-        self._counts.count("draws that rounding decided")
+        self._part(id)
+
+    def _part(self, id: str) -> None:
+        self._counts.count("draws that rounding decided, or may have")
         if self._living.pop(id, None) is not None:
             self._ask("DELETE", f"/v1/sequences/{id}")
 
