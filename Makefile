@@ -22,6 +22,7 @@ bench: $(INSTALLED)  ## speed and memory, as ratios measured in one run, and ten
 	$(BIN)/python -m tests.bench.bridge
 	$(BIN)/python -m tests.bench.serving
 	$(BIN)/python -m tests.bench.over_http
+	$(BIN)/python -m tests.bench.through_triton
 	$(BIN)/python -m tests.bench.soak
 	$(BIN)/python -m tests.bench.training
 

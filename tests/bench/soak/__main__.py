@@ -22,8 +22,8 @@ from tests.bench.soak.run import Result, soak
 
 GROWTH = 16e6
 """Bytes that a server may grow by in its last life, once it has settled."""
-FILES = 16
-"""Files and connections more that it may have open then."""
+FILES = 4
+"""Files more that it may have open then."""
 
 
 def main(arguments: list[str]) -> int:

@@ -37,7 +37,7 @@ class Sample:
     memory: int
     """Resident bytes."""
     files: int
-    """Open files and connections."""
+    """Open files, without connections."""
 
 
 @dataclass
@@ -135,7 +135,8 @@ def _check_left(served: Served, counts: Counts) -> None:
     while True:
         told = httpx.get(f"{served.url}/v1/status", timeout=30).json()
         left = {name: told[name] for name in ("active", "waiting", "sequences")}
-        if not any(left.values()):
+        left["connections"] = served.connections()
+        if not any(number > 0 for number in left.values()):
             return
         if time.monotonic() > deadline:
             counts.wrong("lost", f"when all clients had ended, the server still had {left}")

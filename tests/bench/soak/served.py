@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -40,6 +41,8 @@ class Served:
                 raise RuntimeError(f"the server did not start: {self.said()[begin:]}")
             time.sleep(0.05)
         self.url = found[0]
+        self._sockets = 0
+        self._sockets = self.connections()
         self.life += 1
         self.ending = ""
         self._up.set()
@@ -74,8 +77,19 @@ class Served:
         return 1024 * int(found[1])
 
     def open_files(self) -> int:
-        """How many files and connections it has open."""
-        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
+        """How many files it has open, connections not among them: how many there are is its clients' doing."""
+        return sum(not name.startswith("socket:") for name in self._open())
+
+    def connections(self) -> int:
+        """How many connections it has, beside the sockets that it began this life with."""
+        return sum(name.startswith("socket:") for name in self._open()) - self._sockets
+
+    def _open(self) -> list[str]:
+        folder, found = f"/proc/{self._process.pid}/fd", []
+        for name in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found.append(os.readlink(f"{folder}/{name}"))
+        return found
 
     def _end(self, how: str, number: int) -> int:
         self._up.clear()

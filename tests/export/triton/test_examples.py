@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from export.triton.repository import write_repository
-from tests.export.triton.conftest import ROOT
+from tests.export.triton.installed import ROOT
 
 EXAMPLES = ROOT / "docs" / "examples" / "triton"
 PORTS = {"http": 8000, "grpc": 8001, "metrics": 8002}

@@ -9,7 +9,7 @@ import yaml
 
 from export import Session
 from sharnn_py.text import encode
-from tests.export.triton.conftest import ROOT, Server
+from tests.export.triton.installed import ROOT, Server
 
 pytestmark = pytest.mark.slow
 EXAMPLES = ROOT / "docs" / "examples" / "triton"
