@@ -12,7 +12,7 @@ import torch
 
 from export import export_checkpoint
 from sharnn_py import SHARNN, save_checkpoint
-from tests.bench.serving import BYTES, SIZES
+from tests.bench.contenders import BYTES, SIZES
 
 KEPT = Path.home() / ".cache" / "sharnn" / "bench"
 ROOT = Path(__file__).parents[2]

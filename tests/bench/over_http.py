@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 from export import Engine, Scheduler
+from tests.bench.contenders import SIZES
 from tests.bench.exports import exported
-from tests.bench.serving import SIZES
 
 AT_MOST = {"small": 99.0, "paper": 1.05}
 """What is asked, at paper size."""

@@ -27,9 +27,9 @@ from rich.table import Table
 from export import Engine
 from export.triton.repository import write_repository
 from tests.bench import over_http
+from tests.bench.contenders import SIZES
 from tests.bench.exports import KEPT, exported
 from tests.bench.over_http import PROMPT, ROUNDS, TOKENS, cpu_seconds
-from tests.bench.serving import SIZES
 from tests.export.triton.installed import EXPLICIT, REQUIREMENTS, Server, install
 
 AT_MOST = {"small": 99.0, "paper": 1.15}

@@ -16,8 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.contenders import SIZES
 from tests.bench.exports import exported
-from tests.bench.serving import SIZES
 from tests.bench.soak.run import Result, soak
 
 GROWTH = 16e6
