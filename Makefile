@@ -16,13 +16,15 @@ test: $(INSTALLED)  ## all tests, in parallel
 quick: $(INSTALLED)  ## the tests that need neither Julia, a browser nor minutes
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not julia and not browser"
 
-bench: $(INSTALLED)  ## speed and memory, as ratios measured in one run; takes half an hour
+bench: $(INSTALLED)  ## speed and memory, as ratios measured in one run, and ten minutes of faults; takes an hour
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group bench
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.bridge
 	$(BIN)/python -m tests.bench.serving
 	$(BIN)/python -m tests.bench.engine
 	$(BIN)/python -m tests.bench.over_http
+	$(BIN)/python -m tests.bench.through_triton
+	$(BIN)/python -m tests.bench.soak
 	$(BIN)/python -m tests.bench.training
 
 lint: $(INSTALLED)  ## the hooks of .pre-commit-config.yaml on every file

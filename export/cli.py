@@ -1,4 +1,5 @@
-"""`sharnn export`: write an export folder. `sharnn onnx check`: is it still the model it was exported from?"""
+"""`sharnn export`: write an export folder. `sharnn onnx check`: is it still the model it was exported from?
+`sharnn onnx capacity`: how many sequences fit into memory."""
 
 from __future__ import annotations
 
@@ -16,10 +17,14 @@ from sharnn_py.files import write_text
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from export.capacity import Capacity
     from export.check import CheckResult
     from export.placement import NodePlacement
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+GIGABYTES = (16.0, 24.0, 40.0, 80.0, 141.0)
+"""What GPUs have."""
 
 
 @click.command()
@@ -88,8 +93,7 @@ def check(folder: Path, provider: Provider, json_path: Path | None, nodes: bool)
     Exits with 0 if it computes the same and every node runs where it should, with 1 if not, and with 3 if the export
     was changed since it was written or cannot be run.
     """
-    if json_path is not None and not json_path.parent.is_dir():
-        raise click.UsageError(f"{json_path}: there is no folder {json_path.parent}")
+    _check_folder(json_path)
     from export.check import check_export
     from export.placement import place_graphs
     from sharnn_py.console import PatientConsole
@@ -109,6 +113,64 @@ def check(folder: Path, provider: Provider, json_path: Path | None, nodes: bool)
             highlight=False,
         )
     return 0 if result.passed and not misplaced else 1
+
+
+@onnx.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--memory", "gigabytes", type=click.FloatRange(min=0, min_open=True), multiple=True, default=GIGABYTES,
+              show_default=True, metavar="GB",
+              help="Memory of the device, in 10^9 bytes. May be given several times.")  # fmt: skip
+@click.option("--provider", type=click.Choice(["cuda", "cpu"]), default="cuda", show_default=True,
+              help="Where the engine is to compute: what is taken beside its arrays differs.")  # fmt: skip
+@click.option(
+    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure to this file."
+)
+def capacity(
+    folder: Path, gigabytes: tuple[float, ...], provider: Literal["cpu", "cuda"], json_path: Path | None
+) -> None:
+    """Say how many sequences of the export in FOLDER an engine keeps in memory, by the memory of a device.
+
+    What a sequence takes is read from the arrays of an engine that runs here, on the CPU; what is assumed beside it is
+    printed with it. The numbers are for --slots of `sharnn serve`, and max_batch_size in Triton.
+    """
+    _check_folder(json_path)
+    from export.capacity import measure
+    from sharnn_py.console import PatientConsole
+
+    found = measure(folder, provider)
+    if json_path is not None:
+        write_text(json_path, json.dumps(found.to_json(gigabytes), indent=2) + "\n")
+    _print_capacity(PatientConsole(soft_wrap=True), found, gigabytes)
+
+
+def _check_folder(json_path: Path | None) -> None:
+    if json_path is not None and not json_path.parent.is_dir():
+        raise click.UsageError(f"{json_path}: there is no folder {json_path.parent}")
+
+
+def _print_capacity(console: Console, found: Capacity, gigabytes: tuple[float, ...]) -> None:
+    from rich.table import Table
+
+    table = Table("memory rows", "sequences", "MB each", box=None, pad_edge=False)
+    for memory in gigabytes:
+        table.add_column(f"{memory:g} GB", justify="right")
+    for each in found.each:
+        for what, size in (("that step", each.stepping), ("that read prompts", each.reading)):
+            fit = (f"{found.fit(memory * 1e9, size):,}" for memory in gigabytes)
+            rows = f"{each.rows:,}" if size == each.stepping else ""
+            table.add_row(rows, what, f"{size / 1e6:,.3f}", *fit)
+    console.print(table)
+    twice = ", with the LSTMs' once more for cuDNN" if found.provider == "cuda" else ""
+    console.print(
+        f"\nmeasured: weights, {found.weights / 1e6:,.1f} MB in all, once for each graph{twice}; seats, which are as "
+        "large as the export's rings can be, whatever they hold; a sequence that reads a prompt in parts is in memory "
+        "twice beside its seat\n"
+        f"assumed: {found.beside / 1e6:,.0f} MB beside them before anything is loaded, and {found.share:.0%} of the "
+        "rest for what runs compute in and for gaps\n"
+        f"fewer rows than {found.each[-1].rows:,}: export with --capacity, and begin sequences anew before they "
+        "remember more",
+        highlight=False,
+    )
 
 
 def _print_placements(console: Console, placements: list[NodePlacement], nodes: bool) -> None:

@@ -138,6 +138,10 @@ class Manifest:
         if other := self._other_than(folder):
             raise ExportError(f"{folder}: {other} and the manifest describe different models; export the model again")
 
+    def bytes_of_weights(self, graph: str) -> int:
+        """How many bytes the weights of a graph have."""
+        return sum(SIZES[at["dtype"]] * math.prod(at["shape"]) for at in self.graphs[graph]["weights"])
+
     def verify_ports(self, graph: str, session: InferenceSession) -> None:
         """Raise `ExportError` unless the opened `graph` has the inputs and outputs that the manifest gives it."""
         entry = self.graphs[graph]

@@ -32,8 +32,8 @@ def unavailable(what: str, reason: SharnnError) -> NoReturn:
 
 NEEDED = {"installation": "julia", "browser": "browser"}
 """Fixtures, each with the marker of the tests that ask for it, if only by another."""
-SHARED = ("worker", "browser")
-"""Fixtures of one process that all tests share which ask for it."""
+SHARED = ("worker", "browser", "environment")
+"""Fixtures of what is made once, for all tests that ask for it: a process, or Triton's environment."""
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name

@@ -35,9 +35,12 @@ class Living:
         """Tokens that it was fed. To be asked on the engine's thread."""
         return self.fed + (0 if self.run is None else self.run.drawn)
 
-    def settle(self) -> None:
-        """Count what a run drew, which has ended. To be called on the engine's thread."""
-        self.fed, self.run = self.tokens, None
+    def settle(self, run: Run) -> None:
+        """Count what a run drew, which has ended; the next may have been asked for. To be called on the engine's
+        thread."""
+        self.fed += run.drawn
+        if self.run is run:
+            self.run = None
 
     def told(self) -> Sequence:
         """What a client is told of it. To be called on the engine's thread."""

@@ -14,6 +14,7 @@ from export.server.events import streamed, while_connected
 from export.server.logprobs import Spelling
 from export.server.problems import Problem
 from export.server.registry import Living, Registry
+from export.server.runs import Run
 from export.server.scores import scored
 from export.server.snapshots import Snapshots
 from export.server.texts import Prompt, Service, Work
@@ -157,11 +158,12 @@ async def generated(
     driver, empty = service.driver, service.ids("", "text")
     with registry.free(living.id):
         driver.check_room(1)
+        run: Run | None = None
         try:
             async with Work(service) as work:
                 spelling = Spelling(service.vocabulary, NEWLINE)
                 begin = partial(service.generate, living.number, empty, asked, asked.seed)
-                living.run = work.start(0, begin, asked.logprobs)
+                living.run = run = work.start(0, begin, asked.logprobs)
                 async with aclosing(work.pieces()) as pieces:
                     async for piece in pieces:
                         likely = spelling.logprobs(piece.likely) if piece.likely else None
@@ -169,7 +171,8 @@ async def generated(
                             text=piece.text, tokens=len(piece.tokens), finish_reason=piece.ended, logprobs=likely
                         )
         finally:
-            driver.post(living.settle)  # after the run was ended, which was posted before
+            if run is not None:
+                driver.post(partial(living.settle, run))  # after the run was ended, which was posted before
 
 
 async def joined(pieces: AsyncGenerator[Generated, None]) -> Generated:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from export.errors import ExportError, whole_number
 from export.serving.feeding import feed
+from export.serving.held import Held, nbytes
 from export.serving.mask import Segment
 from export.serving.onnx_sessions import OnnxSessions, P, R, StepPrecision
 from export.serving.providers import Provider
@@ -147,6 +148,14 @@ class Engine:
     def in_memory(self) -> int:
         """How many of the open sequences are in memory; the others are in files."""
         return sum(sequence.resident is not None for sequence in list(self._sequences.values()))
+
+    @_by_itself
+    def held(self) -> Held:
+        """How many bytes its arrays take on its device at the moment. Before the first segment and the first step, not
+        all graphs are open, and on the CPU pages of seats that were never written take no room yet."""
+        residents = [sequence.resident for sequence in self._sequences.values() if sequence.resident is not None]
+        values = [value for resident in residents if resident.value for value in resident.value.values.values()]
+        return Held(self._graphs.weights_held, self._seats.nbytes, nbytes(values), self._seats.nbytes_of_steps)
 
     @_by_itself
     def open(self, path: str | Path | None = None, *, unidentified: bool = False) -> int:

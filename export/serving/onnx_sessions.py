@@ -95,6 +95,12 @@ class OnnxSessions:
         """The session of a graph that changes the form of a state."""
         return self._session(graph, mapped=False)
 
+    @property
+    def weights_held(self) -> int:
+        """Bytes of the weights of the graphs that are open, but for those that are used where their file lies."""
+        with self._lock:
+            return sum(self.manifest.bytes_of_weights(graph) for graph, mapped in self._open if not mapped)
+
     def buffers(self, sizes: tuple[int, int], arrays: Mapping[str, NDArray[Any]]) -> Lease:
         """Buffers for steps that begin with `arrays`, of these numbers of sequences and slots."""
 

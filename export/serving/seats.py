@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime import IOBinding
 
+from export.serving.held import nbytes
 from export.serving.onnx_sessions import OnnxSessions
 from export.serving.places import Place, reserved
 from export.serving.ring import Slots, slots_needed
@@ -28,6 +29,9 @@ from export.serving.step_inputs import step_inputs
 PATIENCE = 16
 """How many steps a seat between those that are due may be computed for nothing, and a ring be larger than is needed.
 Moving a sequence costs as much as some steps, and a pause is often short."""
+KEPT = 16
+"""Of so many numbers of seats and sizes of ring the buffers are kept. Of every number they would take as much as the
+square of the slots; new ones take a small part of a step."""
 
 
 @dataclass(eq=False)
@@ -69,6 +73,16 @@ class Seats:
             for i in range(self._config.layers)
             for name in (f"layers.{i}.h", f"layers.{i}.c", *([f"layers.{i}.ring"] if self._config.attends(i) else []))
         }
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the state of all seats, taken or not."""
+        return nbytes(self._memory.values())
+
+    @property
+    def nbytes_of_steps(self) -> int:
+        """Bytes of what steps are given, and of their logits."""
+        return sum(buffers.nbytes for buffers in self._steps.values())
 
     def step(self, tokens: Mapping[Resident, int]) -> NDArray[np.float32]:
         """Feed an id to each of these, at most as many as there are seats, in one run; logits (n, V), in their order.
@@ -183,6 +197,8 @@ class Seats:
     def _run(self, n: int, given: Mapping[str, NDArray[Any]], due: Mapping[Resident, Any]) -> NDArray[np.float32]:
         sizes = n, self._capacity
         if sizes not in self._steps:
+            if len(self._steps) >= KEPT and not self._graphs.cuda_graph:  # recorded ones are few
+                del self._steps[next(iter(self._steps))]
             first = {**given, "numbers": np.arange(self._capacity + 1)} if self._config.attention_layers else given
             state = {name: self._place(name, 0, n) for name in self._memory}
             device, vocab = self._graphs.device, self._config.vocab
@@ -190,7 +206,8 @@ class Seats:
             if self._graphs.cuda_graph:
                 self._record(buffers, due)
             self._steps[sizes] = buffers
-        return self._steps[sizes].step(given)
+        self._steps[sizes] = buffers = self._steps.pop(sizes)  # that which was used last is the last
+        return buffers.step(given)
 
     def _record(self, buffers: StepBuffers, due: Mapping[Resident, Any]) -> None:
         before = {resident: self.value(resident) for resident in due}

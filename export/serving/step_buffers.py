@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession, OrtValue
 
 from export.serving.cuda_graph import capture, plainly
+from export.serving.held import nbytes
 from export.serving.places import Place
 from export.serving.providers import Device
 
@@ -39,6 +40,11 @@ class StepBuffers:
         self._logits = OrtValue.ortvalue_from_numpy(logits, *device)
         self._binding.bind_ortvalue_output("logits", self._logits)
         self._run_options = plainly()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what the host gives, and of the logits."""
+        return nbytes([*self._given.values(), self._logits])
 
     def fill(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Copy `arrays` into the buffers, which stay where they are."""

@@ -2,11 +2,12 @@
 
 import json
 import math
+import time
 
 import pytest
 
 from export import Session
-from tests.export.server.conftest import BOTH
+from tests.export.server.conftest import BOTH, wait_until
 
 pytestmark = BOTH
 
@@ -46,6 +47,19 @@ def test_a_stream_is_the_text_in_pieces(server, sequence):
     found = [logprob for piece in pieces if "logprobs" in piece for logprob in piece["logprobs"]["token_logprobs"]]
     # Two runs of one text in steps of one and of more sequences.
     assert found == pytest.approx(whole["logprobs"]["token_logprobs"], rel=1e-4, abs=1e-5)
+
+
+def test_texts_that_follow_each_other_at_once_are_all_counted(server, sequence, monkeypatch):
+    """The engine is still in a step of another text when the next request comes, and has not counted the one before."""
+    step = server.engine.step
+    monkeypatch.setattr(server.engine, "step", lambda tokens: time.sleep(0.03) or step(tokens))
+    other = server.given("/v1/sequences", text="a")["id"]
+    endless = {"max_tokens": 4000, "stream": True}
+    with server.client.stream("POST", f"/v1/sequences/{other}/generate", json=endless):
+        for _ in range(4):
+            server.given(f"{sequence}/generate", max_tokens=2)
+        assert server.client.get(sequence).json()["tokens"] == len(TEXT) + 4 * 2
+    wait_until(lambda: server.client.delete(f"/v1/sequences/{other}").status_code == 200)
 
 
 def test_forks_go_their_own_ways(server, sequence):

@@ -44,13 +44,13 @@ def run(job):
     """One sequence of requests, one after the other, on a connection of its own."""
     module = {"grpc": tritonclient.grpc, "http": tritonclient.http}[job["protocol"]]
     client = module.InferenceServerClient(job["url"])
-    if "greedy" not in job:
+    if "drawn" not in job:
         return [infer(client, module, job["id"], **request) for request in job["requests"]]
-    ids, fed = [], job["prompt"]
-    for k in range(job["greedy"] + 1):
-        last = k == job["greedy"]
+    ids, fed, draws = [], job["prompt"], np.random.default_rng(job["id"])
+    for k in range(job["drawn"] + 1):
+        last = k == job["drawn"]
         logits = infer(client, module, job["id"], {"IDS": fed}, sequence_start=k == 0, sequence_end=last)["logits"]
-        ids.append(int(np.argmax(logits[-1])))
+        ids.append(int(np.argmax(logits[-1] + draws.gumbel(size=len(logits[-1])))))
         fed = ids[-1:]
     return ids
 

@@ -1,18 +1,5 @@
 """A real Triton server on the loopback, with an environment of its own, and its clients."""
 
-import contextlib
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import sysconfig
-import time
-import venv
-from pathlib import Path
-
-import httpx
 import pytest
 
 from export import export_checkpoint
@@ -20,37 +7,22 @@ from export.triton.repository import write_repository
 from sharnn_py import PAPER, Config, SharnnError, Vocabulary, save_checkpoint
 from tests.conftest import unavailable
 from tests.export.conftest import SIZES, WORDS, trained_looking
+from tests.export.triton.installed import Server, install, why_not
 
-ROOT = Path(__file__).parents[3]
 IDLE_SECONDS = 5
 """After which sequences are forgotten here."""
-START_SECONDS = 120
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def environment(tmp_path_factory):
     """The folder of an environment with Triton and its clients, in which this project can be imported."""
-    if sys.platform != "linux" or os.uname().machine != "x86_64":
-        pytest.skip("Triton's wheel is for Linux on x86-64")
-    if sys.version_info >= (3, 13):
-        pytest.skip("the back end in Triton's wheel was built for NumPy 1, which Python 3.13 has not")
+    if why := why_not():
+        pytest.skip(why)
     folder = tmp_path_factory.mktemp("triton") / "venv"
-    venv.create(folder, with_pip=True)
-    listed = Path(__file__).with_name("requirements.txt")
-    command = [folder / "bin" / "pip", "install", "--quiet", "--no-deps", "--no-compile", "-r", listed]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    if done.returncode:
-        unavailable("Triton", SharnnError(done.stderr))
-    [packages] = folder.glob("lib/python*/site-packages")
-    # Triton's Python ignores PYTHONPATH. What is in this file comes after the environment's own packages.
-    (packages / "tested.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n")
-    triton = packages / "pytriton" / "tritonserver"
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    stub = triton / "python_backend_stubs" / version / "triton_python_backend_stub"
-    place = triton / "backends" / "python" / stub.name
-    place.write_bytes(stub.read_bytes())
-    for program in (place, triton / "bin" / "tritonserver"):
-        program.chmod(0o755)
+    try:
+        install(folder)
+    except SharnnError as error:
+        unavailable("Triton", error)
     return folder
 
 
@@ -60,78 +32,6 @@ def exported(tmp_path_factory):
     save_checkpoint(trained_looking(Config(**SIZES, semantics=PAPER)), folder / "checkpoint", Vocabulary(WORDS))
     export_checkpoint(folder / "checkpoint", folder / "model")
     return folder / "model"
-
-
-class Server:
-    """A server that runs, and who calls it."""
-
-    def __init__(self, environment, repository, log):
-        self.log, self._environment = log, environment
-        self._ports = free_ports(3)
-        [triton] = environment.glob("lib/python*/site-packages/pytriton/tritonserver")
-        command = [triton / "bin" / "tritonserver", f"--model-repository={repository}"]
-        command += [f"--backend-directory={triton / 'backends'}", "--disable-auto-complete-config"]
-        command += ["--model-control-mode=explicit", "--load-model=*", "--exit-timeout-secs=5"]
-        for kind, port in zip(("http", "grpc", "metrics"), self._ports, strict=True):
-            command += [f"--{kind}-address=127.0.0.1", f"--{kind}-port={port}"]
-        path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        libraries = os.pathsep.join([sysconfig.get_config_var("LIBDIR"), os.environ.get("LD_LIBRARY_PATH", "")])
-        settings = {**os.environ, "PATH": path, "LD_LIBRARY_PATH": libraries.strip(os.pathsep)}
-        with log.open("wb") as written:
-            self.process = subprocess.Popen(
-                command, stdout=written, stderr=written, env=settings, start_new_session=True
-            )
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self._ports[0]}", timeout=60)
-
-    def wait(self):
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            try:
-                if self.http.get("/v2/health/ready").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.2)
-
-    def close(self):
-        self.http.close()
-        self.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(20)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # with what it started, whatever became of it
-        self.process.wait()
-
-    def client(self, jobs=(), validate=()):
-        """What Triton's clients are answered; the jobs run at the same time."""
-        jobs = [{"url": f"127.0.0.1:{self._ports[job['protocol'] == 'grpc']}", **job} for job in jobs]
-        python, program = self._environment / "bin" / "python", Path(__file__).with_name("client.py")
-        asked = json.dumps({"jobs": jobs, "validate": [str(file) for file in validate]})
-        done = subprocess.run([python, program], input=asked, capture_output=True, text=True, timeout=100)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def requests(self, id, *requests, protocol="grpc"):
-        """What requests of one sequence are answered: each is its inputs, and flags."""
-        requests = [{"inputs": inputs, **flags} for inputs, flags in requests]
-        [answers] = self.client([{"protocol": protocol, "id": id, "requests": requests}])
-        return answers
-
-    def generate(self, **body):
-        """The stream of a text."""
-        with self.http.stream("POST", "/v2/models/model_text/generate_stream", json=body) as answer:
-            lines = [line.removeprefix("data: ") for line in answer.iter_lines() if line]
-        return [json.loads(line) for line in lines]
-
-
-def free_ports(count):
-    opened = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [held.getsockname()[1] for held in opened]
-    for held in opened:
-        held.close()
-    return ports
 
 
 @pytest.fixture(scope="module")

@@ -27,12 +27,14 @@ def logits_of(session, *segments):
     return [fresh.prefill(np.array(segment)[:, None])[:, 0] for segment in segments]
 
 
-def greedy(session, prompt, n):
-    """The `n` most likely tokens after a prompt, each after the one before."""
-    fresh, ids = session.fork(), []
+def drawn(session, prompt, n, seed):
+    """`n` tokens after a prompt, each drawn after the one before; the most likely ones would soon be the same for all
+    prompts."""
+    fresh, ids, draws = session.fork(), [], np.random.default_rng(seed)
     fresh.reset()
     for _ in range(n):
-        ids.append(int(fresh.prefill(np.array([ids[-1]] if ids else prompt)[:, None])[-1, 0].argmax()))
+        logits = fresh.prefill(np.array([ids[-1]] if ids else prompt)[:, None])[-1, 0]
+        ids.append(int((logits + draws.gumbel(size=len(logits))).argmax()))
     return ids
 
 
@@ -45,10 +47,10 @@ def test_the_configurations_have_triton_s_form(server, repository):
 def test_interleaved_sequences_are_lone_ones_token_for_token(server, lone):
     prompts = [list(range(2, 3 + k)) for k in range(10)]
     jobs = [
-        {"protocol": ("grpc", "http")[k % 2], "id": 100 + k, "prompt": prompt, "greedy": 25}
+        {"protocol": ("grpc", "http")[k % 2], "id": 100 + k, "prompt": prompt, "drawn": 25}
         for k, prompt in enumerate(prompts)
     ]
-    assert server.client(jobs) == [greedy(lone, prompt, 26) for prompt in prompts]
+    assert server.client(jobs) == [drawn(lone, prompt, 26, 100 + k) for k, prompt in enumerate(prompts)]
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
