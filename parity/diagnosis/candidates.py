@@ -16,6 +16,7 @@ from parity.diagnosis.variants.everywhere import everywhere
 from parity.diagnosis.variants.fitted import fitted_inputs, fitted_parameters
 from parity.diagnosis.variants.generic import generic, own_parameters
 from parity.diagnosis.variants.rewired import rewired
+from parity.diagnosis.variants.scores import scores
 from parity.diagnosis.variants.site import Site
 from parity.diagnosis.variants.sources import sources
 from parity.diagnosis.variants.vectors import vectors
@@ -42,6 +43,7 @@ def _compound(site: Site, goal: Goal | None) -> Iterator[Variant]:
 STAGES: tuple[Stage, ...] = (
     lambda site, goal: site.definition.variants(site.operands),
     fitted_parameters,
+    scores,
     generic,
     fitted_inputs,
     rewired,

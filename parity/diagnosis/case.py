@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from parity.diagnosis.search import explain
+from parity.diagnosis.search import explain, guesses
+from parity.diagnosis.variants.transforms import ENOUGH
 from parity.recording.recording import Recording
 from parity.results import Comparison, Hint
 from parity.subject.subject import Subject
@@ -37,13 +38,20 @@ def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparis
         scene = subject.scene(recording, c)
         return () if scene is None else tuple(explain(*scene))
 
+    def guesses_of(c: Comparison) -> tuple[Hint, ...]:
+        scene = subject.scene(recording, c)
+        return () if scene is None else tuple(guesses(*scene))
+
     def with_hints(c: Comparison) -> Comparison:
         sort = re.sub(r"\d+", "*", c.layer)
         given_up = len(seen) == MOST_LAYERS or unexplained[sort] == MOST_UNEXPLAINED
         if c.verdict != "wrong" or c.hints or c.layer in seen or given_up:
             return c
         seen.add(c.layer)
-        hints = _confirmed(hints_of(c), ((other.name, hints_of(other)) for other in _elsewhere(c, comparisons)))
+        others = _elsewhere(c, comparisons)
+        hints = _confirmed(hints_of(c), ((other.name, hints_of(other)) for other in others))
+        if not hints and math.prod(c.shape) < ENOUGH and len(others) >= PLACES:
+            hints = _at_all(guesses_of(c), ((other.name, guesses_of(other)) for other in others))
         unexplained[sort] += not hints
         return replace(c, hints=hints)
 
@@ -80,6 +88,17 @@ def _confirmed(hints: tuple[Hint, ...], others: Iterable[tuple[str, tuple[Hint, 
     if any(looked.values()):
         return ()
     return tuple(replace(hint, not_at=tuple(looked)) for hint in hints)
+
+
+def _at_all(guessed: tuple[Hint, ...], others: Iterable[tuple[str, tuple[Hint, ...]]]) -> tuple[Hint, ...]:
+    """The guess that holds at every one of the others, with the same number; nothing unless it is one."""
+    for name, found in others if guessed else ():
+        guessed = tuple(
+            replace(hint, also_at=(*hint.also_at, name))
+            for hint in guessed
+            if any(_same(hint, other) for other in found)
+        )
+    return guessed if len(guessed) == 1 else ()
 
 
 def _same(one: Hint, other: Hint) -> bool:

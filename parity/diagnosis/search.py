@@ -12,9 +12,10 @@ from torch import Tensor
 
 from parity.diagnosis.candidates import STAGES, Candidates, Match
 from parity.diagnosis.definition import Variant
-from parity.diagnosis.interpreter import attempt
+from parity.diagnosis.interpreter import Goal, attempt
 from parity.diagnosis.matching import distance, equals, reproduces
 from parity.diagnosis.part import Part
+from parity.diagnosis.variants.fitted import fitted_to_few
 from parity.diagnosis.variants.site import axis_names
 from parity.diagnosis.variants.transforms import ENOUGH, fitted, moves, scalings
 from parity.results import Hint
@@ -37,6 +38,23 @@ def explain(scene: Scene, key: str) -> list[Hint]:
     if canonical is None:
         return _whole_transformed(candidates)
     return _two_sided(candidates, canonical) or _whole_transformed(candidates) or _wrong_in_part(candidates, canonical)
+
+
+def guesses(scene: Scene, key: str) -> list[Hint]:
+    """Of a tensor of a few numbers, such as a loss, every formula of its operation that one fitted number makes it.
+
+    A guess is a hint only where other segments give the same number.
+    """
+    if scene.subject[key].numel() >= ENOUGH:
+        return []
+    candidates = Candidates(scene, key)
+    canonical = candidates.interpreter.computed(key)
+    if canonical is None or not candidates.is_recorded(canonical):
+        return []
+    after = distance(canonical, candidates.reference)
+    found = candidates.computed(fitted_to_few, key, candidates.subject, Goal(key, candidates.subject))
+    matching = [variant for variant, value in found if equals(value, candidates.subject)]
+    return [candidates.hint(_sentence(None, variant), key, after) for variant in matching]
 
 
 def _two_sided(candidates: Candidates, canonical: Tensor) -> list[Hint]:

@@ -15,6 +15,9 @@ from torch import Tensor
 from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant, rowwise
 from parity.diagnosis.formula import Formula
 
+MOST_KEPT = 8
+"""Numbers of largest ones that are tried."""
+
 
 def _plus_one(x: Tensor) -> Tensor:
     """exp(x) / (1 + sum exp(x))"""
@@ -54,6 +57,8 @@ def _variants(o: Operands) -> Iterator[Variant]:
     yield Variant("applies softmax twice", "once", lambda: SOFTMAX(o.having(x=SOFTMAX(o))))
     yield Variant("takes the softmax of -x", "of x", lambda: torch.where(x.isinf(), x, -x).softmax(own))
     yield Variant("gives all to the largest", "softmax", lambda: (x == x.amax(-1, keepdim=True)).to(x.dtype))
+    for count in range(2, min(MOST_KEPT + 1, x.shape[-1])):
+        yield Variant(f"takes the softmax of the largest {count} alone", "of all", partial(_of_largest, x, count))
     yield Variant("spreads evenly over what is visible", "softmax", lambda: _normed(x.isfinite().to(x.dtype)))
     yield Variant("divides relu(x) by its sum", "the powers of e by theirs", lambda: _normed(x.relu()))
     if "unmasked" not in o and x.ndim > 1 and own == -1 and 1 < x.shape[-2] <= x.shape[-1]:
@@ -67,6 +72,11 @@ def _variants(o: Operands) -> Iterator[Variant]:
     yield Variant(late, "before it", lambda: torch.where(visible, bare.softmax(own), 0.0))
     if "mask" in o:
         yield Variant("adds the mask after the softmax", "before it", lambda: bare.softmax(-1) + o["mask"])
+
+
+def _of_largest(x: Tensor, count: int) -> Tensor:
+    least = x.topk(count, -1).values[..., -1:]
+    return x.masked_fill(x < least, -math.inf).softmax(-1)
 
 
 def _masked_first(o: Operands) -> Iterator[Variant]:

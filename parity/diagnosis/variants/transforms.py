@@ -21,6 +21,8 @@ LEAST = 1e-6
 """The smallest size of a fitted factor that counts as one."""
 ENOUGH = 8
 """The fewest elements on which a fitted number is not a coincidence."""
+SEVERAL = 2
+"""The fewest elements that must show a limit."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,43 @@ def fitted(x: Tensor, given: Tensor, sizes: Iterable[int]) -> Iterator[Transform
         yield Transform(f"scaled by {named(factor, sizes)}", lambda x: x * factor)
     offset = float((given - x).mean())
     yield Transform(f"with {offset:.6g} added", lambda x: x + offset)
+    yield from _affine(x, given, sizes)
+    yield from _limited(x, given)
+    yield from _without_some(x, given)
+
+
+def _affine(x: Tensor, given: Tensor, sizes: Iterable[int]) -> Iterator[Transform]:
+    """The line that brings `x` nearest to `given`."""
+    middle, aim = x.mean(), given.mean()
+    slope = nearest_factor(x - middle, given - aim)
+    offset = float(aim - slope * middle)
+    if x.numel() >= 2 * ENOUGH and min(abs(slope), abs(offset)) > LEAST:
+        yield Transform(f"scaled by {named(slope, sizes)} and with {offset:.6g} added", lambda x: x * slope + offset)
+
+
+def _limited(x: Tensor, given: Tensor) -> Iterator[Transform]:
+    """Clipped to the ends of what is given, where several numbers are that end."""
+    low, high = float(given.min()), float(given.max())
+    ends = {}
+    if high < float(x.max()) and int((given == high).sum()) >= SEVERAL:
+        ends["max"] = high
+    if low > float(x.min()) and int((given == low).sum()) >= SEVERAL:
+        ends["min"] = low
+    words = " and ".join(f"{'at most' if end == 'max' else 'at least'} {number:.6g}" for end, number in ends.items())
+    if ends:
+        yield Transform(f"limited to {words}", partial(torch.clamp, **ends))
+
+
+def _without_some(x: Tensor, given: Tensor) -> Iterator[Transform]:
+    """Zeros for the numbers, or the sizes, below some limit."""
+    gone = (given == 0) & (x != 0)
+    if min(int(gone.sum()), int((~gone).sum())) < SEVERAL:
+        return
+    for words, size in (("numbers", lambda x: x), ("sizes", torch.abs)):
+        limit = float(size(x)[gone].max())
+        if limit < float(size(x)[~gone].min()):
+            phrase = f"with zeros for the {words} below some limit"
+            yield Transform(phrase, partial(lambda size, limit, x: torch.where(size(x) > limit, x, 0.0), size, limit))
 
 
 def nearest_factor(x: Tensor, given: Tensor) -> float:
