@@ -121,30 +121,38 @@ class Candidates:
     def subject_match(self) -> Match | None:
         """The first variant that is the subject's tensor exactly, else the first within rounding."""
         near = None
-        for exact, match in self._subject_matches():
-            if exact:
-                return match
-            near = near or match
+        for stage in STAGES:
+            for exact, match in self._subject_matches(stage):
+                if exact:
+                    return match
+                near = near or match
         return near
 
-    def _subject_matches(self) -> Iterator[tuple[bool, Match]]:
+    def subject_matches(self) -> list[Match]:
+        """All variants of the first stage that has any that is the subject's tensor exactly."""
+        for stage in STAGES:
+            found = [match for exact, match in self._subject_matches(stage) if exact]
+            if found:
+                return found
+        return []
+
+    def _subject_matches(self, stage: Stage) -> Iterator[tuple[bool, Match]]:
         departing, interpreter = self.first_departing, self.interpreter
         given = self.interpreter.subject(departing)
         # The departure may be in an earlier operation whose result the subject does not show.
         earlier = interpreter.nodes[: interpreter.nodes.index(departing)]
         nodes = [departing, *(node for node in reversed(earlier) if node not in self.scene.subject)]
-        for stage in STAGES:
-            for node in nodes:
-                for variant, value in self.computed(stage, node, given, Goal(departing, given)):
-                    at_departure = interpreter.through({node: value}, departing)
-                    exact = None if at_departure is None else self._nearness(at_departure, departing, variant.unit)
-                    if exact is None:
-                        continue
-                    # In half precision what follows is computed from the subject's own numbers.
-                    own = {departing: given} if variant.unit else {node: value}
-                    at_target = interpreter.through(own, self.key)
-                    if at_target is not None and self.is_subject(at_target):
-                        yield exact, Match(node, variant, at_target)
+        for node in nodes:
+            for variant, value in self.computed(stage, node, given, Goal(departing, given)):
+                at_departure = interpreter.through({node: value}, departing)
+                exact = None if at_departure is None else self._nearness(at_departure, departing, variant.unit)
+                if exact is None:
+                    continue
+                # In half precision what follows is computed from the subject's own numbers.
+                own = {departing: given} if variant.unit else {node: value}
+                at_target = interpreter.through(own, self.key)
+                if at_target is not None and self.is_subject(at_target):
+                    yield exact, Match(node, variant, at_target)
 
     def reference_match(self) -> Match | None:
         """The first variant whose error is about the smallest: rounding hides which of several such is right."""

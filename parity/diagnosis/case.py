@@ -8,14 +8,17 @@ parameter of the same update. One that something else explains there is not said
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from parity.diagnosis.search import explain, guesses
+from parity.diagnosis.search import alternatives, explain, guesses
 from parity.diagnosis.variants.transforms import ENOUGH
 from parity.recording.recording import Recording
 from parity.results import Comparison, Hint
+from parity.subject.scene import Scene
 from parity.subject.subject import Subject
+
+Search = Callable[[Scene, str], list[Hint]]
 
 MOST_LAYERS = 40
 """The search covers at most this many layers."""
@@ -24,7 +27,9 @@ MOST_UNEXPLAINED = 2
 PLACES = 2
 """Other segments, and other parameters, in which a hint is looked for until it is found."""
 FITTED = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
-COUNT = re.compile(r"\d+(?: rows?\b| steps?\b)?")
+COUNT = re.compile(r"(?<![\w.+-])(?<!axis )\d+(?: rows?\b| steps?\b)?")
+"""A number that is each segment's own; those in names and of axes are not."""
+SCALED = "gives its result scaled by "
 NEAR = 1e-3
 """How far apart, relatively, two fitted numbers of one cause may be."""
 
@@ -34,13 +39,9 @@ def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparis
     seen: set[str] = set()
     unexplained: Counter[str] = Counter()
 
-    def hints_of(c: Comparison) -> tuple[Hint, ...]:
+    def hints_of(c: Comparison, search: Search = explain) -> tuple[Hint, ...]:
         scene = subject.scene(recording, c)
-        return () if scene is None else tuple(explain(*scene))
-
-    def guesses_of(c: Comparison) -> tuple[Hint, ...]:
-        scene = subject.scene(recording, c)
-        return () if scene is None else tuple(guesses(*scene))
+        return () if scene is None else tuple(search(*scene))
 
     def with_hints(c: Comparison) -> Comparison:
         sort = re.sub(r"\d+", "*", c.layer)
@@ -50,8 +51,9 @@ def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparis
         seen.add(c.layer)
         others = _elsewhere(c, comparisons)
         hints = _confirmed(hints_of(c), ((other.name, hints_of(other)) for other in others))
-        if not hints and math.prod(c.shape) < ENOUGH and len(others) >= PLACES:
-            hints = _at_all(guesses_of(c), ((other.name, guesses_of(other)) for other in others))
+        for search in (alternatives, guesses):
+            if not hints and len(others) >= PLACES and (search is alternatives or math.prod(c.shape) < ENOUGH):
+                hints = _at_all(hints_of(c, search), ((other.name, hints_of(other, search)) for other in others))
         unexplained[sort] += not hints
         return replace(c, hints=hints)
 
@@ -60,7 +62,7 @@ def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparis
 
 def _elsewhere(c: Comparison, comparisons: list[Comparison]) -> list[Comparison]:
     """Where the same cause must show: other segments' wrong tensors of the layer, and a sister's of the same update."""
-    wrong = [other for other in comparisons if other.verdict == "wrong" and other is not c and not other.own.problem]
+    wrong = [other for other in comparisons if other.verdict == "wrong" and other is not c]
     segments = [other for other in wrong if other.layer == c.layer][::-1]
     sisters: list[Comparison] = []
     if c.tensor_name.group == "train":
@@ -86,8 +88,29 @@ def _confirmed(hints: tuple[Hint, ...], others: Iterable[tuple[str, tuple[Hint, 
             return tuple(replace(hint, also_at=(at, name)) for hint, at in alike)
         looked[name] = found
     if any(looked.values()):
-        return ()
+        return _scaled_variously(hints, looked)
     return tuple(replace(hint, not_at=tuple(looked)) for hint in hints)
+
+
+def _scaled_variously(hints: tuple[Hint, ...], looked: Mapping[str, tuple[Hint, ...]]) -> tuple[Hint, ...]:
+    """A scale that is another number at each place, without what one number would mean; for any other hints, none."""
+    scales = {at: [_scale(hint) for hint in found] for at, found in looked.items()}
+    if len(hints) != 1 or not all(len(found) == 1 and found[0] for found in scales.values()):
+        return ()
+    own = _scale(hints[0])
+    if own is None or len(looked) < PLACES:
+        return ()
+    others = ", ".join(f"{found[0]} at {at}" for at, found in scales.items())
+    whose = "the subject" if hints[0].description.startswith("the subject") else "the reference"
+    other = "the reference" if whose == "the subject" else "the subject"
+    words = f"{whose} {SCALED}another number from place to place, {own} here and {others}; {other} as it is"
+    return (replace(hints[0], description=words, also_at=tuple(looked)),)
+
+
+def _scale(hint: Hint) -> str | None:
+    """The number, as it is written, by which a hint says that a result is scaled."""
+    found = re.search(f"{SCALED}(\\S+)", hint.description)
+    return found[1].rstrip(";") if found else None
 
 
 def _at_all(guessed: tuple[Hint, ...], others: Iterable[tuple[str, tuple[Hint, ...]]]) -> tuple[Hint, ...]:

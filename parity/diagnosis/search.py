@@ -40,6 +40,19 @@ def explain(scene: Scene, key: str) -> list[Hint]:
     return _two_sided(candidates, canonical) or _whole_transformed(candidates) or _wrong_in_part(candidates, canonical)
 
 
+def alternatives(scene: Scene, key: str) -> list[Hint]:
+    """All that may be said of the subject, likeliest first, where the canonical formula gives the reference's tensor.
+
+    Which of them is true other segments tell: in one of 7 steps and 8 features, T + 1 and H are the same number.
+    """
+    candidates = Candidates(scene, key)
+    canonical = candidates.interpreter.computed(key)
+    if canonical is None or not candidates.is_recorded(canonical):
+        return []
+    after = distance(canonical, candidates.reference)
+    return [candidates.hint(_sentence(None, m.variant), m.node, after) for m in candidates.subject_matches()]
+
+
 def guesses(scene: Scene, key: str) -> list[Hint]:
     """Of a tensor of a few numbers, such as a loss, every formula of its operation that one fitted number makes it.
 

@@ -46,7 +46,9 @@ def attention():
         ],
         "merge_heads": [example({"x": draw(B, 2, T, 6)})],
         "attention_scale": [
-            example({"x": draw(4, 3, T, 11)}, width=7, heads=3, sqrt_of=of) for of in ("queries", "width")
+            example({"x": draw(batch, heads, steps, keys)}, width=width, heads=heads, sqrt_of=of)
+            for batch, heads, steps, keys, width in ((4, 3, T, 11, 7), (5, 2, 13, 33, 40))
+            for of in ("queries", "width")
         ],
     }
 

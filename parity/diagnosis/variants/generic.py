@@ -33,6 +33,7 @@ def generic(site: Site, goal: Goal | None) -> Iterator[Variant]:
     yield from inputs.transformed(site)
     yield from inputs.added_to(site)
     yield from inputs.applied_first(site)
+    yield from inputs.replaced(site)
     yield from inputs.own_parameter(site)
 
 

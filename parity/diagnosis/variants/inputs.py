@@ -33,6 +33,17 @@ def skipped(site: Site) -> Iterator[Variant]:
             yield Variant(description, "does not", tensor.clone)
 
 
+def replaced(site: Site) -> Iterator[Variant]:
+    """A function of an input in the place of the operation."""
+    for role, tensor in site.floats.items():
+        if tensor.shape == site.result.shape and role not in site.leaves and site.operation.name != "activation":
+            for t in transforms.functions():
+                words = (
+                    f"leaves this operation out (the {_words(site.operation)}) and gives {site.name(role)} {t.phrase}"
+                )
+                yield Variant(words, "does not", partial(t.apply, tensor))
+
+
 def _words(operation: Operation) -> str:
     return operation.name.replace("_", " ")
 

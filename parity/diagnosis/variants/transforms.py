@@ -54,6 +54,8 @@ def _moves(shape: Sequence[int], axes: Sequence[str]) -> Iterator[tuple[str, Cal
             yield f"reversed along {axes[axis]}", partial(torch.flip, dims=(axis,))
             first = torch.zeros(size, dtype=torch.int64)
             yield f"with the first row of {axes[axis]} in every row", partial(_rows, axis, first)
+            yield f"with the mean over {axes[axis]} in every row", partial(_mean, axis)
+            yield f"with the mean of the rows so far along {axes[axis]}", partial(_running_mean, axis)
     if len(shape) > 1 and shape[-1] == shape[-2] > 1:
         yield f"with {axes[-2]} and {axes[-1]} exchanged", lambda x: x.mT
     if len(shape) > 2 and shape[0] == shape[1] > 1:
@@ -65,6 +67,15 @@ def _moves(shape: Sequence[int], axes: Sequence[str]) -> Iterator[tuple[str, Cal
             yield f"{words}, round the end", partial(torch.roll, shifts=k, dims=axis)
             yield f"{words}, with zeros for what is missing", partial(_rows_or_zeros, axis, source)
             yield f"{words}, with the last row repeated", partial(_rows, axis, source.clamp(0, size - 1))
+
+
+def _mean(axis: int, x: Tensor) -> Tensor:
+    return x.mean(axis, keepdim=True).expand_as(x)
+
+
+def _running_mean(axis: int, x: Tensor) -> Tensor:
+    count = torch.arange(1, x.shape[axis] + 1, dtype=x.dtype)
+    return x.cumsum(axis) / count.reshape([-1 if other == axis else 1 for other in range(x.ndim)])
 
 
 def _rows(axis: int, index: Tensor, x: Tensor) -> Tensor:
