@@ -118,23 +118,21 @@ class Candidates:
                     return node
         return self.key
 
-    def subject_match(self) -> Match | None:
-        """The first variant that is the subject's tensor exactly, else the first within rounding."""
-        near = None
-        for stage in STAGES:
-            for exact, match in self._subject_matches(stage):
-                if exact:
-                    return match
-                near = near or match
-        return near
+    def subject_matches(self, alternatives: bool) -> list[Match]:
+        """The first variant that is the subject's tensor exactly, else the first within rounding, if there is one.
 
-    def subject_matches(self) -> list[Match]:
-        """All variants of the first stage that has any that is the subject's tensor exactly."""
+        With `alternatives`, all of the same stage that are exactly the subject's tensor.
+        """
+        near: list[Match] = []
         for stage in STAGES:
-            found = [match for exact, match in self._subject_matches(stage) if exact]
+            found = []
+            for exact, match in self._subject_matches(stage):
+                if exact and not alternatives:
+                    return [match]
+                (found if exact else near).append(match)
             if found:
                 return found
-        return []
+        return near[:1]
 
     def _subject_matches(self, stage: Stage) -> Iterator[tuple[bool, Match]]:
         departing, interpreter = self.first_departing, self.interpreter
@@ -154,16 +152,19 @@ class Candidates:
                 if at_target is not None and self.is_subject(at_target):
                     yield exact, Match(node, variant, at_target)
 
-    def reference_match(self) -> Match | None:
-        """The first variant whose error is about the smallest: rounding hides which of several such is right."""
+    def reference_matches(self, alternatives: bool) -> list[Match]:
+        """The first variant whose error is about the smallest: rounding hides which of several such is right.
+
+        With `alternatives`, all of these of the same stage.
+        """
         for stage in STAGES:
             matches = list(self._reference_matches(stage))
             errors = [units(distance(match.value, self.reference), self.tolerance) for match in matches]
-            nearest = min(errors, default=0.0)
-            for error, match in zip(errors, matches, strict=True):
-                if error <= max(NEAR, 2 * nearest):
-                    return match
-        return None
+            nearest = max(NEAR, 2 * min(errors, default=0.0))
+            found = [match for error, match in zip(errors, matches, strict=True) if error <= nearest]
+            if found:
+                return found if alternatives else found[:1]
+        return []
 
     def _reference_matches(self, stage: Stage) -> Iterator[Match]:
         for node in reversed(self.interpreter.nodes):

@@ -116,7 +116,7 @@ def rows():
 def optimiser():
     w, g, m, v = draw(6, 4), draw(6, 4, seed=1), draw(6, 4, seed=2), 4 * draw(6, 4, seed=3).square()
     moments = {"beta": 0.91, "update": 3}
-    sizes = {"lr": 0.05, "update": 3, "betas": (0.9, 0.999), "min_trust": 0.23, "weight_decay": 0.03, "max_norm": 3.0}
+    sizes = {"lr": 0.05, "update": 3, "betas": (0.9, 0.999), "min_trust": 0.23, "weight_decay": 0.03, "max_norm": 3.7}
     others = {"the warm-up's": 0.3, "the end's": 0.0}
     parts = (("a", (2, 4)), ("b", (4, 4)))
     lamb = {"w": w, "m": m, "v": v, "g": g}
