@@ -10,21 +10,28 @@ from parity.results import Hint
 FITTED = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
 COUNT = re.compile(r"(?<![\w.+-])(?<!axis )\d+(?: rows?\b| steps?\b)?")
 """A number that is each segment's own; those in names and of axes are not."""
+OWN = re.compile(r"\([-+\d.e]+\)")
+"""A number in brackets, which is a place's own."""
 SCALED = "gives its result scaled by "
 NEAR = 1e-3
 """How far apart, relatively, two fitted numbers of one cause may be."""
 
 
 def same(one: Hint, other: Hint, counts: bool = True) -> bool:
-    """Whether two hints say the same, but for a fit's last digits and, with `counts`, each segment's own counts."""
-    texts = [FITTED.sub("#.#", hint.description) for hint in (one, other)]
+    """Whether two hints say the same, but for a fit's last digits and, with `counts`, each segment's own counts.
+
+    Without `counts` what the other side does is left aside: one parameter decays in the reference, and one does not.
+    """
+    said = [OWN.sub("", hint.description) for hint in (one, other)]
+    said = said if counts else [text.partition(";")[0] for text in said]
+    texts = [FITTED.sub("#.#", text) for text in said]
     if counts and SCALED not in one.description:
         # "no rows" and "none" are counts of rows, too.
         texts = [COUNT.sub("#", text).replace("no rows", "the oldest #") for text in texts]
         texts = [text.replace("none", "the oldest #") for text in texts]
     if texts[0] != texts[1]:
         return False
-    pairs = zip(FITTED.findall(one.description), FITTED.findall(other.description), strict=True)
+    pairs = zip(*map(FITTED.findall, said), strict=True)
     return all(math.isclose(float(a), float(b), rel_tol=NEAR) for a, b in pairs)
 
 

@@ -46,7 +46,8 @@ class Updates:
             for hint in hints:
                 if same(hint, said, counts=False):
                     return (replace(hint, also_at=(at,)),)
-        sisters, updates = self._sisters(c), [o for o in self.off if o.layer == c.layer and o is not c][::-1][:UPDATES]
+        updates = self._telling([o for o in self.off if o.layer == c.layer and o is not c][::-1][:UPDATES])
+        sisters = self._telling(self._sisters(c))
         ranked = sorted(hints, key=lambda hint: -len(self._agreeing(hint, sisters)))
         for hint in ranked:
             agreeing, later = self._agreeing(hint, sisters), self._agreeing(hint, updates)
@@ -57,6 +58,10 @@ class Updates:
                 return (replace(hint, also_at=tuple(places), not_at=tuple(differing)),)
         elsewhere = {o.name: self._hints(o)[:1] for o in (*sisters[:1], *updates)}
         return scaled_variously(hints[:1], elsewhere)
+
+    def _telling(self, others: list[Comparison]) -> list[Comparison]:
+        """Those whose error is their own. What is inherited may come of moments that an earlier update spoilt."""
+        return [o for o in others if o.verdict == "wrong" or self._hints(o)]
 
     def _sisters(self, c: Comparison) -> list[Comparison]:
         made = _made(c)

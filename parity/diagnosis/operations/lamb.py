@@ -76,9 +76,9 @@ def _compute(
 def _changes(o: Operands, options: Options) -> Iterator[Change]:
     lr, factor = options["lr"], options["factor"]
     for words, other in o.setting("other_factors", {}).items():
-        description = f"scales its rate by {other:g}, {words}"
-        yield Change(description, f"by {factor:g}", {"factor": other}, zeros=not other)
-    yield Change("does not follow the schedule", f"scales its rate by {factor:g}", {"factor": 1.0})
+        description = f"scales its rate by ({other:g}), {words}"
+        yield Change(description, f"by ({factor:g})", {"factor": other}, zeros=not other)
+    yield Change("does not follow the schedule", f"scales its rate by ({factor:g})", {"factor": 1.0})
     for number in (10.0, 0.1, 2.0, 0.5):
         yield Change(f"takes {number:g} times the learning rate", "the rate itself", {"lr": lr * number})
     yield Change("adds the step", "subtracts it", {"lr": -lr})
@@ -154,7 +154,8 @@ def _short(value: float | None) -> str:
 
 def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
     own = LAMB.options(o)
-    yield LAMB.fit(o, "lr", "takes a learning rate of {}", f"{own['lr']:g}")
+    scaled = "gives its result scaled by {} (another learning rate or schedule)"
+    yield FittedParameter(scaled, "as it is", 1.0, lambda rate: LAMB(o, lr=rate * own["lr"]))
     for option in ("min_trust", "eps", "weight_decay"):
         yield LAMB.fit(o, option, f"{NUMBERS[option][0]} {{}}", _short(own[option]))
     yield LAMB.fit(

@@ -84,7 +84,6 @@ def _average_variants(o: Operands, old: str, new: Tensor) -> Iterator[Variant]:
 OF_GRADIENT: dict[str, Callable[[Tensor], Tensor]] = {
     "less its mean": lambda g: g - g.mean(),
     "less the mean of each row": lambda g: g - g.flatten(1).mean(1).reshape(-1, *[1] * (g.ndim - 1)),
-    "over its norm": lambda g: g / torch.linalg.vector_norm(g),
     "over its largest size": lambda g: g / g.abs().max(),
     "over its root mean square": lambda g: g / g.square().mean().sqrt(),
 }
