@@ -253,7 +253,9 @@ EXAMPLES = {
         example({"ids": ids(T, B), "weight": draw(V, H)}),
         example({"ids": ids(7, 7), "weight": 0.3 * draw(V, V)}),
     ],
-    "gate": [example({"x": draw(T, B, 2 * H)}, order=order) for order in ("cf", "fc")],
+    "gate": [
+        example({"x": size * draw(T, B, 2 * H)}, order=order) for order, size in (("cf", 1), ("fc", 1), ("cf", 5))
+    ],
     "gru": recurrent(3, "h"),
     "layer_norm": norms(),
     "linear": [

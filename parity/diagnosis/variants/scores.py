@@ -71,7 +71,7 @@ def _which(hidden: Tensor, shown: Tensor, distances: Tensor) -> str:
     columns = hidden.all(0) | ~shown.any(0)
     if torch.equal(hidden, columns & shown):
         of_memory = not columns[keys - steps :].any()
-        return f": the same keys for all queries{', all of the memory' if of_memory else ''}"
+        return f": the same keys for all queries{', of the memory alone' if of_memory else ''}"
     return ""
 
 
