@@ -49,10 +49,10 @@ def scaled_variously(hints: tuple[Hint, ...], elsewhere: Mapping[str, tuple[Hint
     own = _scale(hints[0]) if len(hints) == 1 else None
     if own is None or not scales or not all(len(found) == 1 and found[0] for found in scales.values()):
         return ()
-    others = ", ".join(f"{found[0]} at {at}" for at, found in scales.items())
+    others = " and ".join(str(found[0]) for found in scales.values())
     sides = ("the subject", "the reference")
     whose, other = sides if hints[0].description.startswith("the subject") else sides[::-1]
-    words = f"{whose} {SCALED}another number from place to place, {own} here and {others}; {other} as it is"
+    words = f"{whose} {SCALED}another number from place to place, {own} here and {others} there; {other} as it is"
     return (replace(hints[0], description=words, also_at=tuple(elsewhere)),)
 
 
