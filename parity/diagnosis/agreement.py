@@ -43,17 +43,22 @@ def held(hints: tuple[Hint, ...], others: Iterable[tuple[str, tuple[Hint, ...]]]
     return hints
 
 
-def scaled_variously(hints: tuple[Hint, ...], elsewhere: Mapping[str, tuple[Hint, ...]]) -> tuple[Hint, ...]:
-    """A scale that is another number at each place, without what one number would mean; for any other hints, none."""
+def scaled_variously(
+    hints: tuple[Hint, ...], elsewhere: Mapping[str, tuple[Hint, ...]], meaning: str = ""
+) -> tuple[Hint, ...]:
+    """A scale that is another number at each place, with what that means, if it is known; for any other hints, none.
+
+    What one number would mean is left out.
+    """
     scales = {at: [_scale(hint) for hint in found] for at, found in elsewhere.items()}
     own = _scale(hints[0]) if len(hints) == 1 else None
     if own is None or not scales or not all(len(found) == 1 and found[0] for found in scales.values()):
         return ()
-    others = " and ".join(str(found[0]) for found in scales.values())
+    others = " and ".join(dict.fromkeys(str(found[0]) for found in scales.values()))
     sides = ("the subject", "the reference")
     whose, other = sides if hints[0].description.startswith("the subject") else sides[::-1]
-    words = f"{whose} {SCALED}another number from place to place, {own} here and {others} there; {other} as it is"
-    return (replace(hints[0], description=words, also_at=tuple(elsewhere)),)
+    words = f"{whose} {SCALED}another number from place to place, {own} here and {others} there{meaning}"
+    return (replace(hints[0], description=f"{words}; {other} as it is", also_at=tuple(elsewhere)),)
 
 
 def _scale(hint: Hint) -> str | None:

@@ -61,12 +61,12 @@ def _in_segments(
     segments = [o for o in comparisons if o.verdict == "wrong" and o is not c and o.layer == c.layer][::-1]
     others, first = segments[:PLACES], hints_of(c, explain)
     hints = _confirmed(first, ((other.name, hints_of(other, explain)) for other in others))
-    if len(others) < PLACES or hints:
+    if hints or not others:
         return hints
     if first:
         found = held(hints_of(c, alternatives), ((other.name, hints_of(other, alternatives)) for other in others))
         return found[:1] or scaled_variously(first, {other.name: hints_of(other, explain) for other in others})
-    if math.prod(c.shape) < ENOUGH:
+    if math.prod(c.shape) < ENOUGH and len(others) == PLACES:
         found = held(hints_of(c, guesses), ((other.name, hints_of(other, guesses)) for other in others))
         return found if len(found) == 1 else ()
     return ()

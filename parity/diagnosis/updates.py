@@ -56,8 +56,15 @@ class Updates:
                 places = [o.name for o in (*agreeing[:1], *later[:1])]
                 self._said[c.name] = hint
                 return (replace(hint, also_at=tuple(places), not_at=tuple(differing)),)
-        elsewhere = {o.name: self._hints(o)[:1] for o in (*sisters[:1], *updates)}
-        return scaled_variously(hints[:1], elsewhere)
+        return self._scaled(hints[:1], sisters, updates)
+
+    def _scaled(
+        self, hints: tuple[Hint, ...], sisters: list[Comparison], updates: list[Comparison]
+    ) -> tuple[Hint, ...]:
+        """A scale that differs: where all parameters of an update have the same, it is the rate's."""
+        if updates and len(self._agreeing(hints[0], sisters)) >= SHARE * len(sisters):
+            return scaled_variously(hints, {o.name: self._hints(o)[:1] for o in updates}, " (another schedule)")
+        return scaled_variously(hints, {o.name: self._hints(o)[:1] for o in (*sisters[:1], *updates)})
 
     def _telling(self, others: list[Comparison]) -> list[Comparison]:
         """Those whose error is their own. What is inherited may come of moments that an earlier update spoilt."""
