@@ -125,7 +125,7 @@ class Candidates:
         """
         near: list[Match] = []
         for stage in STAGES:
-            found = []
+            found: list[Match] = []
             for exact, match in self._subject_matches(stage):
                 if exact and not alternatives:
                     return [match]

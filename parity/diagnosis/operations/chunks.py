@@ -64,19 +64,19 @@ OTHERS: dict[str, Rule] = {
     "leaves the first chunk's total out and moves the others up": lambda c: _totals(c[..., 1:, :]),
     "subtracts every other chunk": lambda c: c[..., ::2, :].sum(-2) - c[..., 1::2, :].sum(-2),
 }
-STATISTICS: dict[str, Callable[[Tensor, int], Tensor]] = {
-    "the largest": lambda c, axis: c.amax(axis),
-    "the smallest": lambda c, axis: c.amin(axis),
-    "the median": lambda c, axis: c.median(axis).values,
-    "the norm": lambda c, axis: torch.linalg.vector_norm(c, dim=axis),
-    "the sum of squares": lambda c, axis: c.square().sum(axis),
-    "the root of the mean square": lambda c, axis: c.square().mean(axis).sqrt(),
-    "the sum of the sizes": lambda c, axis: c.abs().sum(axis),
-    "the sum over the root of the count": lambda c, axis: c.sum(axis) / math.sqrt(c.shape[axis]),
-    "the log sum exp": lambda c, axis: c.logsumexp(axis),
-    "the deviation, by n - 1": lambda c, axis: c.std(axis),
-    "the deviation, by n": lambda c, axis: c.std(axis, correction=0),
-    "the product": lambda c, axis: c.prod(axis),
+STATISTICS: dict[str, Callable[[int, Tensor], Tensor]] = {
+    "the largest": lambda axis, c: c.amax(axis),
+    "the smallest": lambda axis, c: c.amin(axis),
+    "the median": lambda axis, c: c.median(axis).values,
+    "the norm": lambda axis, c: torch.linalg.vector_norm(c, dim=axis),
+    "the sum of squares": lambda axis, c: c.square().sum(axis),
+    "the root of the mean square": lambda axis, c: c.square().mean(axis).sqrt(),
+    "the sum of the sizes": lambda axis, c: c.abs().sum(axis),
+    "the sum over the root of the count": lambda axis, c: c.sum(axis) / math.sqrt(c.shape[axis]),
+    "the log sum exp": lambda axis, c: c.logsumexp(axis),
+    "the deviation, by n - 1": lambda axis, c: c.std(axis),
+    "the deviation, by n": lambda axis, c: c.std(axis, correction=0),
+    "the product": lambda axis, c: c.prod(axis),
 }
 """What may be taken of the chunks, or of each, in place of the sum."""
 
@@ -84,8 +84,8 @@ STATISTICS: dict[str, Callable[[Tensor, int], Tensor]] = {
 def _others() -> Iterator[tuple[str, Rule]]:
     yield from OTHERS.items()
     for words, statistic in STATISTICS.items():
-        yield f"takes {words} of the chunks element by element", partial(statistic, axis=-2)
-        yield f"gives {words} of each chunk, and zeros for the rest", partial(_of_each, partial(statistic, axis=-1))
+        yield f"takes {words} of the chunks element by element", partial(statistic, -2)
+        yield f"gives {words} of each chunk, and zeros for the rest", partial(_of_each, partial(statistic, -1))
 
 
 def _compute(o: Operands) -> Tensor:

@@ -124,8 +124,8 @@ def _mix_changes(o: Operands, options: Options) -> Iterator[Change]:
         yield Change(words.format("values"), "in order", {"of_values": shifted})
     steps, keys = o.shape("weights")[-2:]
     if steps <= keys:
-        own = partial(_with_own_values, o, options["heads"])
-        yield Change("adds each query's own value to the mix", "does not", result=own)
+        added = partial(_with_own_values, o, options["heads"])
+        yield Change("adds each query's own value to the mix", "does not", result=added)
     n = o.shape("values")[0]
     yield Change(f"divides the mix by the {n} keys", "does not", result=lambda mix: mix / n)
 

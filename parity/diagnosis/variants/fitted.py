@@ -35,9 +35,9 @@ def fitted_parameters(site: Site, goal: Goal | None) -> Iterator[Variant]:
         yield from _with_numbers(site, site.definition.fitted_parameters(site.operands), goal)
 
 
-def fitted_to_few(site: Site, goal: Goal) -> Iterator[Variant]:
+def fitted_to_few(site: Site, goal: Goal | None) -> Iterator[Variant]:
     """The same for a goal of few numbers, which many formulas meet: true only if other places give the same number."""
-    if not _can_be_fitted(site, goal):
+    if goal is not None and not _can_be_fitted(site, goal):
         yield from _with_numbers(site, site.definition.fitted_parameters(site.operands), goal)
 
 

@@ -83,7 +83,7 @@ def _biased(site: Site, x: Tensor, given: Tensor, of_each: str, heads: bool) -> 
         if count < 2:
             return
         groups = groups + torch.arange(count)[:, None, None] * (int(groups.max()) + 1)
-    found, index = groups[finite].unique(return_inverse=True)
+    found, index = torch.unique(groups[finite], return_inverse=True)
     if finite.sum() < FEWEST * len(found):
         return
     gap = (given - x)[finite]
