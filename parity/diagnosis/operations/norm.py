@@ -137,8 +137,10 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
     for axis in range(-x.ndim, -1):
         words = f"over axis {axis + x.ndim}", "over the last axis"
         yield Change(f"takes the mean {words[0]}", words[1], {"centred_over": (axis,)}, needs_whole_tensor=True)
-        spread: Statistic = partial(_deviation, axis, options["unbiased"])
-        yield Change(f"takes the deviation {words[0]}", words[1], {"spread_by": spread}, needs_whole_tensor=True)
+        for unbiased, by in BY.items():
+            spread: Statistic = partial(_deviation, axis, unbiased)
+            description = f"takes the deviation, {by}, {words[0]}"
+            yield Change(description, words[1], {"spread_by": spread}, needs_whole_tensor=True)
     for axis in range(-x.ndim, -1):
         description, axes = f"normalises over the last {-axis} axes together", tuple(range(axis, 0))
         yield Change(description, "over the last", {"over": axes}, needs_whole_tensor=True)

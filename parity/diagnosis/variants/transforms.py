@@ -164,12 +164,12 @@ def _limited(x: Tensor, given: Tensor) -> Iterator[Transform]:
 
 def _without_some(x: Tensor, given: Tensor) -> Iterator[Transform]:
     """Zeros for the numbers, or the sizes, below some limit."""
-    gone = (given == 0) & (x != 0)
-    if min(int(gone.sum()), int((~gone).sum())) < SEVERAL:
+    gone, kept = (given == 0) & (x != 0), given != 0
+    if min(int(gone.sum()), int(kept.sum())) < SEVERAL:
         return
     for words, size in (("numbers", lambda x: x), ("sizes", torch.abs)):
         limit = float(size(x)[gone].max())
-        if limit < float(size(x)[~gone].min()):
+        if limit < float(size(x)[kept].min()):
             phrase = f"with zeros for the {words} below some limit"
             yield Transform(phrase, partial(lambda size, limit, x: torch.where(size(x) > limit, x, 0.0), size, limit))
 
