@@ -21,6 +21,7 @@ bench: $(INSTALLED)  ## speed and memory, as ratios measured in one run; takes h
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.bridge
 	$(BIN)/python -m tests.bench.serving
+	$(BIN)/python -m tests.bench.engine
 	$(BIN)/python -m tests.bench.over_http
 	$(BIN)/python -m tests.bench.training
 

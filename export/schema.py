@@ -39,7 +39,7 @@ def fault(value: Any, schema: dict[str, Any], root: dict[str, Any], at: str = ""
         return f"{here} is {_short(value)}; it must be one of {', '.join(map(_short, schema['enum']))}"
     if (types := schema.get("type")) and not any(_is(value, name) for name in _listed(types)):
         return f"{here} is {_short(value)}; it must be {' or '.join(_listed(types))}"
-    if isinstance(value, str) and not re.fullmatch(schema.get("pattern", ".*"), value, re.DOTALL):
+    if isinstance(value, str) and "pattern" in schema and not re.fullmatch(schema["pattern"], value):
         return f"{here} is {_short(value)}, which does not have the form {schema['pattern']}"
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if value < schema.get("minimum", value):
@@ -65,7 +65,7 @@ def _fault_of_object(value: dict[str, Any], schema: dict[str, Any], root: dict[s
     if missing or unknown:
         return f"{', '.join(sorted(missing + unknown))} missing or unknown" + (f" in {at}" if at else "")
     for name, item in value.items():
-        if found := fault(name, schema.get("propertyNames", {}), root, f"a name in {at}"):
+        if "propertyNames" in schema and (found := fault(name, schema["propertyNames"], root, f"a name in {at}")):
             return found
         if found := fault(item, known.get(name, others), root, f"{at}.{name}" if at else name):
             return found

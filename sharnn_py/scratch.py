@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 import tempfile
@@ -17,16 +16,19 @@ except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
 _LOCK = "lock"
+_LIVING: set[str] = set()
+"""Paths of folders whose processes lived when this one looked, its own among them: it does not look again."""
 
 
 def new_folder(parent: Path, prefix: str) -> tuple[Path, Callable[[], None]]:
     """A new folder in `parent`, which only its user may enter, and what removes it. Raises `OSError`.
 
-    Folders of that prefix whose processes were killed are removed first. A file system without locks, where nobody can
-    know that, keeps them.
+    Folders of that prefix whose processes were killed are removed first; those whose processes live are not looked at
+    again by this one. A file system without locks, where nobody can know, keeps them all.
     """
     _remove_of_the_dead(parent, prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    _LIVING.add(str(folder))
     return folder, partial(_remove, folder, _locked(folder))
 
 
@@ -54,6 +56,7 @@ def _locked(folder: Path) -> int | None:
 
 def _remove(folder: Path, lock: int | None) -> None:
     shutil.rmtree(folder, ignore_errors=True)
+    _LIVING.discard(str(folder))
     if lock is not None:
         os.close(lock)
 
@@ -61,15 +64,21 @@ def _remove(folder: Path, lock: int | None) -> None:
 def _remove_of_the_dead(parent: Path, prefix: str) -> None:
     if fcntl is None:
         return
-    for folder in parent.glob(f"{glob.escape(prefix)}*"):
+    try:
+        names = os.listdir(parent)
+    except OSError:  # one may be made where none may be listed
+        return
+    for folder in (os.path.join(parent, name) for name in names if name.startswith(prefix)):
+        if folder in _LIVING:
+            continue
         try:
-            lock = os.open(folder / _LOCK, os.O_RDWR)
+            lock = os.open(os.path.join(folder, _LOCK), os.O_RDWR)
         except OSError:  # another user's, or one that is being made or removed
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
         except OSError:  # its process lives, or nobody can know
-            pass
+            _LIVING.add(folder)
         finally:
             os.close(lock)

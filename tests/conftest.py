@@ -1,4 +1,5 @@
-"""For all tests: one thread, best for small tensors; which tests share a process; Julia and Chromium on demand.
+"""For all tests: one thread, best for small tensors; no waiting for the disk; which tests share a process; Julia and
+Chromium on demand.
 
 Where one of these cannot be had, the tests that need it fail in CI, and elsewhere are skipped with the reason.
 """
@@ -52,6 +53,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(shared[0]))
         elif any(found[-1].scope in ("module", "class", "package") for found in fixtures.values()):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_forced_to_the_disk() -> Iterator[None]:
+    """A test's files need not outlive the machine, and a third of an export's time is waiting for the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -24,12 +24,28 @@ from export.serving.providers import open_session
 from export.serving.ring import ring_of
 from export.serving.session import Session
 from export.serving.step_inputs import step_inputs
-from sharnn_py import SHARNN, LayerState, State, TorchSession
+from sharnn_py import PAPER, SHARNN, Config, LayerState, State, TorchSession, Vocabulary
 from sharnn_py.model import Block
 
+SIZES = {
+    "small": Config(vocab=205, emb=256, hidden=1024, layers=4, max_memory=5000, semantics=PAPER),
+    "paper": Config(vocab=205, emb=1024, hidden=4096, layers=4, max_memory=5000, semantics=PAPER),
+}
+BYTES = Vocabulary(["<s>", "<unk>", *(str(byte) for byte in range(11, 214))])
 Step = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """(B,) ids -> (B, V) logits, the state moved on."""
 Layers = list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]
+
+
+def agree(steps: dict[str, Step], model: SHARNN, batch: int) -> None:
+    """Raise unless all contenders compute the same logits, twice in a row."""
+    for turn in range(2):
+        tokens = np.arange(batch, dtype=np.int64) + 7 * turn
+        logits = {name: step(tokens) for name, step in steps.items()}
+        first = next(iter(logits.values()))
+        scale = float(np.abs(first).max())
+        for name, given in logits.items():
+            np.testing.assert_allclose(given, first, rtol=0, atol=1e-4 * scale, err_msg=f"{name}, step {turn}")
 
 
 def random_state(model: SHARNN, batch: int, rows: int) -> Layers:

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from export import Engine, Scheduler, export_checkpoint
 from sharnn_py import SHARNN, save_checkpoint
-from tests.bench.serving import BYTES, SIZES
+from tests.bench.contenders import BYTES, SIZES
 
 AT_MOST = {"small": 99.0, "paper": 1.05}
 """What is asked, at paper size."""

@@ -18,26 +18,19 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from export import Engine, Scheduler, Session, export_checkpoint
+from export import Session, export_checkpoint
 from export.graph.small_weights import SmallWeights
-from sharnn_py import PAPER, SHARNN, Config, TorchSession, Vocabulary, save_checkpoint
+from sharnn_py import SHARNN, TorchSession, save_checkpoint
 from sharnn_py.memory import most_keys_of_a_step
 from tests.bench import contenders
-from tests.bench.contenders import Step, random_state
+from tests.bench.contenders import BYTES, SIZES, Step, agree, random_state
 from tests.bench.footprint import megabytes_to_serve
 from tests.bench.timing import medians
 
-SIZES = {
-    "small": Config(vocab=205, emb=256, hidden=1024, layers=4, max_memory=5000, semantics=PAPER),
-    "paper": Config(vocab=205, emb=1024, hidden=4096, layers=4, max_memory=5000, semantics=PAPER),
-}
-BYTES = Vocabulary(["<s>", "<unk>", *(str(byte) for byte in range(11, 214))])
 STEPS = {"small": 40, "paper": 4}  # a sample is of so many
 SMALL: tuple[SmallWeights, ...] = ("int8", "int4")
 FASTER = {"int8": {0: 2.8, 1000: 2.4}, "int4": {0: 4.0, 1000: 1.0}}
 """Times float32, asked of small weights, by the rows of the memory; 1 where only the figure is of interest."""
-MANY = {1: 0.9, 8: 4.0, 32: 6.5}
-"""Sequences of an engine, and how many times a lone session's tokens a second are asked for at paper size."""
 ROUNDS = 9
 SLOW_ROUNDS = 7
 Row = tuple[str, float, float]
@@ -72,8 +65,6 @@ def on_cpu(folder: Path, model: SHARNN, size: str) -> Iterator[Row]:
         yield from decode(folder, model, size, batch, rows, times)
     for batch, times in ((1, 1.4), (8, 1.8)):
         yield ring(folder, model, size, batch, times)
-    yield from many_sequences(folder, model, size)
-    yield long_prompt(folder, model, size)
     yield from weights_once(folder, model, size)
     yield from prefill(folder, model, size)
     used, allowed = megabytes_to_serve(folder)
@@ -121,66 +112,6 @@ def ring(folder: Path, model: SHARNN, size: str, batch: int, times: float) -> Ro
     agree(steps, model, batch)
     taken = medians({name: sample(step, batch, size) for name, step in steps.items()}, ROUNDS)
     return f"decode, B={batch}, M=5000: concatenated memory / ring", taken["copies"] / taken["ring"], times
-
-
-def many_sequences(folder: Path, model: SHARNN, size: str) -> Iterator[Row]:
-    """Tokens a second of an engine at 1, 8 and 32 sequences, by a session in a loop and by batches in lock-step."""
-    rows, engine = 600, Engine.load(folder, slots=max(MANY), threads=1)
-    lone = contenders.exported(folder, random_state(model, 1, rows))
-    for n, times in MANY.items():
-        layers = random_state(model, n, rows)
-        numbers = [engine.open() for _ in range(n)]
-        for b, number in enumerate(numbers):
-            one = [(h[b : b + 1], c[b : b + 1], np.ascontiguousarray(memory[:, b : b + 1])) for h, c, memory in layers]
-            engine.set_state(number, one)
-        steps = {
-            "engine": by_engine(engine, numbers),
-            "lock-step": contenders.exported(folder, layers),
-            "PyTorch": contenders.eager(model, layers),
-        }
-        agree(steps, model, n)
-        samples = {name: sample(step, n, size) for name, step in steps.items()}
-        taken = medians({**samples, "lone": sample(lone, 1, size)}, ROUNDS)
-        where = f"engine, {n} sequences, M={rows}"
-        speed = n * taken["lone"] / taken["engine"]
-        yield f"{where}: tokens a second / a lone session's", speed, times if size == "paper" else 0.8
-        yield f"{where}: lock-step session / engine", taken["lock-step"] / taken["engine"], 0.9
-        yield f"{where}: PyTorch in lock-step / engine", taken["PyTorch"] / taken["engine"], 1.0
-        for number in numbers:
-            engine.close(number)
-
-
-def by_engine(engine: Engine, numbers: list[int]) -> Step:
-    def step(tokens: np.ndarray) -> np.ndarray:
-        return np.stack(list(engine.step(dict(zip(numbers, tokens.tolist(), strict=True))).values()))
-
-    return step
-
-
-def long_prompt(folder: Path, model: SHARNN, size: str) -> Row:
-    """The 99th percentile of the time between two tokens of 8 texts, without a prompt of 4,096 ids and with one."""
-    scheduler = Scheduler(Engine.load(folder, slots=9, threads=1))
-    engine, vocab = scheduler.engine, model.config.vocab
-    numbers = [engine.open() for _ in range(9)]
-    for number in numbers[:8]:
-        scheduler.submit(number, np.arange(64) % vocab, 1_000_000)
-
-    def latencies(turns: int = 1) -> list[float]:
-        found = []
-        for _ in range(turns):
-            start = time.process_time()
-            scheduler.advance()
-            found.append(time.process_time() - start)
-        return found
-
-    latencies(16)  # until all eight generate
-
-    alone, beside = latencies(50), []
-    task = scheduler.submit(numbers[8], np.arange(4096) % vocab)
-    while not task.ended:
-        beside += latencies()
-    ratio = float(np.percentile(beside, 99) / np.percentile(alone, 99))
-    return f"p99 of 8 sequences' steps while a prompt of 4,096 ids is fed: {ratio:.2f} times; 3 / that", 3 / ratio, 1.0
 
 
 def weights_once(folder: Path, model: SHARNN, size: str) -> Iterator[Row]:
@@ -299,17 +230,6 @@ def sample(step: Step, batch: int, size: str) -> Callable[[], None]:
             step(tokens)
 
     return run
-
-
-def agree(steps: dict[str, Step], model: SHARNN, batch: int) -> None:
-    """Raise unless all contenders compute the same logits, twice in a row."""
-    for turn in range(2):
-        tokens = np.arange(batch, dtype=np.int64) + 7 * turn
-        logits = {name: step(tokens) for name, step in steps.items()}
-        first = next(iter(logits.values()))
-        scale = float(np.abs(first).max())
-        for name, given in logits.items():
-            np.testing.assert_allclose(given, first, rtol=0, atol=1e-4 * scale, err_msg=f"{name}, step {turn}")
 
 
 if __name__ == "__main__":

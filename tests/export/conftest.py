@@ -3,11 +3,13 @@
 import dataclasses
 import hashlib
 import io
+import itertools
 
 import pytest
 import torch
 
 import export.check
+import export.exporter
 from sharnn_py import JULIA, PAPER, SHARNN, Config, Vocabulary, save_checkpoint
 from sharnn_py.cli import main
 
@@ -25,28 +27,42 @@ def trained_looking(config, seed=1):
     return model
 
 
+def digest(models):
+    """Of every number of every model, and whether its activations are rounded."""
+    found = hashlib.sha256()
+    for model in models:
+        for name, tensor in model.state_dict().items():
+            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode() + tensor.numpy().tobytes())
+        hooks = [hook for module in model.modules() for hook in module._forward_pre_hooks.values()]
+        found.update(f"{model.config} {len(hooks)}".encode())
+    return found.digest()
+
+
 @pytest.fixture(scope="session", autouse=True)
-def what_pytorch_computes_for_a_check_is_kept():
+def what_pytorch_computes_for_an_export_is_kept():
     """Most of a check is seventeen PyTorch models run on the same replays, whichever export of a model is checked.
 
-    What they gave is found again by all that it comes of: every number of every model, and what they are run on.
+    What they gave is found again by all that it comes of: every number of every model, and what they are run on. So is
+    the golden vector, a third of an export's time, by the model in float64, of which its other runs are made.
     """
-    kept, by_pytorch = {}, export.check.by_pytorch
+    kept, by_pytorch, golden = {}, export.check.by_pytorch, export.exporter.golden
 
     def found(models, stepwise, slots=None):
-        digest = hashlib.sha256()
-        for runs in models:
-            for name, tensor in runs.state_dict().items():
-                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode() + tensor.numpy().tobytes())
-            hooks = [hook for module in runs.modules() for hook in module._forward_pre_hooks.values()]
-            digest.update(f"{runs.config} {len(hooks)}".encode())
-        asked = (digest.digest(), stepwise, tuple(export.check.replays(models[0].config.max_memory, slots)))
+        asked = (digest(models), stepwise, tuple(export.check.replays(models[0].config.max_memory, slots)))
         if asked not in kept:
             kept[asked] = list(by_pytorch(models, stepwise, slots))
         return iter(kept[asked])
 
+    def golden_again(models, dtype, capacity):
+        truth = next(models)
+        asked = (digest([truth]), dtype, capacity)
+        if asked not in kept:
+            kept[asked] = golden(itertools.chain([truth], models), dtype, capacity)
+        return kept[asked]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export.check, "by_pytorch", found)
+        patch.setattr(export.exporter, "golden", golden_again)
         yield
 
 

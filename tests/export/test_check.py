@@ -70,16 +70,17 @@ def test_replays_reach_every_edge_of_the_memory():
     assert all(sum(r.segments) + r.rows > N for r in replays(N) if r.rows == N - 4)
 
 
-@pytest.mark.parametrize("capacity", [1, 2, 3, 4, 5, 6])
-def test_an_export_with_a_small_ring_passes_and_what_it_cannot_do_is_said(export_of, config, capacity):
-    most_keys = most_keys_of_a_step(config)
+@pytest.mark.parametrize("capacity", [1, 3, 6])
+def test_an_export_with_a_small_ring_passes_and_what_it_cannot_do_is_said(export_of, config, monkeypatch, capacity):
+    done = []
+    monkeypatch.setattr(export.exporter, "check_export", lambda *given: done.append(check_export(*given)) or done[0])
     _, folder = export_of(config, {"capacity": capacity, "check": True, "int8": True})
-    found = check_export(folder)
+    (found,) = done
     assert found.passed
     assert {row.graph for row in found.rows} == {"segment", "step", "step.int8"}
-    if capacity < most_keys:
+    assert Manifest.load(folder).check["left_out"] == found.left_out
+    if capacity < most_keys_of_a_step(config):
         assert f"more than the {capacity} rows of this export's ring were not replayed" in found.summary()
-        assert Manifest.load(folder).check["left_out"] == found.left_out
     else:
         assert found.left_out == []
 

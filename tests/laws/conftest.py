@@ -19,10 +19,9 @@ settings.load_profile(os.environ.get("SHARNN_LAWS", "ci"))
 
 @pytest.fixture(scope="package", autouse=True)
 def exports_without_what_no_law_reads():
-    """No golden vector, which takes half of an export's time, and nothing forced to the disk."""
+    """No golden vector, which takes half of an export's time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("export.exporter.golden", lambda *_: "{}")
-        patch.setattr("os.fsync", lambda _: None)
         yield
 
 

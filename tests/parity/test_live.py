@@ -17,7 +17,7 @@ from tests.forked import sharnn
 pytestmark = pytest.mark.usefixtures("installation")
 
 
-@pytest.mark.parametrize("seed", range(10, 16))
+@pytest.mark.parametrize("seed", range(10, 13))
 def test_random_cases_agree(worker, tmp_path, seed):
     result = run_case(record(random_case(seed), "reference", worker, tmp_path / "case.safetensors"))
     assert result, result.first
