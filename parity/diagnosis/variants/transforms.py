@@ -105,6 +105,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "1 - x": lambda x: 1 - x,
     "1 + x": lambda x: 1 + x,
     "a softmax over the last axis": lambda x: x.softmax(-1),
+    "a log softmax over the last axis": lambda x: x.log_softmax(-1),
+    "a layer norm without gain and bias": lambda x: F.layer_norm(x, x.shape[-1:]),
     "a division by its norm over the last axis": lambda x: F.normalize(x, dim=-1),
     "a division by its sum over the last axis": lambda x: x / x.sum(-1, keepdim=True),
     "a subtraction of its mean over the last axis": lambda x: x - x.mean(-1, keepdim=True),
