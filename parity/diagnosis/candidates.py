@@ -16,6 +16,7 @@ from parity.diagnosis.variants.everywhere import everywhere
 from parity.diagnosis.variants.fitted import fitted_inputs, fitted_parameters
 from parity.diagnosis.variants.generic import generic, own_parameters
 from parity.diagnosis.variants.rewired import rewired
+from parity.diagnosis.variants.scores import scores
 from parity.diagnosis.variants.site import Site
 from parity.diagnosis.variants.sources import sources
 from parity.diagnosis.variants.vectors import vectors
@@ -42,6 +43,7 @@ def _compound(site: Site, goal: Goal | None) -> Iterator[Variant]:
 STAGES: tuple[Stage, ...] = (
     lambda site, goal: site.definition.variants(site.operands),
     fitted_parameters,
+    scores,
     generic,
     fitted_inputs,
     rewired,
@@ -116,44 +118,53 @@ class Candidates:
                     return node
         return self.key
 
-    def subject_match(self) -> Match | None:
-        """The first variant that is the subject's tensor exactly, else the first within rounding."""
-        near = None
-        for exact, match in self._subject_matches():
-            if exact:
-                return match
-            near = near or match
-        return near
+    def subject_matches(self, alternatives: bool) -> list[Match]:
+        """The first variant that is the subject's tensor exactly, else the first within rounding, if there is one.
 
-    def _subject_matches(self) -> Iterator[tuple[bool, Match]]:
+        With `alternatives`, all of the same stage that are exactly the subject's tensor.
+        """
+        near: list[Match] = []
+        for stage in STAGES:
+            found: list[Match] = []
+            for exact, match in self._subject_matches(stage):
+                if exact and not alternatives:
+                    return [match]
+                (found if exact else near).append(match)
+            if found:
+                return found
+        return near[:1]
+
+    def _subject_matches(self, stage: Stage) -> Iterator[tuple[bool, Match]]:
         departing, interpreter = self.first_departing, self.interpreter
         given = self.interpreter.subject(departing)
         # The departure may be in an earlier operation whose result the subject does not show.
         earlier = interpreter.nodes[: interpreter.nodes.index(departing)]
         nodes = [departing, *(node for node in reversed(earlier) if node not in self.scene.subject)]
-        for stage in STAGES:
-            for node in nodes:
-                for variant, value in self.computed(stage, node, given, Goal(departing, given)):
-                    at_departure = interpreter.through({node: value}, departing)
-                    exact = None if at_departure is None else self._nearness(at_departure, departing, variant.unit)
-                    if exact is None:
-                        continue
-                    # In half precision what follows is computed from the subject's own numbers.
-                    own = {departing: given} if variant.unit else {node: value}
-                    at_target = interpreter.through(own, self.key)
-                    if at_target is not None and self.is_subject(at_target):
-                        yield exact, Match(node, variant, at_target)
+        for node in nodes:
+            for variant, value in self.computed(stage, node, given, Goal(departing, given)):
+                at_departure = interpreter.through({node: value}, departing)
+                exact = None if at_departure is None else self._nearness(at_departure, departing, variant.unit)
+                if exact is None:
+                    continue
+                # In half precision what follows is computed from the subject's own numbers.
+                own = {departing: given} if variant.unit else {node: value}
+                at_target = interpreter.through(own, self.key)
+                if at_target is not None and self.is_subject(at_target):
+                    yield exact, Match(node, variant, at_target)
 
-    def reference_match(self) -> Match | None:
-        """The first variant whose error is about the smallest: rounding hides which of several such is right."""
+    def reference_matches(self, alternatives: bool) -> list[Match]:
+        """The first variant whose error is about the smallest: rounding hides which of several such is right.
+
+        With `alternatives`, all of these of the same stage.
+        """
         for stage in STAGES:
             matches = list(self._reference_matches(stage))
             errors = [units(distance(match.value, self.reference), self.tolerance) for match in matches]
-            nearest = min(errors, default=0.0)
-            for error, match in zip(errors, matches, strict=True):
-                if error <= max(NEAR, 2 * nearest):
-                    return match
-        return None
+            nearest = max(NEAR, 2 * min(errors, default=0.0))
+            found = [match for error, match in zip(errors, matches, strict=True) if error <= nearest]
+            if found:
+                return found if alternatives else found[:1]
+        return []
 
     def _reference_matches(self, stage: Stage) -> Iterator[Match]:
         for node in reversed(self.interpreter.nodes):

@@ -8,24 +8,26 @@ parameter of the same update. One that something else explains there is not said
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from parity.diagnosis.search import explain
+from parity.diagnosis.agreement import held, same, scaled_variously
+from parity.diagnosis.search import alternatives, explain, guesses
+from parity.diagnosis.updates import Updates
+from parity.diagnosis.variants.transforms import ENOUGH
 from parity.recording.recording import Recording
 from parity.results import Comparison, Hint
+from parity.subject.scene import Scene
 from parity.subject.subject import Subject
+
+Search = Callable[[Scene, str], list[Hint]]
 
 MOST_LAYERS = 40
 """The search covers at most this many layers."""
 MOST_UNEXPLAINED = 2
 """Layers whose names differ only in a number are given up after this many searches without a hint."""
 PLACES = 2
-"""Other segments, and other parameters, in which a hint is looked for until it is found."""
-FITTED = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+")
-COUNT = re.compile(r"\d+(?: rows?\b| steps?\b)?")
-NEAR = 1e-3
-"""How far apart, relatively, two fitted numbers of one cause may be."""
+"""Other segments in which a hint is looked for until it is found."""
 
 
 def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparison]) -> list[Comparison]:
@@ -33,9 +35,11 @@ def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparis
     seen: set[str] = set()
     unexplained: Counter[str] = Counter()
 
-    def hints_of(c: Comparison) -> tuple[Hint, ...]:
+    def hints_of(c: Comparison, search: Search = explain) -> tuple[Hint, ...]:
         scene = subject.scene(recording, c)
-        return () if scene is None else tuple(explain(*scene))
+        return () if scene is None else tuple(search(*scene))
+
+    updates = Updates(comparisons, lambda c: hints_of(c, alternatives))
 
     def with_hints(c: Comparison) -> Comparison:
         sort = re.sub(r"\d+", "*", c.layer)
@@ -43,22 +47,29 @@ def diagnosed(recording: Recording, subject: Subject, comparisons: list[Comparis
         if c.verdict != "wrong" or c.hints or c.layer in seen or given_up:
             return c
         seen.add(c.layer)
-        hints = _confirmed(hints_of(c), ((other.name, hints_of(other)) for other in _elsewhere(c, comparisons)))
+        hints = updates.hints(c) if c.tensor_name.group == "train" else _in_segments(c, comparisons, hints_of)
         unexplained[sort] += not hints
         return replace(c, hints=hints)
 
     return [with_hints(c) for c in comparisons]
 
 
-def _elsewhere(c: Comparison, comparisons: list[Comparison]) -> list[Comparison]:
-    """Where the same cause must show: other segments' wrong tensors of the layer, and a sister's of the same update."""
-    wrong = [other for other in comparisons if other.verdict == "wrong" and other is not c and not other.own.problem]
-    segments = [other for other in wrong if other.layer == c.layer][::-1]
-    sisters: list[Comparison] = []
-    if c.tensor_name.group == "train":
-        made = c.tensor_name.path.partition("/")[0]
-        sisters = [o for o in wrong if o.segment == c.segment and o.tensor_name.path.startswith(f"{made}/")][::-1]
-    return [*sisters[:1], *segments[:PLACES], *sisters[1:PLACES]]
+def _in_segments(
+    c: Comparison, comparisons: list[Comparison], hints_of: Callable[[Comparison, Search], tuple[Hint, ...]]
+) -> tuple[Hint, ...]:
+    """The hints that hold at the layer in other segments as well."""
+    segments = [o for o in comparisons if o.verdict == "wrong" and o is not c and o.layer == c.layer][::-1]
+    others, first = segments[:PLACES], hints_of(c, explain)
+    hints = _confirmed(first, ((other.name, hints_of(other, explain)) for other in others))
+    if hints or not others:
+        return hints
+    if first:
+        found = held(hints_of(c, alternatives), ((other.name, hints_of(other, alternatives)) for other in others))
+        return found[:1] or scaled_variously(first, {other.name: hints_of(other, explain) for other in others})
+    if math.prod(c.shape) < ENOUGH and len(others) == PLACES:
+        found = held(hints_of(c, guesses), ((other.name, hints_of(other, guesses)) for other in others))
+        return found if len(found) == 1 else ()
+    return ()
 
 
 def _confirmed(hints: tuple[Hint, ...], others: Iterable[tuple[str, tuple[Hint, ...]]]) -> tuple[Hint, ...]:
@@ -70,24 +81,13 @@ def _confirmed(hints: tuple[Hint, ...], others: Iterable[tuple[str, tuple[Hint, 
     """
     looked: dict[str, tuple[Hint, ...]] = {}
     for name, found in others if hints else ():
-        confirmed = [hint for hint in hints if any(_same(hint, other) for other in found)]
+        confirmed = [hint for hint in hints if any(same(hint, other) for other in found)]
         if confirmed:
             return tuple(replace(hint, also_at=(name,)) for hint in confirmed)
-        alike = [(hint, at) for at, before in looked.items() for hint in before if any(_same(hint, o) for o in found)]
+        alike = [(hint, at) for at, before in looked.items() for hint in before if any(same(hint, o) for o in found)]
         if alike:
             return tuple(replace(hint, also_at=(at, name)) for hint, at in alike)
         looked[name] = found
     if any(looked.values()):
         return ()
     return tuple(replace(hint, not_at=tuple(looked)) for hint in hints)
-
-
-def _same(one: Hint, other: Hint) -> bool:
-    """Whether two hints say the same, but for counts, which are each segment's own, and a fit's last digits."""
-    texts = [COUNT.sub("#", FITTED.sub("#.#", hint.description)) for hint in (one, other)]
-    # Which are counts of rows, too.
-    texts = [text.replace("no rows", "the oldest #").replace("none", "the oldest #") for text in texts]
-    if texts[0] != texts[1]:
-        return False
-    pairs = zip(FITTED.findall(one.description), FITTED.findall(other.description), strict=True)
-    return all(math.isclose(float(a), float(b), rel_tol=NEAR) for a, b in pairs)

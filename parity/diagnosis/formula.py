@@ -96,10 +96,19 @@ class Formula:
         return c.result(self(c.operands(o), **c.options))
 
     def fit(
-        self, o: Operands, option: str, description: str, canonical_description: str, **options: Any
+        self,
+        o: Operands,
+        option: str,
+        description: str,
+        canonical_description: str,
+        start: float | None = None,
+        **options: Any,
     ) -> FittedParameter:
-        """One of the formula's numbers, to be fitted from its canonical value or 0, with other `options` changed."""
-        start = self.options(o).get(option, 0.0)
+        """One of the formula's numbers, to be fitted from `start`, else its canonical value or 0.
+
+        Other `options` may be changed as well.
+        """
+        start = self.options(o).get(option, 0.0) if start is None else start
         return FittedParameter(
             description, canonical_description, start, lambda number: self(o, **{**options, option: number})
         )

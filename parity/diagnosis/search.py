@@ -12,9 +12,10 @@ from torch import Tensor
 
 from parity.diagnosis.candidates import STAGES, Candidates, Match
 from parity.diagnosis.definition import Variant
-from parity.diagnosis.interpreter import attempt
+from parity.diagnosis.interpreter import Goal, attempt
 from parity.diagnosis.matching import distance, equals, reproduces
 from parity.diagnosis.part import Part
+from parity.diagnosis.variants.fitted import fitted_to_few
 from parity.diagnosis.variants.site import axis_names
 from parity.diagnosis.variants.transforms import ENOUGH, fitted, moves, scalings
 from parity.results import Hint
@@ -27,6 +28,18 @@ def explain(scene: Scene, key: str) -> list[Hint]:
     Every hint is confirmed: recomputed as it says, the error is within rounding. The list is empty if the tensors
     agree, or nothing was confirmed.
     """
+    return _explained(scene, key, alternatives=False)
+
+
+def alternatives(scene: Scene, key: str) -> list[Hint]:
+    """What `explain` gives, and with it all that is as likely and cannot be told from it here.
+
+    Which of them is true other segments tell: in one of 7 steps and 8 features, T + 1 and H are the same number.
+    """
+    return _explained(scene, key, alternatives=True)
+
+
+def _explained(scene: Scene, key: str, alternatives: bool) -> list[Hint]:
     if key not in scene.reference or key not in scene.subject:
         return []
     detached = [{name: t.detach() for name, t in side.items()} for side in (scene.reference, scene.subject)]
@@ -36,20 +49,48 @@ def explain(scene: Scene, key: str) -> list[Hint]:
     canonical = candidates.interpreter.computed(key) if candidates.error > candidates.tolerance else None
     if canonical is None:
         return _whole_transformed(candidates)
-    return _two_sided(candidates, canonical) or _whole_transformed(candidates) or _wrong_in_part(candidates, canonical)
+    return (
+        _two_sided(candidates, canonical, alternatives)
+        or _whole_transformed(candidates)
+        or _wrong_in_part(candidates, canonical)
+    )
 
 
-def _two_sided(candidates: Candidates, canonical: Tensor) -> list[Hint]:
+def guesses(scene: Scene, key: str) -> list[Hint]:
+    """Of a tensor of a few numbers, such as a loss, every formula of its operation that one fitted number makes it.
+
+    A guess is a hint only where other segments give the same number.
+    """
+    if scene.subject[key].numel() >= ENOUGH:
+        return []
+    candidates = Candidates(scene, key)
+    canonical = candidates.interpreter.computed(key)
+    if canonical is None or not candidates.is_recorded(canonical):
+        return []
+    after = distance(canonical, candidates.reference)
+    found = candidates.computed(fitted_to_few, key, candidates.subject, Goal(key, candidates.subject))
+    matching = [variant for variant, value in found if equals(value, candidates.subject)]
+    return [candidates.hint(_sentence(None, variant), key, after) for variant in matching]
+
+
+def _two_sided(candidates: Candidates, canonical: Tensor, alternatives: bool) -> list[Hint]:
     own = Match(candidates.key, None, canonical)
-    subject = own if candidates.is_subject(canonical) else candidates.subject_match()
-    if subject is None:
+    subjects = [own] if candidates.is_subject(canonical) else candidates.subject_matches(alternatives)
+    if not subjects:
         return []
-    reference = own if candidates.is_recorded(canonical) else candidates.reference_match()
-    if reference is None or (reference.variant is None and subject.variant is None):
-        return []
+    references = [own] if candidates.is_recorded(canonical) else candidates.reference_matches(alternatives)
+    return [
+        _hint(candidates, subject, reference)
+        for reference in references
+        for subject in subjects
+        if subject.variant is not None or reference.variant is not None
+    ]
+
+
+def _hint(candidates: Candidates, subject: Match, reference: Match) -> Hint:
     at = reference.node if subject.variant is None else subject.node
     after = distance(reference.value, candidates.reference)
-    return [candidates.hint(_sentence(reference.variant, subject.variant), at, after)]
+    return candidates.hint(_sentence(reference.variant, subject.variant), at, after)
 
 
 def _sentence(reference: Variant | None, subject: Variant | None) -> str:

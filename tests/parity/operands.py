@@ -46,7 +46,9 @@ def attention():
         ],
         "merge_heads": [example({"x": draw(B, 2, T, 6)})],
         "attention_scale": [
-            example({"x": draw(4, 3, T, 11)}, width=7, heads=3, sqrt_of=of) for of in ("queries", "width")
+            example({"x": draw(batch, heads, steps, keys)}, width=width, heads=heads, sqrt_of=of)
+            for batch, heads, steps, keys, width in ((4, 3, T, 11, 7), (5, 2, 13, 33, 40))
+            for of in ("queries", "width")
         ],
     }
 
@@ -114,7 +116,7 @@ def rows():
 def optimiser():
     w, g, m, v = draw(6, 4), draw(6, 4, seed=1), draw(6, 4, seed=2), 4 * draw(6, 4, seed=3).square()
     moments = {"beta": 0.91, "update": 3}
-    sizes = {"lr": 0.05, "update": 3, "betas": (0.9, 0.999), "min_trust": 0.23, "weight_decay": 0.03, "max_norm": 3.0}
+    sizes = {"lr": 0.05, "update": 3, "betas": (0.9, 0.999), "min_trust": 0.23, "weight_decay": 0.03, "max_norm": 3.7}
     others = {"the warm-up's": 0.3, "the end's": 0.0}
     parts = (("a", (2, 4)), ("b", (4, 4)))
     lamb = {"w": w, "m": m, "v": v, "g": g}
@@ -251,7 +253,9 @@ EXAMPLES = {
         example({"ids": ids(T, B), "weight": draw(V, H)}),
         example({"ids": ids(7, 7), "weight": 0.3 * draw(V, V)}),
     ],
-    "gate": [example({"x": draw(T, B, 2 * H)}, order=order) for order in ("cf", "fc")],
+    "gate": [
+        example({"x": size * draw(T, B, 2 * H)}, order=order) for order, size in (("cf", 1), ("fc", 1), ("cf", 5))
+    ],
     "gru": recurrent(3, "h"),
     "layer_norm": norms(),
     "linear": [

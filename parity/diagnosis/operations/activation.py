@@ -1,6 +1,7 @@
 """A function of every number by itself. Role: x. Settings: `function`, a key of `FUNCTIONS` or `SLOPED`; `slope`, of
 the latter."""
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -64,6 +65,16 @@ SLOPED: dict[str, tuple[str, float, Callable[[Tensor, float], Tensor]]] = {
 """Functions of a number besides, the setting `slope`: their words, its usual value, and what they compute."""
 
 
+GATES: dict[str, Callable[[Tensor], Tensor]] = {
+    "hard sigmoid": F.hardsigmoid,
+    "tanh": torch.tanh,
+    "1/2 + atan / pi": lambda x: 0.5 + torch.atan(x) / math.pi,
+    "(1 + softsign) / 2": lambda x: (1 + F.softsign(x)) / 2,
+    "normal distribution (erf)": lambda x: (1 + torch.erf(x / math.sqrt(2))) / 2,
+}
+"""What x may be multiplied by in place of a sigmoid, each of a multiple of x."""
+
+
 def _own(o: Operands) -> tuple[str, Callable[[Tensor], Tensor]]:
     """The canonical function, in words and as it is computed."""
     name, slope = o.settings["function"], o.settings.get("slope")
@@ -91,8 +102,14 @@ def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
     for words, usual, function in SLOPED.values():
         yield FittedParameter(f"applies a {words}", canonical, 0.9 * usual, partial(function, x), low=0.0)
     yield FittedParameter("applies x sigmoid({} x)", canonical, 1.702, lambda slope: x * torch.sigmoid(slope * x))
+    for words, gate in GATES.items():
+        yield FittedParameter(f"applies x times the {words} of {{}} x", canonical, 0.9, partial(_gated, gate, x))
     yield FittedParameter("applies the sigmoid of {} x", canonical, 1.0, lambda slope: torch.sigmoid(slope * x))
     yield FittedParameter("applies tanh of {} x", canonical, 1.0, lambda slope: torch.tanh(slope * x))
+
+
+def _gated(gate: Callable[[Tensor], Tensor], x: Tensor, slope: float) -> Tensor:
+    return x * gate(slope * x)
 
 
 OPERATIONS = {

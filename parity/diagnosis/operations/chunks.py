@@ -4,6 +4,7 @@ Setting `rule`: "elementwise", the sum of the F/H chunks; "totals", output k is 
 output from F/H on is 0.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -27,11 +28,18 @@ def _woven(chunks: Tensor) -> Tensor:
 
 
 def _totals(chunks: Tensor) -> Tensor:
-    count, width = chunks.shape[-2:]
-    return F.pad(chunks.sum(-1), (0, width - count))
+    return _of_each(lambda c: c.sum(-1), chunks)
 
 
 Rule = Callable[[Tensor], Tensor]
+
+
+def _of_each(statistic: Rule, chunks: Tensor) -> Tensor:
+    """One number of each chunk, and zeros for the rest."""
+    count, width = chunks.shape[-2:]
+    return F.pad(statistic(chunks), (0, width - count))
+
+
 RULES: dict[str, tuple[str, Rule]] = {
     "elementwise": ("adds the chunks element by element", lambda c: c.sum(-2)),
     "totals": ("gives the total of each chunk, and zeros for the rest", _totals),
@@ -48,8 +56,6 @@ OTHERS: dict[str, Rule] = {
     "reverses the totals of the chunks with their zeros": lambda c: _totals(c).flip(-1),
     "takes the totals of the chunks last to first, before the zeros": lambda c: _totals(c.flip(-2)),
     "gives the total of all chunks in every output": lambda c: c.sum((-2, -1))[..., None].expand_as(c[..., 0, :]),
-    "multiplies the chunks element by element": lambda c: c.prod(-2),
-    "takes the largest of the chunks element by element": lambda c: c.amax(-2),
     "leaves the last chunk out": lambda c: c[..., :-1, :].sum(-2),
     "leaves the first chunk out": lambda c: c[..., 1:, :].sum(-2),
     "takes the first chunk alone": lambda c: c[..., 0, :],
@@ -58,6 +64,28 @@ OTHERS: dict[str, Rule] = {
     "leaves the first chunk's total out and moves the others up": lambda c: _totals(c[..., 1:, :]),
     "subtracts every other chunk": lambda c: c[..., ::2, :].sum(-2) - c[..., 1::2, :].sum(-2),
 }
+STATISTICS: dict[str, Callable[[int, Tensor], Tensor]] = {
+    "the largest": lambda axis, c: c.amax(axis),
+    "the smallest": lambda axis, c: c.amin(axis),
+    "the median": lambda axis, c: c.median(axis).values,
+    "the norm": lambda axis, c: torch.linalg.vector_norm(c, dim=axis),
+    "the sum of squares": lambda axis, c: c.square().sum(axis),
+    "the root of the mean square": lambda axis, c: c.square().mean(axis).sqrt(),
+    "the sum of the sizes": lambda axis, c: c.abs().sum(axis),
+    "the sum over the root of the count": lambda axis, c: c.sum(axis) / math.sqrt(c.shape[axis]),
+    "the log sum exp": lambda axis, c: c.logsumexp(axis),
+    "the deviation, by n - 1": lambda axis, c: c.std(axis),
+    "the deviation, by n": lambda axis, c: c.std(axis, correction=0),
+    "the product": lambda axis, c: c.prod(axis),
+}
+"""What may be taken of the chunks, or of each, in place of the sum."""
+
+
+def _others() -> Iterator[tuple[str, Rule]]:
+    yield from OTHERS.items()
+    for words, statistic in STATISTICS.items():
+        yield f"takes {words} of the chunks element by element", partial(statistic, -2)
+        yield f"gives {words} of each chunk, and zeros for the rest", partial(_of_each, partial(statistic, -1))
 
 
 def _compute(o: Operands) -> Tensor:
@@ -68,7 +96,7 @@ def _variants(o: Operands) -> Iterator[Variant]:
     canonical, rule = RULES[o.setting("rule", "elementwise")]
     x, width = o["x"], o.settings["width"]
     chunks = _chunks(x, width)
-    for description, other in {**dict(RULES.values()), **OTHERS}.items():
+    for description, other in (*RULES.values(), *_others()):
         if description != canonical:
             yield Variant(description, canonical, partial(other, chunks))
     from_the_end = _chunks(x[..., x.shape[-1] % width :], width).sum(-2)

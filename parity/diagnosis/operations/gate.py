@@ -29,10 +29,12 @@ def _changes(o: Operands, options: Options) -> Iterator[Change]:
     yield Change(words, ", ".join(order), {"order": order[::-1]})
     yield Change("leaves the sigmoid factor out", "multiplies by it", {"of_f": torch.ones_like})
     yield Change("leaves the tanh factor out", "multiplies by it", {"of_c": torch.ones_like})
-    for name in ("identity", "sigmoid", "relu", "hard_tanh", "gelu_sigmoid", "silu"):
+    likely = ("identity", "sigmoid", "relu", "hard_tanh", "gelu_sigmoid", "silu")
+    for name in dict.fromkeys((*likely, *(other for other in FUNCTIONS if other not in ("tanh", "softmax")))):
         words, function = FUNCTIONS[name]
         yield Change(f"applies {words} to c", "tanh", {"of_c": function})
-    for name in ("identity", "tanh", "relu", "hard_sigmoid", "half_tanh", "complement"):
+    likely = ("identity", "tanh", "relu", "hard_sigmoid", "half_tanh", "complement")
+    for name in dict.fromkeys((*likely, *(other for other in FUNCTIONS if other not in ("sigmoid", "softmax")))):
         words, function = FUNCTIONS[name]
         yield Change(f"applies {words} to f", "the sigmoid", {"of_f": function})
     yield Change("adds sigmoid(f) and tanh(c)", "multiplies them", {"joined": torch.add})

@@ -41,12 +41,38 @@ def _of_batch(x: Tensor, heads: int) -> Tensor:
     return x.reshape(steps, heads, batch, width // heads).permute(2, 1, 0, 3)
 
 
+def _of_first(x: Tensor, heads: int) -> Tensor:
+    """What the first head has, in every head."""
+    split = _contiguous(x, heads)
+    return split[:, :1].expand_as(split)
+
+
+def _of_mean(x: Tensor, heads: int) -> Tensor:
+    split = _contiguous(x, heads)
+    return split.mean(1, keepdim=True).expand_as(split)
+
+
+def _shifted(by: int, x: Tensor, heads: int) -> Tensor:
+    """Each head's features moved on, round the end."""
+    return _contiguous(x, heads).roll(by, -1)
+
+
 SPLITS: list[tuple[str, str, Split]] = [
     ("gives head a the features a, a + heads, ... (interleaved)", "d neighbouring ones", _interleaved),
     ("reads (T, B, H) as (B, heads, T, d) without moving axes", "moves them", _viewed),
     ("takes batch and heads for each other", "does not", _of_batch),
     ("takes the heads in reverse", "in order", lambda x, heads: _contiguous(x, heads).flip(1)),
+    ("takes the first head in the place of every head", "each by itself", _of_first),
+    ("takes the mean of the heads in the place of every head", "each by itself", _of_mean),
 ]
+SHIFTS: list[tuple[str, Split]] = [
+    (f"takes each head's features of the {{}} shifted by 1 {words}, round the end", partial(_shifted, by))
+    for words, by in (("later", 1), ("earlier", -1))
+]
+
+
+def _normed(split: Split, x: Tensor, heads: int) -> Tensor:
+    return F.normalize(split(x, heads), dim=-1)
 
 
 def _products(o: Operands, heads: int = 1, of_q: Split = _contiguous, of_k: Split = _contiguous) -> Tensor:
@@ -69,6 +95,11 @@ def _products_changes(o: Operands, options: Options) -> Iterator[Change]:
     features = {"of_k": lambda k, heads: _contiguous(k, heads).flip(-1)}
     yield Change("takes each head's features of the keys in reverse", "in order", features)
     yield Change("takes the keys in reverse", "in order", operands=flipped(0, "k"))
+    for words, shifted in SHIFTS:
+        yield Change(words.format("keys"), "in order", {"of_k": shifted})
+    for name, option in (("queries", "of_q"), ("keys", "of_k")):
+        normed: Split = partial(_normed, _contiguous)
+        yield Change(f"divides the {name} alone by their norms", "does not", {option: normed})
 
 
 def _mix(o: Operands, heads: int = 1, of_values: Split = _contiguous) -> Tensor:
@@ -89,8 +120,18 @@ def _mix_changes(o: Operands, options: Options) -> Iterator[Change]:
     yield Change("takes the heads of the weights in reverse", "in order", operands=flipped(1, "weights"))
     shared = on(lambda weights: weights.mean(1, keepdim=True).expand_as(weights), "weights")
     yield Change("takes the mean over the heads", "each head's weights", operands=shared)
+    for words, shifted in SHIFTS:
+        yield Change(words.format("values"), "in order", {"of_values": shifted})
+    steps, keys = o.shape("weights")[-2:]
+    if steps <= keys:
+        added = partial(_with_own_values, o, options["heads"])
+        yield Change("adds each query's own value to the mix", "does not", result=added)
     n = o.shape("values")[0]
     yield Change(f"divides the mix by the {n} keys", "does not", result=lambda mix: mix / n)
+
+
+def _with_own_values(o: Operands, heads: int, mix: Tensor) -> Tensor:
+    return mix + _contiguous(o["values"], heads)[:, :, -mix.shape[-2] :]
 
 
 def _merged(x: Tensor) -> Tensor:

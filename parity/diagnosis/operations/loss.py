@@ -12,19 +12,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from parity.diagnosis.definition import Operands
+from parity.diagnosis.definition import FittedParameter, Operands
 from parity.diagnosis.formula import Change, Formula, Options, having, on
 
 
 def _compute(
-    o: Operands, ignored: int = -1, divisor: int | None = None, normalised: bool = True, smoothing: float = 0.0
+    o: Operands,
+    ignored: int = -1,
+    divisor: int | None = None,
+    normalised: bool = True,
+    smoothing: float = 0.0,
+    scale: float = 1.0,  # of the logits
+    focus: float = 0.0,  # the power of 1 - p by which a focal loss weighs
+    total: float = 0.0,  # times the mean square of the logits' log sum exp, which is added
 ) -> Tensor:
     """The sum over the targets that count, divided by their number or by `divisor`."""
-    logits, targets = o["logits"], o["targets"]
+    logits, targets = scale * o["logits"], o["targets"]
     counted = targets != ignored
     scores = logits.log_softmax(-1) if normalised else logits
     picked = scores.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
-    nats = (smoothing - 1) * picked - smoothing * scores.mean(-1)
+    nats = (smoothing - 1) * picked - smoothing * scores.mean(-1) + total * logits.logsumexp(-1).square()
+    if focus:
+        nats = (1 - picked.exp()) ** focus * nats
     return torch.where(counted & (targets >= 0), nats, 0.0).sum() / (divisor or counted.sum())
 
 
@@ -79,4 +88,14 @@ def _square(logits: Tensor, targets: Tensor) -> Tensor:
     return F.mse_loss(logits, F.one_hot(targets.clamp(min=0), logits.shape[-1]).to(logits.dtype))
 
 
-OPERATIONS = {"nll": Formula(_compute).definition(_changes)}
+def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:
+    yield NLL.fit(o, "smoothing", "smooths the labels by {}", "does not")
+    yield NLL.fit(o, "scale", "takes the logits scaled by {}", "as they are")
+    yield NLL.fit(o, "focus", "weighs each target by (1 - p)^{} (a focal loss)", "does not", start=1.0)
+    yield NLL.fit(o, "total", "adds {} times the mean square of the logits' log sum exp (a z-loss)", "does not")
+    yield FittedParameter("scales the mean by {}", "does not", 1.0, lambda factor: factor * NLL(o))
+    yield FittedParameter("adds {} to the mean", "does not", 0.0, lambda more: NLL(o) + more)
+
+
+NLL = Formula(_compute)
+OPERATIONS = {"nll": NLL.definition(_changes, fitted_parameters=_fitted_parameters)}

@@ -81,9 +81,20 @@ def _average_variants(o: Operands, old: str, new: Tensor) -> Iterator[Variant]:
     yield Variant("looks one step ahead (Nesterov)", "does not", lambda: _averaged(average(), new, beta))
 
 
+OF_GRADIENT: dict[str, Callable[[Tensor], Tensor]] = {
+    "less its mean": lambda g: g - g.mean(),
+    "less the mean of each row": lambda g: g - g.flatten(1).mean(1).reshape(-1, *[1] * (g.ndim - 1)),
+    "over its largest size": lambda g: g / g.abs().max(),
+    "over its root mean square": lambda g: g / g.square().mean().sqrt(),
+}
+"""What may be averaged in the gradient's place."""
+
+
 def _moment_variants(o: Operands) -> Iterator[Variant]:
     g, beta = o["g"], o.settings["beta"]
     yield from _average_variants(o, "m", g)
+    for words, of in OF_GRADIENT.items():
+        yield Variant(f"averages the gradient {words}", "the gradient", partial(_averaged_of, o, "m", of))
     yield Variant("averages the gradient's signs", "the gradient", lambda: _averaged(o.get("m"), g.sign(), beta))
     if "w" in o:
         decays = dict.fromkeys((o.setting("weight_decay", 0.0) or 1.2e-6, 1.2e-6, 0.01, 1e-4, 0.1))
@@ -91,11 +102,22 @@ def _moment_variants(o: Operands) -> Iterator[Variant]:
         yield from for_each(decays, more, "does not", lambda d: _averaged(o.get("m"), g + d * o["w"], beta))
 
 
+def _averaged_of(o: Operands, old: str, of: Callable[[Tensor], Tensor]) -> Tensor:
+    return _averaged(o.get(old), of(o["g"]), o.settings["beta"])
+
+
+def _square_of(of: Callable[[Tensor], Tensor], g: Tensor) -> Tensor:
+    return of(g).square()
+
+
 def _square_variants(o: Operands) -> Iterator[Variant]:
     g, v, beta = o["g"], o.get("v"), o.settings["beta"]
     yield from _average_variants(o, "v", g.square())
     yield Variant("averages the gradient, not its square", "its square", lambda: _averaged(v, g, beta))
     yield Variant("averages the gradient's size, not its square", "its square", lambda: _averaged(v, g.abs(), beta))
+    for words, of in OF_GRADIENT.items():
+        other = partial(_averaged_of, o, "v", partial(_square_of, of))
+        yield Variant(f"averages the square of the gradient {words}", "of the gradient", other)
     mean = g.square().mean().expand_as(g)
     every = "averages the mean square of all the gradient"
     yield Variant(every, "each square", lambda: _averaged(v, mean, beta))

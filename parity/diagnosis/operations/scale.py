@@ -44,6 +44,14 @@ def _factors(o: Operands) -> Iterator[tuple[str, str, float]]:
         yield f"divides by sqrt({letter}) / {name}", by, factor / root
     yield f"divides by -1 sqrt({letter})", by, -1 / root
     yield f"divides by the fourth root of {letter}", by, own**-0.25
+    yield f"divides by the cube root of {letter}", by, own ** (-1 / 3)
+    for words, n in [(f"{letter}{k:+d}", own + k) for k in (1, -1, 2, -2)]:
+        if n > 0:
+            yield f"divides by sqrt({words})", by, 1 / math.sqrt(n)
+    for words, n in ((letter, own), (f"{letter}+1", own + 1), (f"{letter}+2", own + 2)):
+        if n > 1:
+            yield f"divides by log({words})", by, 1 / math.log(n)
+            yield f"divides by log2({words})", by, 1 / math.log2(n)
 
 
 def _variants(o: Operands) -> Iterator[Variant]:

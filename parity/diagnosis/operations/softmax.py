@@ -5,15 +5,19 @@ its logarithm is given.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from parity.diagnosis.definition import FittedParameter, Operands, OperationDefinition, Variant, rowwise
 from parity.diagnosis.formula import Formula
+
+MOST_KEPT = 8
+"""Numbers of largest ones that are tried."""
 
 
 def _plus_one(x: Tensor) -> Tensor:
@@ -54,8 +58,12 @@ def _variants(o: Operands) -> Iterator[Variant]:
     yield Variant("applies softmax twice", "once", lambda: SOFTMAX(o.having(x=SOFTMAX(o))))
     yield Variant("takes the softmax of -x", "of x", lambda: torch.where(x.isinf(), x, -x).softmax(own))
     yield Variant("gives all to the largest", "softmax", lambda: (x == x.amax(-1, keepdim=True)).to(x.dtype))
+    for count in range(2, min(MOST_KEPT + 1, x.shape[-1])):
+        yield Variant(f"takes the softmax of the largest {count} alone", "of all", partial(_of_largest, x, count))
     yield Variant("spreads evenly over what is visible", "softmax", lambda: _normed(x.isfinite().to(x.dtype)))
-    yield Variant("divides relu(x) by its sum", "the powers of e by theirs", lambda: _normed(x.relu()))
+    for function, words in ((torch.relu, "relu(x)"), (torch.square, "x^2"), (F.softplus, "softplus(x)")):
+        positive = partial(_over_sum, function, x)
+        yield Variant(f"divides {words} by its sum", "the powers of e by theirs", positive)
     if "unmasked" not in o and x.ndim > 1 and own == -1 and 1 < x.shape[-2] <= x.shape[-1]:
         yield from _masked_first(o)
     if "unmasked" not in o:
@@ -67,6 +75,11 @@ def _variants(o: Operands) -> Iterator[Variant]:
     yield Variant(late, "before it", lambda: torch.where(visible, bare.softmax(own), 0.0))
     if "mask" in o:
         yield Variant("adds the mask after the softmax", "before it", lambda: bare.softmax(-1) + o["mask"])
+
+
+def _of_largest(x: Tensor, count: int) -> Tensor:
+    least = x.topk(count, -1).values[..., -1:]
+    return x.masked_fill(x < least, -math.inf).softmax(-1)
 
 
 def _masked_first(o: Operands) -> Iterator[Variant]:
@@ -81,6 +94,13 @@ def _masked_first(o: Operands) -> Iterator[Variant]:
 
 def _normed(x: Tensor) -> Tensor:
     return x / x.sum(-1, keepdim=True)
+
+
+def _over_sum(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """A function in the place of exp; what is hidden is 0, and so is a row whose sum is."""
+    powers = torch.where(x.isinf(), 0.0, function(x))
+    total = powers.sum(-1, keepdim=True)
+    return torch.where(total == 0, 0.0, powers / total)
 
 
 def _fitted_parameters(o: Operands) -> Iterator[FittedParameter]:

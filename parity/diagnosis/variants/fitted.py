@@ -13,6 +13,7 @@ from torch import Tensor
 from parity.diagnosis.constants import named
 from parity.diagnosis.definition import FittedParameter, Variant
 from parity.diagnosis.interpreter import Goal, attempt
+from parity.diagnosis.matching import scale
 from parity.diagnosis.variants.inputs import groups
 from parity.diagnosis.variants.site import Site
 from parity.diagnosis.variants.transforms import ENOUGH, nearest_factor
@@ -31,6 +32,12 @@ STEP = 1e-6
 def fitted_parameters(site: Site, goal: Goal | None) -> Iterator[Variant]:
     """Variants of an operation with a number of its formula fitted; none for a goal of few numbers."""
     if goal is not None and _can_be_fitted(site, goal):
+        yield from _with_numbers(site, site.definition.fitted_parameters(site.operands), goal)
+
+
+def fitted_to_few(site: Site, goal: Goal | None) -> Iterator[Variant]:
+    """The same for a goal of few numbers, which many formulas meet: true only if other places give the same number."""
+    if goal is not None and not _can_be_fitted(site, goal):
         yield from _with_numbers(site, site.definition.fitted_parameters(site.operands), goal)
 
 
@@ -59,6 +66,10 @@ def _of_ends(site: Site, goal: Goal) -> Iterator[FittedParameter]:
     if goal.key != site.node:
         words = f"gives its result scaled by {{}}{site.scale_meaning}"
         yield FittedParameter(words, "as it is", 1.0, partial(torch.mul, site.result))
+    largest = scale(site.result)
+    if largest:
+        words = "gives its result soft-capped at {}, c tanh(x / c)"
+        yield FittedParameter(words, "as it is", largest, partial(_soft_capped, site.result), low=0.0)
     for role in site.floats:
         name = site.name(role)
         yield FittedParameter(f"takes {name} scaled by {{}}", "as it is", 1.0, partial(_with, site, torch.mul, [role]))
@@ -66,6 +77,11 @@ def _of_ends(site: Site, goal: Goal) -> Iterator[FittedParameter]:
     for roles in groups(site):
         words = f"takes {site.names(roles)} scaled by {{}}"
         yield FittedParameter(words, "as they are", 1.0, partial(_with, site, torch.mul, roles))
+
+
+def _soft_capped(x: Tensor, cap: float) -> Tensor:
+    """Infinities stay: what is hidden is hidden after the cap."""
+    return torch.where(x.isfinite(), cap * torch.tanh(x / cap), x)
 
 
 def _with(site: Site, function: Callable[..., Tensor], roles: list[str], number: float) -> Tensor:

@@ -33,6 +33,7 @@ def generic(site: Site, goal: Goal | None) -> Iterator[Variant]:
     yield from inputs.transformed(site)
     yield from inputs.added_to(site)
     yield from inputs.applied_first(site)
+    yield from inputs.replaced(site)
     yield from inputs.own_parameter(site)
 
 
@@ -52,7 +53,17 @@ def _given_out(site: Site, given: Tensor | None) -> Iterator[Variant]:
     yield from _result(site, transforms.moves(result.shape, axis_names(site.scene, site.node, result.ndim)))
     if given is not None:
         yield from _result(site, transforms.fitted(result, given, sizes), site.scale_meaning)
+        yield from _of_an_input(site, given)
         yield from _added(site, given)
+
+
+def _of_an_input(site: Site, given: Tensor) -> Iterator[Variant]:
+    """An input in the place of the result, scaled, moved or limited by fitted numbers."""
+    for role, tensor in site.floats.items():
+        if tensor.shape == site.result.shape and role not in site.leaves:
+            for t in transforms.fitted(tensor, given, site.sizes(tensor)):
+                words = f"leaves this operation out (the {inputs.in_words(site.operation)}) and gives {site.name(role)}"
+                yield Variant(f"{words} {t.phrase}", "does not", partial(t.apply, tensor), t.needs_whole_tensor)
 
 
 def _result(site: Site, found: Iterable[Transform], meaning: str = "") -> Iterator[Variant]:

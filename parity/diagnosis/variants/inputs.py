@@ -28,12 +28,24 @@ def skipped(site: Site) -> Iterator[Variant]:
         if (tensor.shape == site.result.shape and not torch.equal(tensor, site.result)) or (
             reshaping and tensor.shape != site.result.shape
         ):
-            words = _words(site.operation)
+            words = in_words(site.operation)
             description = f"leaves this operation out (the {words}) and gives {site.name(role)} as it is"
             yield Variant(description, "does not", tensor.clone)
 
 
-def _words(operation: Operation) -> str:
+def replaced(site: Site) -> Iterator[Variant]:
+    """A function of an input in the place of the operation."""
+    for role, tensor in site.floats.items():
+        if tensor.shape == site.result.shape and role not in site.leaves and site.operation.name != "activation":
+            for t in transforms.functions():
+                left_out = f"leaves this operation out (the {in_words(site.operation)})"
+                yield Variant(
+                    f"{left_out} and gives {site.name(role)} {t.phrase}", "does not", partial(t.apply, tensor)
+                )
+
+
+def in_words(operation: Operation) -> str:
+    """What an operation is called in hints."""
     return operation.name.replace("_", " ")
 
 
@@ -162,7 +174,7 @@ def applied_first(site: Site) -> Iterator[Variant]:
         found = {role: site.interpreter.value(name) for role, name in operation.inputs.items() if role != "x"}
         others = {role: tensor for role, tensor in found.items() if tensor is not None}
         again = partial(_again, definition, Operands(others, operation.settings))
-        words = f"applies {key} ({_words(operation)})"
+        words = f"applies {key} ({in_words(operation)})"
         yield Variant(f"{words} to its result", "does not", partial(again, site.result))
         for role, tensor in site.floats.items():
             if tensor.ndim > 1 and role not in site.leaves:

@@ -21,6 +21,8 @@ LEAST = 1e-6
 """The smallest size of a fitted factor that counts as one."""
 ENOUGH = 8
 """The fewest elements on which a fitted number is not a coincidence."""
+SEVERAL = 2
+"""The fewest elements that must show a limit."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def _moves(shape: Sequence[int], axes: Sequence[str]) -> Iterator[tuple[str, Cal
             yield f"reversed along {axes[axis]}", partial(torch.flip, dims=(axis,))
             first = torch.zeros(size, dtype=torch.int64)
             yield f"with the first row of {axes[axis]} in every row", partial(_rows, axis, first)
+            yield f"with the mean over {axes[axis]} in every row", partial(_mean, axis)
+            yield f"with the mean of the rows so far along {axes[axis]}", partial(_running_mean, axis)
     if len(shape) > 1 and shape[-1] == shape[-2] > 1:
         yield f"with {axes[-2]} and {axes[-1]} exchanged", lambda x: x.mT
     if len(shape) > 2 and shape[0] == shape[1] > 1:
@@ -63,6 +67,15 @@ def _moves(shape: Sequence[int], axes: Sequence[str]) -> Iterator[tuple[str, Cal
             yield f"{words}, round the end", partial(torch.roll, shifts=k, dims=axis)
             yield f"{words}, with zeros for what is missing", partial(_rows_or_zeros, axis, source)
             yield f"{words}, with the last row repeated", partial(_rows, axis, source.clamp(0, size - 1))
+
+
+def _mean(axis: int, x: Tensor) -> Tensor:
+    return x.mean(axis, keepdim=True).expand_as(x)
+
+
+def _running_mean(axis: int, x: Tensor) -> Tensor:
+    count = torch.arange(1, x.shape[axis] + 1, dtype=x.dtype)
+    return x.cumsum(axis) / count.reshape([-1 if other == axis else 1 for other in range(x.ndim)])
 
 
 def _rows(axis: int, index: Tensor, x: Tensor) -> Tensor:
@@ -92,6 +105,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "1 - x": lambda x: 1 - x,
     "1 + x": lambda x: 1 + x,
     "a softmax over the last axis": lambda x: x.softmax(-1),
+    "a log softmax over the last axis": lambda x: x.log_softmax(-1),
+    "a layer norm without gain and bias": lambda x: F.layer_norm(x, x.shape[-1:]),
     "a division by its norm over the last axis": lambda x: F.normalize(x, dim=-1),
     "a division by its sum over the last axis": lambda x: x / x.sum(-1, keepdim=True),
     "a subtraction of its mean over the last axis": lambda x: x - x.mean(-1, keepdim=True),
@@ -122,6 +137,43 @@ def fitted(x: Tensor, given: Tensor, sizes: Iterable[int]) -> Iterator[Transform
         yield Transform(f"scaled by {named(factor, sizes)}", lambda x: x * factor)
     offset = float((given - x).mean())
     yield Transform(f"with {offset:.6g} added", lambda x: x + offset)
+    yield from _affine(x, given, sizes)
+    yield from _limited(x, given)
+    yield from _without_some(x, given)
+
+
+def _affine(x: Tensor, given: Tensor, sizes: Iterable[int]) -> Iterator[Transform]:
+    """The line that brings `x` nearest to `given`."""
+    middle, aim = x.mean(), given.mean()
+    slope = nearest_factor(x - middle, given - aim)
+    offset = float(aim - slope * middle)
+    if x.numel() >= 2 * ENOUGH and min(abs(slope), abs(offset)) > LEAST:
+        yield Transform(f"scaled by {named(slope, sizes)} and with {offset:.6g} added", lambda x: x * slope + offset)
+
+
+def _limited(x: Tensor, given: Tensor) -> Iterator[Transform]:
+    """Clipped to the ends of what is given, where several numbers are that end."""
+    low, high = float(given.min()), float(given.max())
+    ends = {}
+    if high < float(x.max()) and int((given == high).sum()) >= SEVERAL:
+        ends["max"] = high
+    if low > float(x.min()) and int((given == low).sum()) >= SEVERAL:
+        ends["min"] = low
+    words = " and ".join(f"{'at most' if end == 'max' else 'at least'} {number:.6g}" for end, number in ends.items())
+    if ends:
+        yield Transform(f"limited to {words}", partial(torch.clamp, **ends))
+
+
+def _without_some(x: Tensor, given: Tensor) -> Iterator[Transform]:
+    """Zeros for the numbers, or the sizes, below some limit."""
+    gone, kept = (given == 0) & (x != 0), given != 0
+    if min(int(gone.sum()), int(kept.sum())) < SEVERAL:
+        return
+    for words, size in (("numbers", lambda x: x), ("sizes", torch.abs)):
+        limit = float(size(x)[gone].max())
+        if limit < float(size(x)[kept].min()):
+            phrase = f"with zeros for the {words} below some limit"
+            yield Transform(phrase, partial(lambda size, limit, x: torch.where(size(x) > limit, x, 0.0), size, limit))
 
 
 def nearest_factor(x: Tensor, given: Tensor) -> float:
