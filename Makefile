@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PARALLEL := --numprocesses auto --dist loadgroup
+# One process more than there are processors: a third of the time a test waits for a server, a clock or Julia.
+PARALLEL := --numprocesses $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)') --dist loadgroup
 INSTALLED := $(VENV)/.installed
 
 .PHONY: parity test quick bench lint docs clean
