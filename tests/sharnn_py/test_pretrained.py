@@ -35,7 +35,7 @@ def test_what_is_written_is_the_packaged_model_in_float32(tmp_path):
 def test_it_has_learnt_english(tmp_path):
     written(tmp_path)
     session = TorchSession.load(tmp_path)
-    assert session.score(HELD_OUT).bits_per_byte < 1.6  # 2 of a model of three minutes; 4.4 of the bytes' frequencies
+    assert session.score(HELD_OUT).bits_per_byte < 1.7  # 2 of a model of three minutes; 4.4 of the bytes' frequencies
 
 
 def test_a_folder_with_files_is_left_alone(tmp_path):
