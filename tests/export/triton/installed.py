@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from sharnn_py import SharnnError
+from tests.debian import libpython
 
 ROOT = Path(__file__).parents[3]
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
@@ -70,7 +71,7 @@ class Server:
         for kind, port in zip(("http", "grpc", "metrics"), self._ports, strict=True):
             command += [f"--{kind}-address=127.0.0.1", f"--{kind}-port={port}"]
         path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        libraries = os.pathsep.join([sysconfig.get_config_var("LIBDIR"), os.environ.get("LD_LIBRARY_PATH", "")])
+        libraries = os.pathsep.join([*map(str, libpython.folders()), os.environ.get("LD_LIBRARY_PATH", "")])
         settings = {**os.environ, "PATH": path, "LD_LIBRARY_PATH": libraries.strip(os.pathsep)}
         with log.open("wb") as written:
             self.process = subprocess.Popen(
