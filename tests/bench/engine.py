@@ -8,7 +8,6 @@ a lone session in a loop serves its sequences one after another.
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,10 +18,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from export import Engine, Scheduler, export_checkpoint
-from sharnn_py import SHARNN, save_checkpoint
+from export import Engine, Scheduler
+from sharnn_py import SHARNN
 from tests.bench import contenders
-from tests.bench.contenders import BYTES, SIZES, Step, agree, random_state
+from tests.bench.contenders import SIZES, Step, agree, random_state
+from tests.bench.exports import exported
 
 ROWS = 600
 """Of every sequence's memory."""
@@ -52,21 +52,17 @@ def main(arguments: list[str]) -> int:
     torch.set_num_threads(1)
     good = True
     for size in [name for name in SIZES if name in arguments] or SIZES:
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            model = SHARNN(SIZES[size], torch.Generator().manual_seed(0)).eval()
-            save_checkpoint(model, folder / "checkpoint", BYTES)
-            export_checkpoint(folder / "checkpoint", folder / "export")
-            table = Table(f"{size} size", "sequences", "tokens/s", "p50 ms", "p99 ms", "asked", "", box=None)
-            for row, asked, within in judged(measure(folder / "export", model, size), size):
-                p50, p99 = np.percentile(row.milliseconds, (50, 99))
-                speed = f"{row.tokens_a_second:.0f}"
-                table.add_row(row.way, f"{row.sequences}", speed, f"{p50:.2f}", f"{p99:.2f}", asked, within)
-                good = good and within != "NO"
-            Console(width=140).print(table)
-            ratio = stalled(folder / "export", model)
-            print(f"p99 of 8 sequences' steps while a prompt of 4,096 ids is fed: {ratio:.2f} times", flush=True)
-            good = good and ratio <= STALLED
+        folder, model = exported(size), SHARNN(SIZES[size], torch.Generator().manual_seed(0)).eval()
+        table = Table(f"{size} size", "sequences", "tokens/s", "p50 ms", "p99 ms", "asked", "", box=None)
+        for row, asked, within in judged(measure(folder, model, size), size):
+            p50, p99 = np.percentile(row.milliseconds, (50, 99))
+            speed = f"{row.tokens_a_second:.0f}"
+            table.add_row(row.way, f"{row.sequences}", speed, f"{p50:.2f}", f"{p99:.2f}", asked, within)
+            good = good and within != "NO"
+        Console(width=140).print(table)
+        ratio = stalled(folder, model)
+        print(f"p99 of 8 sequences' steps while a prompt of 4,096 ids is fed: {ratio:.2f} times", flush=True)
+        good = good and ratio <= STALLED
     return 0 if good else 1
 
 
