@@ -28,13 +28,14 @@ class LawSuite:
     """Names of the laws to try; None: all of `LAWS` for a `SHARNNTarget`, all of `ANY_MODEL` for any other."""
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """One test for every law and target."""
+        """One test for every law and target; those of one law follow each other, so that targets can share models."""
         if metafunc.function.__name__ != "test_law":
             return
         cases = [
             (law, name)
+            for law in self.laws or LAWS
             for name, target in self.targets.items()
-            for law in self.laws or (ANY_MODEL if type(target) is LawTarget else LAWS)
+            if self.laws or law in ANY_MODEL or type(target) is not LawTarget
         ]
         metafunc.parametrize(("law", "name"), cases, ids=[f"{law}-{name}" for law, name in cases])
 

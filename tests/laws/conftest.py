@@ -17,6 +17,14 @@ settings.register_profile("nightly", max_examples=10_000, **common)
 settings.load_profile(os.environ.get("SHARNN_LAWS", "ci"))
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one law in one worker: the same cases are drawn for each target, and each case is an export."""
+    for item in items:
+        if item.path.name == "test_laws.py" and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            item.add_marker(pytest.mark.xdist_group(f"law {item.callspec.params['law']}"))
+
+
 @pytest.fixture(scope="package", autouse=True)
 def exports_without_what_no_law_reads():
     """No golden vector, which takes half of an export's time."""
