@@ -8,7 +8,9 @@ when its inputs move:
     <g, (f(x + e v) - f(x - e v)) / 2e>  =  <f'(x)^T g, v>        for random g and v, in float64
 
 With e = 1e-6 of an input's size the two sides of a correct layer part by less than 1e-8 of the terms they are sums of,
-or 1e-6 where a LayerNorm divides by little; a gradient that is cut off or scaled is off by its own size.
+or 1e-6 where a LayerNorm divides by little; a gradient that is cut off or scaled is off by its own size. Where a
+LayerNorm divides by next to nothing (a row of a gate that is shut), that step is no small one, and the difference no
+derivative; so what is off must be off by smaller steps too, whose rounding is still far below the tolerance.
 """
 
 import hashlib
@@ -22,7 +24,8 @@ from torch import Tensor
 from parity.subject.gradient_probe import GradientProbe
 from parity.tolerance import LOWEST
 
-STEP = 1e-6
+STEPS = (1e-6, 1e-8, 1e-10)
+"""Of an input's size: the smaller ones for what is off by the larger."""
 Numbers = tuple[float, float, float]
 """What autograd says, what differences say, and how far the two may part."""
 TOLERANCE = 1e-4
@@ -146,12 +149,22 @@ class _Search:
         return pieces
 
     def off(self, source: str | None = None, among: Iterable[str] | None = None) -> dict[str, Numbers]:
-        """Pieces where autograd and differences part: autograd's number, the other one, and the tolerance."""
-        up, down = self._moved(STEP, source), self._moved(-STEP, source)
+        """Pieces where autograd and differences part, whatever the step: autograd's number, the other one, and the
+        tolerance.
+        """
+        off = self._off_by(STEPS[0], source, among or self.pieces)
+        for step in STEPS[1:]:
+            if off:
+                closer = self._off_by(step, source, off)
+                off = {name: _settled(off[name], closer[name]) for name in off if name in closer}
+        return off
+
+    def _off_by(self, step: float, source: str | None, among: Iterable[str]) -> dict[str, Numbers]:
+        up, down = self._moved(step, source), self._moved(-step, source)
         off = {}
-        for name in among or self.pieces:
+        for name in among:
             weights = _weights(self.direction + name, self.pieces[name])
-            terms = torch.where(weights != 0, weights * (up[name] - down[name]) / (2 * STEP), 0.0)
+            terms = torch.where(weights != 0, weights * (up[name] - down[name]) / (2 * step), 0.0)
             products = self.analytic[name]
             found = sum(products.values()) if source is None else products.get(source, 0.0)
             expected = float(terms.sum())
@@ -159,6 +172,11 @@ class _Search:
             if abs(found - expected) > TOLERANCE * size:
                 off[name] = (found, expected, TOLERANCE * size)
         return off
+
+
+def _settled(numbers: Numbers, closer: Numbers) -> Numbers:
+    """The numbers of the larger step, which are rounded least, unless that step was too large for a derivative."""
+    return numbers if abs(numbers[1] - closer[1]) <= closer[2] else closer
 
 
 def _is_mask(tensor: Tensor) -> bool:
