@@ -69,13 +69,18 @@ def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator
     modes = [exact, replace(exact, again=True)]
     modes += [replace(exact, nudged=run) for run in range(1, ROUNDED_RUNS + 1)]
     groups = {parse(name).group for name in recording.tensors} | REQUIRED_GROUPS
-    last, largest = "nothing", 0.0
+    last, largest, off = "nothing", 0.0, False
     shown: dict[str, float] = {}
     try:
         exactly = [subject.stream(recording, mode) for mode in modes]
         singly = subject.stream(recording, replace(exact, dtype=recording.format))
         for (truth, again, *rounded), single in in_step(exactly, singly, recording.format):
             if parse(truth.reference).group not in groups:
+                continue
+            if off and truth.reference not in recording.tensors and not truth.problem:
+                # A port that has gone wrong may compute what the reference does not, as with its blocks in disorder.
+                problem = f"{subject.label} computes this, and there is no {truth.reference} in the recording"
+                yield Measured(truth, Measure(False, problem), tuple(truth.tensor.shape))
                 continue
             if truth.rounded_as:
                 rounded, least = [truth], shown.get(truth.rounded_as, 0.0)
@@ -84,6 +89,7 @@ def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator
             measured = _measured(recording, isolated, truth, again, single, rounded, least, largest)
             shown[truth.name] = measured.measure.rounding
             largest = max(largest, measured.measure.scale if truth.parts.is_gradient else 0.0)
+            off |= not measured.measure.agrees
             yield measured
             last = truth.name
     except Exception as error:
