@@ -15,7 +15,7 @@ from parity.arithmetic.lookout import raised_at
 from parity.errors import RecordingError
 from parity.judge.backward import BackwardFault, backward_faults
 from parity.judge.in_step import in_step
-from parity.judge.soundness import limited, unlike, with_reasons
+from parity.judge.soundness import FORWARD, limited, unlike, with_reasons
 from parity.measure import Measure, Worst, measure_exact, measure_rounded
 from parity.recording.names import parse
 from parity.recording.recording import Recording
@@ -38,6 +38,8 @@ class Measured:
     traced: TracedTensor
     measure: Measure
     shape: tuple[int, ...]
+    unlimited: Measure | None = None
+    """The measure but for the limit on its tolerance."""
 
 
 def judge(recording: Recording, subject: Subject) -> list[Comparison]:
@@ -127,15 +129,17 @@ def _measured(
             unit=UNIT[recording.format], time_axis=truth.time_axis,
             least=max(least, SMALLEST.get(recording.format, 0.0)),
         )  # fmt: skip
-        if truth.tolerance is None:
-            measure = limited(measure, truth.parts, isolated, recording.format, largest)
-        else:
+        if truth.tolerance is not None:
             measure = measure.held_to(truth.tolerance)
     if differs := unlike(truth.tensor, again.tensor):
         measure = replace(measure, agrees=False, problem=differs, unsound=True)
     if problem := truth.problem or single.problem:
         measure = replace(measure, agrees=False, problem=problem)
-    return Measured(replace(truth, tensor=torch.empty(0), norm_of=None), measure, tuple(recorded.shape))
+    unlimited = measure
+    if not truth.exact and truth.tolerance is None:
+        measure = limited(measure, truth, isolated, recording.format, largest)
+    shown = replace(truth, tensor=torch.empty(0), norm_of=None)
+    return Measured(shown, measure, tuple(recorded.shape), unlimited)
 
 
 def _moved(truth: TracedTensor, rounded: list[TracedTensor]) -> float:
@@ -162,16 +166,19 @@ def _verdicts(
     parameters = {c.name for c in before if c.verdict == "wrong" and c.exact}
     for m in end_to_end or isolated:
         traced, name = m.traced, m.traced.parts
-        own = on_reference.get(traced.name)
+        own, whole = on_reference.get(traced.name), m.measure
+        if own is not None and own.agrees and m.unlimited is not None and name.group not in FORWARD:
+            # From update to update rounding may grow past a gradient's size. On the reference's inputs it did not.
+            whole = m.unlimited
         if own is not None and (traced.end_to_end_only or math.prod(m.shape) == 1):
             # A tensor that depends on the whole model carries the rounding of all of it; and of a single number, such
             # as a loss, the few isolated runs may miss what rounding does.
             own = own.with_rounding(m.measure)
         comparison = Comparison(
-            traced.name, traced.reference, traced.where, name.layer, name.index, traced.exact, m.shape, m.measure, own,
+            traced.name, traced.reference, traced.where, name.layer, name.index, traced.exact, m.shape, whole, own,
             "agrees",
         )  # fmt: skip
-        if not (m.measure if own is None else own).agrees:
+        if not (whole if own is None else own).agrees:
             if own is None or traced.end_to_end_only:
                 inherited = wrong
             else:
@@ -181,7 +188,7 @@ def _verdicts(
             # Updates begin from recorded parameters, gradients and moments, taken over as the first parameters were.
             inherited = inherited or (name.group == "train" and bool(parameters))
             comparison = replace(comparison, verdict="inherited" if inherited else "wrong")
-        elif not m.measure.agrees:
+        elif not whole.agrees:
             comparison = replace(comparison, verdict="inherited")
         if comparison.verdict == "wrong":
             wrong = True

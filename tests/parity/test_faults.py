@@ -268,6 +268,20 @@ def test_controls_raise_no_alarm():
     assert any(case.way for case in cases)
 
 
+@pytest.mark.parametrize(
+    ("seed", "segments", "updates"),
+    [
+        (3203, 2, 0),  # a loss of 1e-8 nats, whose target is all but certain
+        (3343, 3, 3),  # updates at a rate of 0.5, after which rounding may move a gradient by its size
+    ],
+)
+def test_a_control_whose_rounding_is_as_large_as_a_number_raises_no_alarm(seed, segments, updates):
+    case = random_case(seed)
+    settings = {**case.settings, "segs": case.settings["segs"][:segments]}
+    result = run_case(record(dataclasses.replace(case, settings=settings, gradients=False, updates=updates)))
+    assert result, [(c.name, c.end_to_end.problem) for c in result.divergences]
+
+
 def test_random_cases_are_of_all_kinds():
     cases = [random_case(seed) for seed in range(120)]
     for key, least in (("emb", 4), ("nlayers", 5), ("npos", 4), ("heads", 4), ("tie", 2), ("batch", 4)):
