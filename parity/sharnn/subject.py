@@ -26,7 +26,6 @@ from parity.subject.subject import RunMode, TracedTensor
 from sharnn_py.config import PRESETS, Semantics
 from sharnn_py.weights import julia, smerity
 
-
 NAT = 1.0
 """A loss is a difference of logarithms, and vanishes where the target is certain; they do not."""
 

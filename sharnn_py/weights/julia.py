@@ -27,7 +27,7 @@ def _join_knet(pieces: list[Tensor]) -> Tensor:
     """The pieces as one vector (P, 1, 1)."""
     flat = pieces[0].new_empty(sum(piece.numel() for piece in pieces))
     # torch.cat of tensors without data, of which only the shape is asked, loads torch's compiler: most of a second.
-    for place, piece in zip(flat.split([piece.numel() for piece in pieces]), pieces, strict=True):
+    for place, piece in zip(torch.split(flat, [piece.numel() for piece in pieces]), pieces, strict=True):
         place.copy_(piece.flatten())
     return flat.reshape(-1, 1, 1)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from parity import PACKAGED, Measure, Recording, RunMode, measure_exact, measure_rounded
+from parity import Measure, Recording, RunMode, measure_exact, measure_rounded
 from parity.judge.verdicts import judge
 from parity.sharnn.header import program_of
 from parity.sharnn.replay import replay
