@@ -51,7 +51,7 @@ def update_operations(
     rate = {"lr": lr, "factor": factor, "other_factors": dict(other_factors or {})}
     rule = {"eps": eps, "min_trust": min_trust, "max_norm": 10.0, "betas": betas, "parts": parts}
     return {
-        "clipped": Operation("clipped", {"g": "g", "joint": "joint"}, clipping),
+        "clipped": Operation("clipped", {"g": "g", "joint": "joint", "w": "w"}, clipping),
         "m_after": Operation("moment", {"g": "clipped", "m": "m", "w": "w"}, {"beta": betas[0], **moments}),
         "v_after": Operation(
             "square_moment", {"g": "clipped", "v": "v", "m": "m_after"}, {"beta": betas[1], **moments}

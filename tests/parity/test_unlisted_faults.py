@@ -148,6 +148,23 @@ def test_a_fault_of_an_update_is_told_from_what_one_parameter_cannot_tell(record
     assert "limit of the weight's norm" not in said
 
 
+MOMENT = "m.mul_(beta1).add_(g, alpha=1 - beta1)"
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "first"),
+    [
+        ("g = g + group['weight_decay'] * w", "adds 1.2e-06 of the weight to the gradient", "encoder"),
+        ("g = g - g.mean()", "takes the gradient less its mean", "lnstart"),
+    ],
+    ids=["decay", "mean"],
+)
+def test_another_gradient_is_told_by_the_update_where_no_moments_were_recorded(change, words, first):
+    recording = "smerity/L4_h1_tied_b2_lamb"
+    said = hint_of(recording, f"train/1/param/{FIRST[recording, first]}", Edit(UPDATE, MOMENT, f"{change}; {MOMENT}"))
+    assert words in said
+
+
 def test_a_trust_ratio_of_no_known_rule_is_no_other_rate():
     edit = Edit(UPDATE, "weight_norm / step_norm", "weight_norm / (step_norm + step_norm.sin().square())")
     said = hint_of("sha_rnn_jl/L2_cosine_lr05", "train/1/param/blocks.1.lnstart.gamma", edit)

@@ -1,7 +1,8 @@
 """From a gradient to an optimiser's moments.
 
 `clipped`: g scaled so that its norm is at most the setting `limit` (None: as it is); `jointly`, by the norm of all
-gradients, the role `joint`, a scalar, which may be there for variants, too; `norm_eps` is added to the norm.
+gradients, the role `joint`, a scalar, which may be there for variants, too; `norm_eps` is added to the norm. The
+parameter, the role `w`, may be there for variants.
 `moment`: beta m + (1 - beta) g; `square_moment`: beta v + (1 - beta) g^2, without m or v from zeros. Settings: `beta`;
 `update`, its number from 1.
 """
@@ -17,11 +18,20 @@ from parity.diagnosis.definition import FittedParameter, Operands, OperationDefi
 from parity.diagnosis.formula import Change, Formula, Options, on, unchanged
 
 LIMITS = (0.25, 1.0, 0.5, 0.1, 2.0, 5.0, 10.0)
+DECAYS = (1.2e-6, 0.01, 1e-4, 1e-5, 1e-3, 0.1)
 BETAS = (0.9, 0.99, 0.999, 0.95, 0.98, 0.8, 0.5, 0.9999, 0.0)
 
 
-def _clipped(o: Operands, limit: float | None = None, jointly: bool = False, norm_eps: float = 0.0) -> Tensor:
-    return o["g"] if limit is None else o["g"] * (limit / (_norm(o, jointly) + norm_eps)).clamp(max=1.0)
+def _clipped(
+    o: Operands,
+    limit: float | None = None,
+    jointly: bool = False,
+    norm_eps: float = 0.0,
+    decay: float = 0.0,  # of the weight, added to what was clipped
+    of_gradient: Callable[[Tensor], Tensor] = unchanged,
+) -> Tensor:
+    g = o["g"] if limit is None else o["g"] * (limit / (_norm(o, jointly) + norm_eps)).clamp(max=1.0)
+    return of_gradient(g + decay * o["w"] if decay else g)
 
 
 def _norm(o: Operands, jointly: bool) -> Tensor:
@@ -32,6 +42,11 @@ def _clipped_changes(o: Operands, options: Options) -> Iterator[Change]:
     limit, norm = options["limit"], _norm(o, options["jointly"])
     canonical = "does not clip" if limit is None else f"clips its norm to {limit:g}"
     yield Change("does not clip the gradient", canonical, {"limit": None})
+    for words, of in OF_GRADIENT.items():
+        yield Change(f"takes the gradient {words}", "the gradient", {"of_gradient": of})
+    if "w" in o:
+        for decay in DECAYS:
+            yield Change(f"adds {decay:g} of the weight to the gradient", "does not", {"decay": decay})
     for other in LIMITS:
         yield Change(f"clips the gradient's norm to {other:g}", canonical, {"limit": other})
     values = dict.fromkeys((limit or 0.25, *LIMITS))
@@ -97,7 +112,7 @@ def _moment_variants(o: Operands) -> Iterator[Variant]:
         yield Variant(f"averages the gradient {words}", "the gradient", partial(_averaged_of, o, "m", of))
     yield Variant("averages the gradient's signs", "the gradient", lambda: _averaged(o.get("m"), g.sign(), beta))
     if "w" in o:
-        decays = dict.fromkeys((o.setting("weight_decay", 0.0) or 1.2e-6, 1.2e-6, 0.01, 1e-4, 0.1))
+        decays = dict.fromkeys((o.setting("weight_decay", 0.0) or DECAYS[0], *DECAYS))
         more = "adds {:g} of the weight to the gradient"
         yield from for_each(decays, more, "does not", lambda d: _averaged(o.get("m"), g + d * o["w"], beta))
 
