@@ -142,7 +142,7 @@ FIRST = {
 @pytest.mark.parametrize("recording", ["sha_rnn_jl/L2_cosine_lr05", "smerity/L4_h1_tied_b2_lamb"])
 @pytest.mark.parametrize(("old", "new", "words", "first"), CHANGES.values(), ids=CHANGES)
 def test_a_fault_of_an_update_is_told_from_what_one_parameter_cannot_tell(recording, old, new, words, first):
-    said = hint_of(recording, f"train/1/param/{FIRST[recording, first]}", Edit(UPDATE, old, new))
+    said = hint_of(recording, f"train/1/param/{FIRST[recording, first]}", Edit(UPDATE, old, new), after=1)
     assert words in said
     assert "rate" not in said
     assert "limit of the weight's norm" not in said
@@ -161,13 +161,15 @@ MOMENT = "m.mul_(beta1).add_(g, alpha=1 - beta1)"
 )
 def test_another_gradient_is_told_by_the_update_where_no_moments_were_recorded(change, words, first):
     recording = "smerity/L4_h1_tied_b2_lamb"
-    said = hint_of(recording, f"train/1/param/{FIRST[recording, first]}", Edit(UPDATE, MOMENT, f"{change}; {MOMENT}"))
+    said = hint_of(
+        recording, f"train/1/param/{FIRST[recording, first]}", Edit(UPDATE, MOMENT, f"{change}; {MOMENT}"), after=1
+    )
     assert words in said
 
 
 def test_a_trust_ratio_of_no_known_rule_is_no_other_rate():
     edit = Edit(UPDATE, "weight_norm / step_norm", "weight_norm / (step_norm + step_norm.sin().square())")
-    said = hint_of("sha_rnn_jl/L2_cosine_lr05", "train/1/param/blocks.1.lnstart.gamma", edit)
+    said = hint_of("sha_rnn_jl/L2_cosine_lr05", "train/1/param/blocks.1.lnstart.gamma", edit, after=1)
     assert "learning rate" not in said
 
 
