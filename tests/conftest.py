@@ -1,5 +1,5 @@
-"""For all tests: one thread, best for small tensors; no waiting for the disk; which tests share a process; Julia and
-Chromium on demand.
+"""For all tests: one thread, best for small tensors; a seed; no waiting for the disk; which tests share a process; Julia
+and Chromium on demand.
 
 Where one of these cannot be had, the tests that need it fail in CI, and elsewhere are skipped with the reason.
 """
@@ -7,6 +7,7 @@ Where one of these cannot be had, the tests that need it fail in CI, and elsewhe
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
 
@@ -61,6 +62,13 @@ def nothing_forced_to_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda _: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """What a test draws from torch's own generator does not depend on which tests ran before it in this process."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
