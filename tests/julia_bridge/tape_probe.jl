@@ -44,16 +44,18 @@ operations() = sort(collect(keys(OPERATIONS)))
 numbers(shape, salt) = reshape([0.5 + mod(0.618034 * k + 0.37 * salt, 1) for k in 1:prod(shape)], shape)
 
 """
-The gradients of a weighted sum of what the operation makes, one for every input: by the tape in Float64 and in Float32,
-each with whether the tape's value is that on plain arrays, bit for bit, and by central differences.
+The gradients of a weighted sum of what the operation makes, one for every input: by the tape in each of `types`, with
+whether the tape's value is that on plain arrays, bit for bit; and by central differences.
 """
-function gradients(operation)
+function gradients(operation, types)
     f, shapes = OPERATIONS[operation]
     inputs = [numbers(shape, salt) for (salt, shape) in enumerate(shapes)]
     weighted(y) = sum(y .* numbers(size(y), 0))
     slopes = [differences(x -> weighted(f(x...)), inputs, i) for i in eachindex(inputs)]
-    return by_tape(Float64, f, inputs), by_tape(Float32, f, inputs), slopes
+    return [by_tape(TYPES[name], f, inputs) for name in types], slopes
 end
+
+const TYPES = Dict("float64" => Float64, "float32" => Float32)
 
 function by_tape(R, f, inputs)
     tape = Tape.Gradient[]

@@ -25,11 +25,11 @@ PARTS = "module Bridge\n" + "".join(f'include("{file}")\n' for file in ("tape.jl
 """Of bridge.jl, what is tried here."""
 
 
-def errors(worker, operation):
+def errors(worker, operation, dtypes=tuple(ALLOWED)):
     """How far the tape's gradient by every input is from central differences, over the largest of these numbers."""
-    *by_tape, slopes = worker.call("TapeProbe.gradients", operation)
+    by_tape, slopes = worker.call("TapeProbe.gradients", operation, dtypes)
     found = {}
-    for dtype, (same, gradients) in zip(ALLOWED, by_tape, strict=True):
+    for dtype, (same, gradients) in zip(dtypes, by_tape, strict=True):
         assert same, f"{operation}: the tracked {dtype} is not the plain one"
         for gradient, slope in zip(gradients, slopes, strict=True):
             assert (gradient.dtype, gradient.shape) == (dtype, slope.shape), operation
@@ -115,4 +115,4 @@ FAULTS = [
 @pytest.mark.parametrize(("operation", "file", "right", "wrong"), FAULTS)
 def test_a_wrong_backward_pass_is_seen(operation, file, right, wrong, julia, tmp_path):
     load(julia, copied(tmp_path / "changed", file, right, wrong))
-    assert errors(julia, operation)["float64"] > WRONG
+    assert errors(julia, operation, ("float64",))["float64"] > WRONG

@@ -85,7 +85,9 @@ def test_another_number_of_ranks_goes_on_and_says_what_is_not_the_same(folders, 
     going_on = ["-o", held, "--resume", "--epochs", 0.5]
     out = sharnn("train", *going_on).stdout if after == 1 else two_ranks(*going_on)[0]
     assert f"goes on with {after}: the random numbers of dropout begin anew" in out
-    assert torch.equal(run_of(held)["columns.place"], run_of(folders / "whole")["columns.place"])
+    (now, facts), (whole, expected) = read_run(held), read_run(folders / "whole")
+    assert torch.equal(now["columns.place"], whole["columns.place"])
+    assert facts["counters"]["update"] == expected["counters"]["update"]  # nothing was read twice
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds a rank's process in /proc")
