@@ -39,7 +39,7 @@ def errors(worker, operation, dtypes=tuple(ALLOWED)):
 
 @pytest.fixture(scope="module")
 def julia(installation):
-    """A Julia that interprets: every operation is tried a few times only, and compiling each takes ten times as long."""
+    """A Julia that interprets: every operation is tried a few times only, and compiling it would take longer."""
     with pytest.MonkeyPatch.context() as patch, Worker(timeout=300) as worker:
         patch.setenv("PYTHON_JULIACALL_COMPILE", "min")
         yield worker
