@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)') --dist loadgroup
 INSTALLED := $(VENV)/.installed
 
+# Wherever it is forbidden to keep bytecode, each process of pytest would rewrite all tests: half of what it starts with.
+test quick: export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: parity test quick bench lint docs clean
 
 parity: $(INSTALLED)  ## compare the port with every packaged recording and with live Julia; writes report/

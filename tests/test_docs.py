@@ -83,7 +83,8 @@ def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
             example.evaluate()
 
 
-def test_the_example_with_julia_says_what_the_page_says(installation):
+def test_the_example_with_julia_says_what_the_page_says(installation, monkeypatch):
+    monkeypatch.setenv("PYTHON_JULIACALL_COMPILE", "min")  # Julia interprets: compiling what runs once takes longer
     program = ROOT / "docs" / "examples" / "tagger.py"
     printed = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True).stdout
     page = in_words((ROOT / "docs" / "any_model.md").read_text())

@@ -20,7 +20,7 @@ const OPERATIONS = Dict(
     "constants" => (a -> eltype(a)[1, 2, 3] .* a ./ 2 .- 1, [(3, 2)]),
     "product" => ((a, b) -> (a * b) .+ (a * exp.(b)), [(3, 4), (4, 2)]),
     "product with a constant" => (a -> a * eltype(a)[1 2; 3 4], [(3, 2)]),
-    "bmm" => ((a, b) -> Reference.bmm(a, b), [(3, 4, 2, 2), (4, 5, 2, 2)]),
+    "bmm" => ((a, b) -> Reference.bmm(a, b), [(2, 3, 2, 1), (3, 4, 2, 1)]),
     "reshape" => (a -> reshape(a, 2, :, 3) .* vec(a)[1], [(3, 4)]),
     "adjoint" => (a -> a' .* a, [(3, 3)]),
     "permutedims" => (a -> permutedims(a, (3, 1, 2)) .* a, [(2, 2, 2)]),
@@ -44,20 +44,26 @@ operations() = sort(collect(keys(OPERATIONS)))
 numbers(shape, salt) = reshape([0.5 + mod(0.618034 * k + 0.37 * salt, 1) for k in 1:prod(shape)], shape)
 
 """
-The gradients of a weighted sum of what the operation makes, by the tape in `R` and by central differences, one pair for
-every input; and whether the tape's value is that on plain arrays, bit for bit.
+The gradients of a weighted sum of what the operation makes, one for every input: by the tape in each of `types`, with
+whether the tape's value is that on plain arrays, bit for bit; and by central differences.
 """
-function both(operation, single)
-    R = single ? Float32 : Float64
+function gradients(operation, types)
     f, shapes = OPERATIONS[operation]
     inputs = [numbers(shape, salt) for (salt, shape) in enumerate(shapes)]
     weighted(y) = sum(y .* numbers(size(y), 0))
+    slopes = [differences(x -> weighted(f(x...)), inputs, i) for i in eachindex(inputs)]
+    return [by_tape(TYPES[name], f, inputs) for name in types], slopes
+end
+
+const TYPES = Dict("float64" => Float64, "float32" => Float32)
+
+function by_tape(R, f, inputs)
     tape = Tape.Gradient[]
     tracked = [Tape.variable(R.(x), tape) for x in inputs]
     y = f(tracked...)
     same = isequal(collect(y.value), collect(f(map(x -> R.(x), inputs)...)))
     Tape.backward!(sum(y .* R.(numbers(size(y), 0))))
-    return same, [(x̄.gradient.total, differences(x -> weighted(f(x...)), inputs, i)) for (i, x̄) in enumerate(tracked)]
+    return same, [x.gradient.total for x in tracked]
 end
 
 function differences(loss, inputs, i; step = 2.0^-17)

@@ -250,6 +250,7 @@ def start_install() -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", ENSURE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.usefixtures("interpreted")
 def test_an_interrupted_installation_is_taken_up_again_by_one_of_two(empty: Path, installation: JuliaInstallation):
     if installation.name != "debian":
         pytest.skip("this machine gets Julia through juliapkg, whose installation is its own")
@@ -284,6 +285,7 @@ def project(): return environ["PYTHON_JULIAPKG_PROJECT"]
 """
 
 
+@pytest.mark.usefixtures("interpreted")
 def test_the_juliapkg_installation_runs_what_juliapkg_provides(installation: JuliaInstallation, tmp_path: Path):
     """With the juliacall and the Julia of the installation that is installed, as if a juliapkg had provided them."""
     if installation.name != "debian":

@@ -25,6 +25,7 @@ import pytest
 from safetensors.numpy import load
 
 import parity
+from julia_bridge import Worker
 from julia_bridge.errors import JuliaError
 from julia_bridge.sharnn.model import JuliaModel, JuliaState, LayerArrays, parameter_shapes
 from julia_bridge.sharnn.upstream import UpstreamError, model_source
@@ -136,13 +137,15 @@ def test_recorded_case(case, source, worker):
     assert number > 5
 
 
-def test_a_model_outlives_its_julia(worker):
-    model = JuliaModel("reference", SMALL, drawn(SMALL, 0), worker)
-    tokens, targets = segment(SMALL, 4, 2, 0)
-    first = model.run(tokens, targets)
-    second = model.run(tokens, targets, first.state)
-    worker.close()
-    np.testing.assert_array_equal(model.run(tokens, targets, first.state).logits, second.logits)
+@pytest.mark.usefixtures("installation", "interpreted")
+def test_a_model_outlives_its_julia():
+    with Worker() as julia:
+        model = JuliaModel("reference", SMALL, drawn(SMALL, 0), julia)
+        tokens, targets = segment(SMALL, 2, 1, 0)
+        first = model.run(tokens, targets)
+        second = model.run(tokens, targets, first.state)
+        julia.close()
+        np.testing.assert_array_equal(model.run(tokens, targets, first.state).logits, second.logits)
 
 
 @pytest.mark.parametrize("seed", range(30))

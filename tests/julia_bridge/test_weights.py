@@ -59,13 +59,18 @@ def test_there_and_back(checkpoint, tmp_path):
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_julia_saves_what_import_reads(checkpoint, tmp_path, worker):
+@pytest.fixture(scope="module")
+def saver(worker):
+    worker.include(SCRIPT)
+    worker.include(Path(__file__).with_name("saved_model.jl"))
+    return worker
+
+
+def test_julia_saves_what_import_reads(checkpoint, tmp_path, saver):
     loaded = load_checkpoint(checkpoint)
     config = loaded.model.config
     parameters = to_julia(loaded.model.state_dict(), config)
-    worker.include(SCRIPT)
-    worker.include(Path(__file__).with_name("saved_model.jl"))
-    worker.call(
+    saver.call(
         "SavedModel.save",
         str(tmp_path / "julia.safetensors"),
         {name: tensor.numpy() for name, tensor in parameters.items()},

@@ -66,8 +66,10 @@ def julia(worker: Worker, probe: Path) -> Worker:
 @pytest.fixture(scope="module")
 def doomed(installation: JuliaInstallation, probe: Path) -> Iterator[Worker]:
     """A worker whose process the tests end, each leaving it to the next to start another."""
-    with Worker(timeout=20) as worker:
+    with Worker(timeout=20) as worker, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHON_JULIACALL_COMPILE", "min")
         worker.include(probe)
+        patch.undo()
         yield worker
 
 
@@ -220,6 +222,7 @@ end
 """
 
 
+@pytest.mark.usefixtures("interpreted")
 def test_a_package_with_a_project_of_its_own(installation: JuliaInstallation, tmp_path: Path):
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "Scaled.jl").write_text(PACKAGE)
@@ -299,6 +302,7 @@ def test_a_terminals_signals_do_not_reach_the_child(julia: Worker):
 # ---- calls that end badly
 
 
+@pytest.mark.usefixtures("interpreted")
 def test_a_killed_child_is_named_and_replaced(doomed: Worker):
     doomed.call("Probe.identity", 0)
     pid = doomed.pid
@@ -313,17 +317,20 @@ def test_a_killed_child_is_named_and_replaced(doomed: Worker):
     assert doomed.pid != pid
 
 
+@pytest.mark.usefixtures("interpreted")
 def test_a_child_killed_between_calls_is_replaced_unseen(doomed: Worker):
     doomed.call("Probe.identity", 0)
     kill(doomed.pid)
     assert doomed.call("Probe.identity", 1) == 1
 
 
+@pytest.mark.usefixtures("interpreted")
 def test_julia_that_exits_is_said_to_have_ended(doomed: Worker):
     with pytest.raises(WorkerDied, match=r"ended with status 7 during call of Probe\.quit"):
         doomed.call("Probe.quit")
 
 
+@pytest.mark.usefixtures("interpreted")
 @pytest.mark.parametrize("stopped", [False, True], ids=["busy", "stopped"])
 def test_a_call_past_its_time_limit_costs_the_child_only(
     doomed: Worker, monkeypatch: pytest.MonkeyPatch, stopped: bool
@@ -340,6 +347,7 @@ def test_a_call_past_its_time_limit_costs_the_child_only(
     assert gone(pid)
 
 
+@pytest.mark.usefixtures("interpreted")
 def test_closing_leaves_nothing_and_a_closed_worker_starts_again(doomed: Worker):
     grandchild = doomed.call("Probe.spawn")
     pid, threads, files = doomed.pid, threading.active_count(), len(os.listdir("/proc/self/fd"))
@@ -353,6 +361,7 @@ def test_closing_leaves_nothing_and_a_closed_worker_starts_again(doomed: Worker)
     assert doomed.call("Probe.identity", 1) == 1
 
 
+@pytest.mark.usefixtures("interpreted")
 def test_workers_run_side_by_side(julia: Worker, doomed: Worker):
     julia.call("Probe.nap", 0)
     doomed.call("Probe.nap", 0)
@@ -364,6 +373,7 @@ def test_workers_run_side_by_side(julia: Worker, doomed: Worker):
     assert pids[0] != pids[1]
 
 
+@pytest.mark.usefixtures("interpreted")
 def test_a_collected_worker_leaves_no_process(installation: JuliaInstallation):
     worker = Worker()
     assert worker.versions.keys() == {"julia", "juliacall", "PythonCall"}
@@ -414,6 +424,7 @@ SPIN = """
 """
 
 
+@pytest.mark.usefixtures("interpreted")
 def test_ctrl_c_ends_a_call_and_nothing_else(installation: JuliaInstallation, probe: Path):
     script = start_script(SPIN.format(probe=str(probe)))
     told = []
@@ -425,6 +436,7 @@ def test_ctrl_c_ends_a_call_and_nothing_else(installation: JuliaInstallation, pr
     assert (told[1:], out, err) == (["interrupted False 5\n"], "idle 6 True\n", "")
 
 
+@pytest.mark.usefixtures("interpreted")
 @pytest.mark.parametrize("stopped", [False, True], ids=["busy", "stopped"])
 def test_the_child_does_not_outlive_a_killed_parent(installation: JuliaInstallation, probe: Path, stopped: bool):
     script = start_script(SPIN.format(probe=str(probe)))
@@ -437,6 +449,7 @@ def test_the_child_does_not_outlive_a_killed_parent(installation: JuliaInstallat
     wait_until(lambda: gone(child))
 
 
+@pytest.mark.usefixtures("interpreted")
 def test_a_fork_has_a_julia_of_its_own(installation: JuliaInstallation):
     out = run_script(
         """

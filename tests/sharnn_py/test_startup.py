@@ -18,6 +18,7 @@ def test_importing_loads_neither_torch_nor_julia(package):
     assert loaded(f"import {package}", "torch", "juliacall", "juliapkg", "onnxruntime", "onnx") == "[]"
 
 
+@pytest.mark.slow
 def test_a_model_loads_torch_but_no_julia():
     assert loaded("import sharnn_py; sharnn_py.SHARNN", "torch", "juliacall") == "['torch']"
 

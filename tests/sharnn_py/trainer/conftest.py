@@ -1,5 +1,7 @@
 """A short text, and settings of a model that trains in a moment."""
 
+import importlib
+
 import pytest
 import torch
 
@@ -26,6 +28,13 @@ def text(tmp_path_factory):
     path = tmp_path_factory.mktemp("text") / "text.txt"
     path.write_bytes(text_of(6000))
     return path
+
+
+@pytest.fixture(scope="session")
+def imported():
+    """What every `sharnn train` imports at some point, so that its forks have it: a second of each."""
+    for module in ("matplotlib.backends.backend_agg", "matplotlib.figure", "tensorboardX", "torch._dynamo"):
+        importlib.import_module(module)
 
 
 @pytest.fixture

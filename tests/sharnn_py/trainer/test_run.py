@@ -27,8 +27,14 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("before", [4, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("kind", "before"),
+    [
+        *((kind, 4) for kind in KINDS),
+        ("across epochs", 20),  # the second epoch
+        pytest.param("paper", 60, marks=pytest.mark.slow),  # the watch begins to judge after 50
+    ],
+)
 def test_a_run_that_was_kept_goes_on_to_the_bit(new_run, tmp_path, kind, before):
     run = new_run(**KINDS[kind])
     assert set_out(run, 1, None) is None or run.settings.precision == "auto"

@@ -126,6 +126,7 @@ def test_few_phrases_or_equal_ones_do_no_harm():
     assert np.isfinite(Sense.fit([pooled[:1]], [4])(pooled)).all()
 
 
+@pytest.mark.slow
 def test_many_phrases_have_an_approximate_index(reader, checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(store, "APPROXIMATE", 300)
     words = ["sea", "ship", "shore", "voice", "lamp", "night", "path", "word"]

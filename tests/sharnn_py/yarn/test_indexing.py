@@ -52,7 +52,7 @@ POINTS = [
 ]
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("after", [pytest.param(False, marks=pytest.mark.slow), True], ids=["before", "after"])
 @pytest.mark.parametrize("point", POINTS, ids=[name for _, name in POINTS])
 def test_killed_and_taken_up_again_it_is_the_same(point, after, reader, checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "STRETCH", 100)

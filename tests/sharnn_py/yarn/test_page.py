@@ -63,6 +63,7 @@ def test_a_text_cannot_end_the_script_around_it(reader, checkpoint, tmp_path):
     assert data_of(page)["text"][0] == "One </script><script>alert(1)</script>."
 
 
+@pytest.mark.slow
 def test_what_is_near_in_sense_is_near_on_the_map():
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((4, 16))
