@@ -43,7 +43,7 @@ def what_pytorch_computes_for_an_export_is_kept():
     """Most of a check is seventeen PyTorch models run on the same replays, whichever export of a model is checked.
 
     What they gave is found again by all that it comes of: every number of every model, and what they are run on. So is
-    the golden vector, a third of an export's time, by the model in float64, of which its other runs are made.
+    the golden vector, two thirds of an export's time, by the model in float64, of which its other runs are made.
     """
     kept, by_pytorch, golden = {}, export.check.by_pytorch, export.exporter.golden
 
@@ -95,14 +95,20 @@ def exported(checkpoint, tmp_path_factory):
 
 @pytest.fixture
 def export_of(tmp_path):
-    """Export a model of the shared sizes with some of them changed: (model, folder)."""
+    """Export a model of the shared sizes with some of them changed: (model, folder).
+
+    Its golden vector is empty unless asked for: it takes two thirds of an export's time, and few tests read it.
+    """
     from export import export_checkpoint
 
-    def export(config, options=None, **changes):
+    def export(config, options=None, golden=False, **changes):
         config = dataclasses.replace(config, **changes)
         model = trained_looking(config)
         save_checkpoint(model, tmp_path / "checkpoint", Vocabulary(WORDS) if config.vocab == len(WORDS) else None)
-        export_checkpoint(tmp_path / "checkpoint", tmp_path / "export", **(options or {}))
+        with pytest.MonkeyPatch.context() as patch:
+            if not golden:
+                patch.setattr("export.exporter.golden", lambda *_: "{}")
+            export_checkpoint(tmp_path / "checkpoint", tmp_path / "export", **(options or {}))
         return model, tmp_path / "export"
 
     return export
