@@ -195,6 +195,7 @@ def test_the_schema_is_one_and_every_manifest_follows_it(exported, export_of, co
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("config", ["paper"], indirect=True)
 def test_the_schema_is_read_here_as_jsonschema_reads_it(exported):
     """Every edit above, and every value of a manifest replaced by others."""
     validator = jsonschema.Draft202012Validator(SCHEMA)
