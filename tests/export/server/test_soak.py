@@ -11,7 +11,7 @@ from tests.bench.soak.counts import Counts
 from tests.bench.soak.run import SETTLED, Result, Sample, soak
 from tests.bench.soak.twin import ROUNDING, Text, Twin, margin
 
-SECONDS, SEED = 12, 1
+SECONDS, SEED = 6, 1
 
 
 @pytest.mark.slow
@@ -48,7 +48,7 @@ def client(serving, served, tmp_path):
 
 def test_a_sound_server_is_not_accused(client):
     stop = threading.Event()
-    timer = threading.Timer(2, stop.set)
+    timer = threading.Timer(1, stop.set)
     timer.start()
     client.run(stop)
     timer.join()
