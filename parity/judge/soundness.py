@@ -14,10 +14,9 @@ from torch import Tensor
 
 from parity.arithmetic.lookout import Lookout
 from parity.measure import Measure
-from parity.recording.names import TensorName
 from parity.recording.recording import Recording
 from parity.results import Comparison, Hint
-from parity.subject.subject import RunMode, Subject
+from parity.subject.subject import RunMode, Subject, TracedTensor
 from parity.tolerance import LARGEST_SHARE, LARGEST_SHARE_OF_HALF, UNIT
 
 
@@ -34,19 +33,20 @@ NOTHING = 256.0
 """Units of rounding at the scale of the largest gradient: where all of a gradient is less, it is rounding."""
 
 
-def limited(measure: Measure, name: TensorName, isolated: bool, format: torch.dtype, largest: float) -> Measure:
+def limited(measure: Measure, traced: TracedTensor, isolated: bool, format: torch.dtype, largest: float) -> Measure:
     """The measure, failed if its tolerance is a larger share of the tensor's size than sound layers show.
 
     Some gradients are zero, but for rounding: that of a bias that a softmax or a normalisation takes out again. What is
     small beside the `largest` gradient so far is let pass.
     """
+    name, size = traced.parts, max(measure.scale, traced.terms)
     place = "backward" if name.group not in FORWARD else "isolated" if isolated else "end to end"
     limit = max(LARGEST_SHARE[place], LARGEST_SHARE_OF_HALF.get(format, 0.0))
-    if measure.problem or not measure.scale or measure.tolerance <= limit * measure.scale:
+    if measure.problem or not size or measure.tolerance <= limit * size:
         return measure
     if name.is_gradient and measure.tolerance <= NOTHING * UNIT[format] * largest:
         return measure
-    share = measure.tolerance / measure.scale
+    share = measure.tolerance / size
     problem = f"rounding may move it by {share:.2g} of its size, and no more than {limit:.2g} is ever allowed"
     return replace(measure, agrees=False, problem=problem, unsound=True)
 

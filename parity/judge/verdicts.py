@@ -15,7 +15,7 @@ from parity.arithmetic.lookout import raised_at
 from parity.errors import RecordingError
 from parity.judge.backward import BackwardFault, backward_faults
 from parity.judge.in_step import in_step
-from parity.judge.soundness import limited, unlike, with_reasons
+from parity.judge.soundness import FORWARD, limited, unlike, with_reasons
 from parity.measure import Measure, Worst, measure_exact, measure_rounded
 from parity.recording.names import parse
 from parity.recording.recording import Recording
@@ -38,6 +38,8 @@ class Measured:
     traced: TracedTensor
     measure: Measure
     shape: tuple[int, ...]
+    unlimited: Measure | None = None
+    """The measure but for the limit on its tolerance."""
 
 
 def judge(recording: Recording, subject: Subject) -> list[Comparison]:
@@ -69,13 +71,18 @@ def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator
     modes = [exact, replace(exact, again=True)]
     modes += [replace(exact, nudged=run) for run in range(1, ROUNDED_RUNS + 1)]
     groups = {parse(name).group for name in recording.tensors} | REQUIRED_GROUPS
-    last, largest = "nothing", 0.0
+    last, largest, off = "nothing", 0.0, False
     shown: dict[str, float] = {}
     try:
         exactly = [subject.stream(recording, mode) for mode in modes]
         singly = subject.stream(recording, replace(exact, dtype=recording.format))
         for (truth, again, *rounded), single in in_step(exactly, singly, recording.format):
             if parse(truth.reference).group not in groups:
+                continue
+            if off and truth.reference not in recording.tensors and not truth.problem:
+                # A port that has gone wrong may compute what the reference does not, as with its blocks in disorder.
+                problem = f"{subject.label} computes this, and there is no {truth.reference} in the recording"
+                yield Measured(truth, Measure(False, problem), tuple(truth.tensor.shape))
                 continue
             if truth.rounded_as:
                 rounded, least = [truth], shown.get(truth.rounded_as, 0.0)
@@ -84,6 +91,7 @@ def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator
             measured = _measured(recording, isolated, truth, again, single, rounded, least, largest)
             shown[truth.name] = measured.measure.rounding
             largest = max(largest, measured.measure.scale if truth.parts.is_gradient else 0.0)
+            off |= not measured.measure.agrees
             yield measured
             last = truth.name
     except Exception as error:
@@ -121,15 +129,17 @@ def _measured(
             unit=UNIT[recording.format], time_axis=truth.time_axis,
             least=max(least, SMALLEST.get(recording.format, 0.0)),
         )  # fmt: skip
-        if truth.tolerance is None:
-            measure = limited(measure, truth.parts, isolated, recording.format, largest)
-        else:
+        if truth.tolerance is not None:
             measure = measure.held_to(truth.tolerance)
     if differs := unlike(truth.tensor, again.tensor):
         measure = replace(measure, agrees=False, problem=differs, unsound=True)
     if problem := truth.problem or single.problem:
         measure = replace(measure, agrees=False, problem=problem)
-    return Measured(replace(truth, tensor=torch.empty(0), norm_of=None), measure, tuple(recorded.shape))
+    unlimited = measure
+    if not truth.exact and truth.tolerance is None:
+        measure = limited(measure, truth, isolated, recording.format, largest)
+    shown = replace(truth, tensor=torch.empty(0), norm_of=None)
+    return Measured(shown, measure, tuple(recorded.shape), unlimited)
 
 
 def _moved(truth: TracedTensor, rounded: list[TracedTensor]) -> float:
@@ -156,16 +166,19 @@ def _verdicts(
     parameters = {c.name for c in before if c.verdict == "wrong" and c.exact}
     for m in end_to_end or isolated:
         traced, name = m.traced, m.traced.parts
-        own = on_reference.get(traced.name)
+        own, whole = on_reference.get(traced.name), m.measure
+        if own is not None and own.agrees and m.unlimited is not None and name.group not in FORWARD:
+            # From update to update rounding may grow past a gradient's size. On the reference's inputs it did not.
+            whole = m.unlimited
         if own is not None and (traced.end_to_end_only or math.prod(m.shape) == 1):
             # A tensor that depends on the whole model carries the rounding of all of it; and of a single number, such
             # as a loss, the few isolated runs may miss what rounding does.
             own = own.with_rounding(m.measure)
         comparison = Comparison(
-            traced.name, traced.reference, traced.where, name.layer, name.index, traced.exact, m.shape, m.measure, own,
+            traced.name, traced.reference, traced.where, name.layer, name.index, traced.exact, m.shape, whole, own,
             "agrees",
         )  # fmt: skip
-        if not (m.measure if own is None else own).agrees:
+        if not (whole if own is None else own).agrees:
             if own is None or traced.end_to_end_only:
                 inherited = wrong
             else:
@@ -175,7 +188,7 @@ def _verdicts(
             # Updates begin from recorded parameters, gradients and moments, taken over as the first parameters were.
             inherited = inherited or (name.group == "train" and bool(parameters))
             comparison = replace(comparison, verdict="inherited" if inherited else "wrong")
-        elif not m.measure.agrees:
+        elif not whole.agrees:
             comparison = replace(comparison, verdict="inherited")
         if comparison.verdict == "wrong":
             wrong = True

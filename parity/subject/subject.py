@@ -71,7 +71,8 @@ class TracedTensor:
     """What its error may be, whatever rounding explains."""
     norm_of: Tensor | None = None
     """Of a norm: the tensor it is taken of. What rounding does to that, at worst, is done to the norm."""
-
+    terms: float = 0.0
+    """Of a difference: the size of what is subtracted. It stays where the difference vanishes; rounding is a share of it."""
     rounded_as: str = ""
     """The tensor of the same run that rounding does the same to, where the runs that show it do not compute this one
     again."""

@@ -1,12 +1,15 @@
-"""Recordings to damage, and comparisons that cost half."""
+"""Recordings to damage, comparisons that cost half, and commands that start no Julia of their own."""
 
 import json
 import lzma
+from contextlib import nullcontext
 
 import pytest
 from safetensors.torch import load, save_file
 
 from parity import PACKAGED
+
+RUN_JULIA = ("parity.sharnn.live", "parity.sharnn.attribution.run", "parity.sharnn.training.run")
 
 
 class Editable:
@@ -48,3 +51,10 @@ def one_layer_explained(monkeypatch):
     """Only the first wrong layer is explained, for tests of why that is wrong: a search of all takes several times as
     long."""
     monkeypatch.setattr("parity.diagnosis.case.MOST_LAYERS", 1)
+
+
+@pytest.fixture
+def shared_julia(worker, monkeypatch):
+    """What would start a Julia is given the one of all tests: another would compile for a quarter of a minute."""
+    for module in RUN_JULIA:
+        monkeypatch.setattr(f"{module}.Worker", lambda timeout: nullcontext(worker))

@@ -60,7 +60,7 @@ def test_files(tmp_path):
     json_path, junit_path = tmp_path / "out.json", tmp_path / "out.xml"
     done = sharnn(
         "parity", "run", "--case", "sha_rnn_jl/baseline_l1", "--case", "sha_rnn_jl/L1_h1_tied_b2",
-        "--flip", "layer_norm",
+        "--flip", "layer_norm", "--jobs", "1",
         "--json", json_path, "--junit", junit_path, "--report", tmp_path / "report",
     )  # fmt: skip
     assert done.returncode == 1
@@ -260,7 +260,7 @@ def test_diff_claims_nothing_that_it_did_not_run(tmp_path):
 def test_a_broken_recording_does_not_keep_the_others_from_running(julia):
     julia.write()
     (julia.folder / "broken.safetensors").write_bytes(b"123")
-    done = sharnn("parity", "run", "--references", julia.folder)
+    done = sharnn("parity", "run", "--references", julia.folder, "--jobs", "1")
     assert done.returncode == 3
     assert "broken could not be run" in done.stdout
     assert "case" in done.stdout

@@ -86,8 +86,7 @@ def test_every_operation_can_prepare_its_variants(options):
             assert list(OPERATIONS[operation.name].variants(operands)), key
 
 
-@pytest.mark.parametrize("options", [{}, SMERITY])
-@pytest.mark.parametrize("size", [1e-4, 0.1])
+@pytest.mark.parametrize(("options", "size"), [({}, 1e-4), (SMERITY, 0.1)], ids=["julia", "paper"])
 def test_noise_is_not_explained(options, size):
     scene, _ = scene_of(**options)
     generator = torch.Generator().manual_seed(0)

@@ -11,6 +11,7 @@ from parity.sharnn.pairs import compare_recordings
 from parity.sharnn.translate import translated
 from parity.tolerance import UNIT
 from tests.forked import sharnn
+from tests.parity.cut_short import as_far_as
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_rounded_run")]
 
@@ -19,7 +20,7 @@ JULIA, PAPER = "sha_rnn_jl/L4_longseg", "smerity/jl_L4_longseg"
 
 @pytest.fixture(scope="module")
 def both_programs():
-    return compare_recordings(find(JULIA), find(PAPER))
+    return compare_recordings(as_far_as(JULIA, 2), as_far_as(PAPER, 2))
 
 
 def test_both_programs_on_the_same_weights_differ_where_the_rows_say(both_programs):
@@ -29,7 +30,7 @@ def test_both_programs_on_the_same_weights_differ_where_the_rows_say(both_progra
     assert between.first.name == "eval/1/blocks.0.lnstart"
     assert "n - 1" in between.first.hints[0].description
     agreeing = {c.name for c in between.comparisons if c.agrees}
-    assert {"param/encoder.weight", "eval/1/x", "eval/1/embed", "eval/6/embed"} <= agreeing
+    assert {"param/encoder.weight", "eval/1/x", "eval/1/embed", "eval/2/embed"} <= agreeing
     inside = {layer.split(".", 2)[2] for layer in (c.layer for c in between.wrong) if layer.startswith("blocks.")}
     assert inside >= {"lnstart", "lnff", "lnxff", "lnmem", "lnmid", "boom", "attn.q_ln", "attn.focus"}
     assert inside <= {"lnstart", "lnff", "lnxff", "lnmem", "lnmid", "boom", "attn.q_ln", "attn.focus", "attn.mix"}
@@ -38,10 +39,10 @@ def test_both_programs_on_the_same_weights_differ_where_the_rows_say(both_progra
 
 
 def test_a_recording_against_itself_agrees_in_every_tensor():
-    for name in ("sha_rnn_jl/L2_h1_tied_b2", "smerity/L2_h1_untied_b2"):
-        *_, same = compare_recordings(find(name), find(name))
+    for name in ("sha_rnn_jl/L1_h1_tied_b2", "smerity/L2_h1_untied_b2"):
+        *_, same = compare_recordings(as_far_as(name, 2), as_far_as(name, 2))
         assert same
-        assert same.compared > 200
+        assert same.compared > 70
         assert max(c.end_to_end.error for c in same.comparisons) == 0
 
 

@@ -300,7 +300,7 @@ def test_a_model_that_julia_does_not_have_is_said_and_the_port_stands_for_it(els
     assert "SHA-RNN.jl has attention in (1,) alone" in case.notes[0]
 
 
-@pytest.mark.usefixtures("installation", "as_run")
+@pytest.mark.usefixtures("shared_julia")
 def test_live_julia_is_the_julia_endpoint_at_smeritys_recordings():
     explanation = explain(["smerity/L4_h2_tied_b3"], live=True)
     assert explanation, explanation.cases[0].problems

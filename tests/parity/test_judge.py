@@ -35,7 +35,6 @@ def test_a_flipped_row_shows_first_where_the_table_says(row, name, first):
 @pytest.mark.parametrize(
     ("name", "flip"),
     [
-        ("sha_rnn_jl/L2_longseg", []),
         # Row 6 shows in training with dropout alone, and the recordings were made without.
         ("smerity/L2_h1_tied_b2", ["attention_dropout"]),
         # With two blocks the two memory rules are one for segments no longer than the memory.

@@ -5,6 +5,7 @@ import os
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 import sharnn_py.layers as layers
 from julia_bridge.sharnn.upstream import UpstreamError
@@ -12,6 +13,7 @@ from parity import Recording, UsageError, run_case
 from parity.recording.library import PACKAGED
 from parity.sharnn.live import Case, checkpoint_case, random_case, record, recorded_case, sources
 from sharnn_py import JULIA, PAPER, SHARNN, Config, ConfigError, Vocabulary, from_julia, save_checkpoint
+from sharnn_py.cli import sharnn as command
 from tests.forked import sharnn
 
 pytestmark = pytest.mark.usefixtures("installation")
@@ -121,12 +123,18 @@ def test_a_checkpoint_julia_cannot_run_is_refused(worker, checkpoint):
         checkpoint_case(checkpoint / "wordless", checkpoint / "text.txt")
 
 
-def test_recorded_written_and_read_back(tmp_path, checkpoint):
+def invoke(*arguments):
+    """The command in this process, where `shared_julia` is."""
+    return CliRunner().invoke(command, ["parity", *map(str, arguments)], standalone_mode=False)
+
+
+@pytest.mark.usefixtures("shared_julia")
+def test_recorded_written_and_read_back(tmp_path):
     path = tmp_path / "recordings" / "mine.safetensors"
     path.parent.mkdir()
-    done = sharnn("parity", "record", "-o", path, "--seed", "7", "--segments", "4,1,9")
-    assert done.returncode == 0, done.stderr
-    assert "not SHA-RNN.jl" in done.stdout
+    done = invoke("record", "-o", path, "--seed", "7", "--segments", "4,1,9")
+    assert not done.return_value, done.output
+    assert "not SHA-RNN.jl" in done.output
     recording = Recording("mine", path)
     assert json.loads(recording.metadata["config"])["segs"] == [4, 1, 9]
     done = sharnn("parity", "run", "--references", path.parent)
@@ -136,14 +144,15 @@ def test_recorded_written_and_read_back(tmp_path, checkpoint):
     assert flipped.returncode == 1
 
 
+@pytest.mark.usefixtures("shared_julia")
 def test_run_live_with_a_seed_and_a_checkpoint(checkpoint):
-    done = sharnn(
-        "parity", "run", "--case", "sha_rnn_jl/baseline_l1", "--live", "--seed", "5",
-        "--checkpoint", checkpoint / "model", "--text", checkpoint / "text.txt",
+    done = invoke(
+        "run", "--case", "sha_rnn_jl/baseline_l1", "--live", "--seed", "5", "--segments", "7,1,12",
+        "--checkpoint", checkpoint / "model", "--text", checkpoint / "text.txt", "--jobs", "1",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "live/reference/seed 5" in done.stdout
-    assert "live/reference/model on text.txt" in done.stdout
+    assert done.return_value == 0, done.output
+    assert "live/reference/seed 5" in done.output
+    assert "live/reference/model on text.txt" in done.output
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -64,7 +65,8 @@ class TestTwice:
 
 
 # No `parity`: an environment that was installed before the entry point had its present name may have that.
-PLUGINS = ["-p", "no:parity", "-p", "sharnn_py.pytest_plugin", "-p", "no:cacheprovider"]
+# No Schemathesis, which takes half a second to import.
+PLUGINS = ["-p", "no:parity", "-p", "no:schemathesis", "-p", "sharnn_py.pytest_plugin", "-p", "no:cacheprovider"]
 
 
 @pytest.fixture
@@ -72,7 +74,11 @@ def run(pytester):
     """pytest in a fork of this process."""
 
     def run(*arguments):
-        done = forked(lambda: sys.exit(pytest.main([*PLUGINS, *arguments])), folder=pytester.path)
+        def begin():
+            warnings.resetwarnings()  # ours are errors, also of what its plugins import
+            sys.exit(pytest.main([*PLUGINS, *arguments]))
+
+        done = forked(begin, folder=pytester.path)
         return pytest.RunResult(done.returncode, done.stdout.splitlines(), done.stderr.splitlines(), 0.0)
 
     return run
@@ -143,7 +149,7 @@ def test_no_agreement_over_a_test_that_failed_otherwise(pytester, run, body, wor
 
 def test_no_agreement_over_a_worker_that_died(pytester, run):
     pytester.makepyfile(CRASHING)
-    run("--parity-report", "found", "-n", "2", "--max-worker-restart", "0")
+    run("--parity-report", "found", "-n", "1", "--max-worker-restart", "0")
     assert found(pytester)["verdict"] == "ERROR: of 2 recordings, 1 could not be run"
     assert {case["verdict"] for case in found(pytester)["cases"]} == {"agrees", "error"}
 
@@ -179,7 +185,7 @@ def test_references_of_the_tests_own(pytester, run, monkeypatch):
     missing = run()
     missing.assert_outcomes(failed=3)
     missing.stdout.fnmatch_lines(["*there is no reference *test_own/test_port-c.safetensors*--parity-update*"])
-    written = run("--parity-update", "-n", "2")
+    written = run("--parity-update", "-n", "1")
     written.assert_outcomes(passed=3)
     names = sorted(path.name for path in (pytester.path / "references" / "test_own").iterdir())
     assert names[:2] == ["TestTwice.test_it-2.safetensors", "TestTwice.test_it.safetensors"]
@@ -238,6 +244,6 @@ def test_a_summary_for_github(pytester, run, monkeypatch):
 
 def test_junit_has_a_suite_for_each_call(pytester, run):
     pytester.makepyfile(SUITE)
-    run("--parity-report", "found", "-n", "1")
+    run("--parity-report", "found")
     suites = ElementTree.parse(pytester.path / "found" / "junit.xml").getroot()
     assert sorted(suite.get("name").split("::")[1].partition(":")[0] for suite in suites) == ["test_other", "test_same"]

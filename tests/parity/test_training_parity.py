@@ -2,7 +2,6 @@
 
 import json
 import math
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -176,25 +175,19 @@ def test_every_report_shows_both_losses_and_the_first_update(trained, tmp_path, 
     assert not wrong
 
 
-@contextmanager
-def shared(worker, timeout):
-    yield worker
-
-
 @pytest.mark.slow
-def test_two_hundred_updates_by_both_optimisers(worker, monkeypatch, tmp_path):
+def test_sixty_updates_by_both_optimisers(shared_julia, monkeypatch, tmp_path):
     """As the command runs them, but for the size, and for recordings that other tests hold Julia against."""
-    monkeypatch.setattr(run, "Worker", lambda timeout: shared(worker, timeout))
     monkeypatch.setattr(run, "recorded_updates", lambda recordings, worker: iter(()))
     monkeypatch.setattr(cases, "SIZES", {**SMALL, "batch": 2, "bptt": 4})
     (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 400)
-    found = run.run(["julia", "paper"], 200, 3, tmp_path / "text.txt", lambda line: None)
+    found = run.run(["julia", "paper"], 60, 3, tmp_path / "text.txt", lambda line: None)
     assert found, words.headline(found)
     assert [(t.program, t.precision, len(t.updates)) for t in found.trajectories] == [
-        ("julia", "float64", 200),
-        ("julia", "float32", 200),
-        ("paper", "float64", 200),
-        ("paper", "float32", 200),
+        ("julia", "float64", 60),
+        ("julia", "float32", 60),
+        ("paper", "float64", 60),
+        ("paper", "float32", 60),
     ]
     for trajectory in found.trajectories:
         first, last = trajectory.updates[0], trajectory.updates[-1]

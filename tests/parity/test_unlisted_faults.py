@@ -152,3 +152,15 @@ def test_a_trust_ratio_of_no_known_rule_is_no_other_rate():
     edit = Edit(UPDATE, "weight_norm / step_norm", "weight_norm / (step_norm + step_norm.sin().square())")
     said = hint_of("sha_rnn_jl/L2_cosine_lr05", "train/1/param/blocks.1.lnstart.gamma", edit)
     assert "learning rate" not in said
+
+
+@pytest.mark.parametrize(("recording", "first", "last"), [(JULIA, 1, 4), (SMERITY, 0, 3)])
+def test_blocks_in_reverse_compute_what_was_not_recorded_and_the_first_of_them_is_named(recording, first, last):
+    """The block that attends comes elsewhere, with tensors that the recording has not: that is no broken recording."""
+    edit = Edit("sharnn_py.model:SHARNN.forward", "enumerate(self.blocks)", "enumerate(reversed(self.blocks))")
+    said = hint_of(recording, f"eval/1/blocks.{first}.lnstart", edit, after=0)
+    assert f"takes param/blocks.{last}.lnstart.weight" in said
+    with planted(edit):
+        case = run_case(first_seen_at(recording, "eval/1/blocks.0.lnstart", 0))
+    assert not case.problem
+    assert any("there is no eval/1/" in c.end_to_end.problem for c in case.wrong)

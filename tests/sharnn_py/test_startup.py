@@ -22,6 +22,16 @@ def test_a_model_loads_torch_but_no_julia():
     assert loaded("import sharnn_py; sharnn_py.SHARNN", "torch", "juliacall") == "['torch']"
 
 
+def test_parameters_of_julia_are_converted_without_torchs_compiler():
+    """It takes most of a second to load."""
+    code = """
+from sharnn_py import SHARNN, Config, from_julia, to_julia
+config = Config(vocab=5, emb=4, hidden=4, layers=2)
+from_julia(to_julia(SHARNN(config).state_dict(), config), config)
+"""
+    assert loaded(code, "torch", "torch._dynamo") == "['torch']"
+
+
 def test_every_public_name_is_there():
     import export
     import parity
