@@ -149,6 +149,7 @@ print(json.dumps(said))
 """
 
 
+@pytest.mark.slow
 @ONE
 def test_too_little_memory_is_said_in_a_sentence(on_pretended, exported):
     opening, running = on_pretended(LITTLE, exported)
