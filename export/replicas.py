@@ -56,7 +56,7 @@ def _approximate(model: SHARNN, run: int) -> None:
 
 
 def _moved(x: Tensor, most: Tensor | float, generator: torch.Generator) -> Tensor:
-    noise = 2 * torch.rand(x.shape, generator=generator, dtype=torch.float64) - 1
+    noise = torch.empty(x.shape, dtype=torch.float64).uniform_(-1, 1, generator=generator)
     return x + (UNIT_OF_1 * most * noise).to(x.dtype)
 
 

@@ -43,8 +43,11 @@ class Living:
             self.run = None
 
     def told(self) -> Sequence:
-        """What a client is told of it. To be called on the engine's thread."""
-        return Sequence(id=self.id, created=self.created, tokens=self.tokens, busy=self.busy)
+        """What a client is told of it. To be called on the engine's thread.
+
+        It is busy until what was drawn is counted: a run whose client has left may draw once more before it is ended.
+        """
+        return Sequence(id=self.id, created=self.created, tokens=self.tokens, busy=self.busy or self.run is not None)
 
 
 class Registry:

@@ -1,19 +1,25 @@
 """Small models of both semantics, exported."""
 
+import collections
 import dataclasses
 import hashlib
 import io
 import itertools
+import os
 
 import pytest
 import torch
 
 import export.check
 import export.exporter
+import export.serving.onnx_sessions
+import export.serving.providers
 from sharnn_py import JULIA, PAPER, SHARNN, Config, Vocabulary, save_checkpoint
 from sharnn_py.cli import main
 
 WORDS = ["<s>", "<unk>", *(str(byte) for byte in b" abcdefghijklmnopqrstuvwxyz")]
+MOST_KEPT = 32
+"""Open graphs: each has a thread or two of its own."""
 SIZES = dict(vocab=len(WORDS), emb=12, hidden=36, layers=3, heads=3, max_memory=6, attention_layers=(0, 2))
 
 
@@ -43,7 +49,7 @@ def what_pytorch_computes_for_an_export_is_kept():
     """Most of a check is seventeen PyTorch models run on the same replays, whichever export of a model is checked.
 
     What they gave is found again by all that it comes of: every number of every model, and what they are run on. So is
-    the golden vector, a third of an export's time, by the model in float64, of which its other runs are made.
+    the golden vector, two thirds of an export's time, by the model in float64, of which its other runs are made.
     """
     kept, by_pytorch, golden = {}, export.check.by_pytorch, export.exporter.golden
 
@@ -64,6 +70,38 @@ def what_pytorch_computes_for_an_export_is_kept():
         patch.setattr(export.check, "by_pytorch", found)
         patch.setattr(export.exporter, "golden", golden_again)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graphs_that_were_opened_are_kept():
+    """Opening a graph takes longer than most of what is done with it, and leaves nothing that a run could change.
+
+    So a graph is opened once for all who open the same bytes, of it and of its weights, in the same way; a fork of this
+    process, which has not its threads, opens its own. `opened_anew` is for tests of opening.
+    """
+    kept, real = collections.OrderedDict(), export.serving.providers.open_session
+
+    def found(model, provider, *, weights=None, **settings):
+        if provider != "cpu":
+            return real(model, provider, weights=weights, **settings)
+        files = [model, *sorted(model.parent.glob("*.safetensors"))]
+        asked = (*(file.read_bytes() for file in files), weights is None, repr(settings), os.getpid())
+        if asked not in kept:
+            kept[asked] = real(model, provider, weights=weights, **settings)
+        kept.move_to_end(asked)
+        if len(kept) > MOST_KEPT:
+            kept.popitem(last=False)
+        return kept[asked]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export.serving.onnx_sessions, "open_session", found)
+        yield
+
+
+@pytest.fixture
+def opened_anew(monkeypatch):
+    """Graphs are opened whenever somebody opens them, as they are for users."""
+    monkeypatch.setattr(export.serving.onnx_sessions, "open_session", export.serving.providers.open_session)
 
 
 @pytest.fixture(scope="session", params=["julia", "paper"])
@@ -95,14 +133,20 @@ def exported(checkpoint, tmp_path_factory):
 
 @pytest.fixture
 def export_of(tmp_path):
-    """Export a model of the shared sizes with some of them changed: (model, folder)."""
+    """Export a model of the shared sizes with some of them changed: (model, folder).
+
+    Its golden vector is empty unless asked for: it takes two thirds of an export's time, and few tests read it.
+    """
     from export import export_checkpoint
 
-    def export(config, options=None, **changes):
+    def export(config, options=None, golden=False, **changes):
         config = dataclasses.replace(config, **changes)
         model = trained_looking(config)
         save_checkpoint(model, tmp_path / "checkpoint", Vocabulary(WORDS) if config.vocab == len(WORDS) else None)
-        export_checkpoint(tmp_path / "checkpoint", tmp_path / "export", **(options or {}))
+        with pytest.MonkeyPatch.context() as patch:
+            if not golden:
+                patch.setattr("export.exporter.golden", lambda *_: "{}")
+            export_checkpoint(tmp_path / "checkpoint", tmp_path / "export", **(options or {}))
         return model, tmp_path / "export"
 
     return export

@@ -9,9 +9,12 @@ import pytest
 import export.exporter
 
 CASES = "a prompt of words"
+ONE = pytest.mark.parametrize("config", ["paper"], indirect=True)
+"""One model: what a slow command says of it has nothing to do with its semantics."""
 
 
 @pytest.mark.slow
+@ONE
 def test_export_says_what_it_wrote_and_how_to_check_it(sharnn, checkpoint, tmp_path):
     folder = tmp_path / "e"
     code, out, err = sharnn("export", checkpoint, "-o", folder, "--int8")
@@ -24,6 +27,7 @@ def test_export_says_what_it_wrote_and_how_to_check_it(sharnn, checkpoint, tmp_p
 
 
 @pytest.mark.slow
+@ONE
 def test_an_export_with_a_small_ring_is_checked_and_says_how_far(sharnn, checkpoint, tmp_path):
     folder = tmp_path / "e"
     for command in (("export", checkpoint, "-o", folder, "--capacity", 3, "--check"), ("onnx", "check", folder)):
@@ -33,6 +37,7 @@ def test_an_export_with_a_small_ring_is_checked_and_says_how_far(sharnn, checkpo
 
 
 @pytest.mark.slow
+@ONE
 def test_check_says_where_nodes_run_and_what_was_compared(sharnn, exported, tmp_path):
     code, out, err = sharnn("onnx", "check", exported, "--json", tmp_path / "found.json", "--nodes")
     assert (code, err) == (0, "")
@@ -47,6 +52,7 @@ def test_check_says_where_nodes_run_and_what_was_compared(sharnn, exported, tmp_
 
 
 @pytest.mark.slow
+@ONE
 def test_a_wrong_export_is_a_divergence(sharnn, checkpoint, tmp_path, monkeypatch):
     real = export.exporter.fold
     monkeypatch.setattr(export.exporter, "fold", lambda p, c: {n: w * 1.01 for n, w in real(p, c).items()})
@@ -65,6 +71,7 @@ def test_a_wrong_export_is_a_divergence(sharnn, checkpoint, tmp_path, monkeypatc
 
 
 @pytest.mark.slow
+@ONE
 def test_a_graph_that_would_fall_to_the_cpu_is_a_divergence(sharnn, exported, monkeypatch):
     from export import cuda_kernels
 
@@ -77,6 +84,7 @@ def test_a_graph_that_would_fall_to_the_cpu_is_a_divergence(sharnn, exported, mo
 
 
 @pytest.mark.slow
+@ONE
 def test_both_back_ends_generate_the_same_text(sharnn, exported, checkpoint, tmp_path):
     (tmp_path / "prompt").write_text(CASES)
     texts = [
@@ -139,6 +147,7 @@ def test_a_text_ends_before_a_stop_and_follows_its_prompt(sharnn, exported, back
     assert sharnn(*line, "--stop", stops[0], "--stop", stops[1]) == (0, whole[:cut] + "\n", "")
 
 
+@ONE
 def test_threads_are_given_to_the_back_end(sharnn, exported, monkeypatch):
     import onnxruntime
     import torch

@@ -29,11 +29,10 @@ def test_the_plain_server_knows_nothing_of_this_project():
     assert modules == {"json", "pathlib", "numpy", "onnxruntime"}
 
 
-@pytest.mark.parametrize("changes", [
-    {}, dict(heads=1), dict(attention_layers=(0, 1, 2)), dict(attention_layers=(1,)), dict(attention_layers=()),
-    dict(tied=False, max_memory=1),
+@pytest.mark.parametrize(("changes", "batch"), [
+    ({}, 3), (dict(heads=1), 1), (dict(attention_layers=(0, 1, 2)), 1), (dict(attention_layers=(1,)), 3),
+    (dict(attention_layers=()), 3), (dict(tied=False, max_memory=1), 1),
 ])  # fmt: skip
-@pytest.mark.parametrize("batch", [1, 3])
 def test_it_serves_segments_and_then_steps_as_pytorch_does(export_of, config, changes, batch):
     model, folder = export_of(config, **changes)
     plain, ours = PlainServer(folder, batch), TorchSession(model, batch=batch)
@@ -74,7 +73,7 @@ KINDS = [
 
 @pytest.mark.parametrize(("options", "changes"), KINDS, ids=range(len(KINDS)))
 def test_the_golden_vector_is_what_a_stranger_computes(export_of, config, options, changes):
-    _, folder = export_of(config, options, **changes)
+    _, folder = export_of(config, options, golden=True, **changes)
     vector = json.loads((folder / "golden.json").read_text())
     assert sum(len(part["tokens"]) for part in vector["parts"]) == 20
     assert "step" in [part["graph"] for part in vector["parts"]]
@@ -111,22 +110,37 @@ def client(request, tmp_path):
     return lambda *arguments: cpp_client.serve(program, *arguments)
 
 
+def by_clients(what):
+    """Each of `what` with both clients, one of which has an export of julia's and the other of paper's, by turns."""
+    return [
+        (semantics, client, *each)
+        for number, each in enumerate(what)
+        for semantics, client in zip(["julia", "paper"], ["javascript", "c++"][:: -1 if number % 2 else 1], strict=True)
+    ]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("options", "changes"), KINDS, ids=range(len(KINDS)))
+@pytest.mark.parametrize(
+    ("config", "client", "options", "changes"), by_clients(KINDS), indirect=["config", "client"], ids=str
+)
 def test_the_clients_of_the_docs_compute_the_golden_vector(client, export_of, config, options, changes):
-    _, folder = export_of(config, options, **changes)
+    _, folder = export_of(config, options, golden=True, **changes)
     code, out, err = client(folder, "--golden")
     assert (code, err) == (0, "")
     assert out.startswith("20 tokens: logits off by ")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wrong", ["weights", "logits", "norms", "carried"])
+@pytest.mark.parametrize(
+    ("config", "client", "wrong"),
+    by_clients([["weights"], ["logits"], ["norms"], ["carried"]]),
+    indirect=["config", "client"],
+)
 def test_the_golden_vector_tells_a_client_that_is_wrong(client, export_of, config, monkeypatch, wrong):
     if wrong == "weights":
         real = export.exporter.fold
         monkeypatch.setattr(export.exporter, "fold", lambda p, c: {n: w * 1.002 for n, w in real(p, c).items()})
-    _, folder = export_of(config)
+    _, folder = export_of(config, golden=True)
     vector = json.loads((folder / "golden.json").read_text())
     if wrong == "logits":
         vector["logits"][13][1][2] += 0.01
@@ -139,11 +153,11 @@ def test_the_golden_vector_tells_a_client_that_is_wrong(client, export_of, confi
     assert client(folder, "--golden")[0] != 0
 
 
-PROMPTS = ["a", "some words that are more than the memory holds"]
+LONG = "some words that are more than the memory holds"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("prompt", PROMPTS)
+@pytest.mark.parametrize(("config", "prompt"), [("julia", "a"), ("julia", LONG), ("paper", LONG)], indirect=["config"])
 def test_the_javascript_of_the_docs_writes_what_pytorch_writes(project, export_of, config, prompt, tmp_path):
     model, folder = export_of(config)
     prompts = [prompt, prompt[::-1]]
@@ -156,11 +170,12 @@ def test_the_javascript_of_the_docs_writes_what_pytorch_writes(project, export_o
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "words",
+    ("config", "words"),
     [
-        Vocabulary.from_lines(["the cat sat on the mat", "and the dog"]),
-        Vocabulary.of_characters({character: 1 for character in "the dog satß𝄞"}),
+        ("julia", Vocabulary.from_lines(["the cat sat on the mat", "and the dog"])),
+        ("paper", Vocabulary.of_characters({character: 1 for character in "the dog satß𝄞"})),
     ],
+    indirect=["config"],
     ids=["words", "characters"],
 )
 def test_the_javascript_of_the_docs_reads_and_writes(project, config, tmp_path, words):
@@ -175,7 +190,7 @@ def test_the_javascript_of_the_docs_reads_and_writes(project, config, tmp_path, 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the library in the wheel has other names elsewhere")
-@pytest.mark.parametrize("prompt", PROMPTS)
+@pytest.mark.parametrize(("config", "prompt"), [("paper", "a"), ("julia", LONG), ("paper", LONG)], indirect=["config"])
 def test_the_cpp_of_the_docs_draws_what_pytorch_draws(program, export_of, config, prompt):
     model, folder = export_of(config)
     theirs = TorchSession(model)

@@ -11,6 +11,9 @@ import sys
 
 import pytest
 
+from sharnn_py import JULIA, PAPER, Config
+from tests.export.conftest import SIZES
+
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux",
     reason="the pretended CUDA is Linux's. test_placement.py compares the same graphs with the list of CUDA's kernels",
@@ -49,22 +52,23 @@ print(json.dumps([
     for folder in sys.argv[1:]
 ]))
 """
+ATTENTION = [{}, dict(heads=1), dict(attention_layers=(0, 1, 2), tied=False, heads=4)]
 KINDS = [
-    ({"precision": precision}, changes)
-    for precision in ("float32", "float16")
-    for changes in ({}, dict(heads=1), dict(attention_layers=(0, 1, 2), tied=False, heads=4))
-] + [
-    ({"precision": precision, "weights": weights}, {})
-    for precision in ("float32", "float16")
-    for weights in ("int8", "int4")
-]
+    (JULIA, {"precision": "float32"}, ATTENTION[0]), (PAPER, {"precision": "float16"}, ATTENTION[0]),
+    (JULIA, {"precision": "float16"}, ATTENTION[1]), (PAPER, {"precision": "float32"}, ATTENTION[1]),
+    (JULIA, {"precision": "float32"}, ATTENTION[2]), (PAPER, {"precision": "float16"}, ATTENTION[2]),
+    (JULIA, {"precision": "float32", "weights": "int8"}, {}), (PAPER, {"precision": "float16", "weights": "int8"}, {}),
+    (JULIA, {"precision": "float16", "weights": "int4"}, {}), (PAPER, {"precision": "float32", "weights": "int4"}, {}),
+]  # fmt: skip
+ONE = pytest.mark.parametrize("config", ["paper"], indirect=True)
+"""One model: what is tried has nothing to do with its semantics."""
 
 
 @pytest.mark.slow
-def test_onnxruntime_puts_every_node_on_cuda(on_pretended, export_of, config, tmp_path):
+def test_onnxruntime_puts_every_node_on_cuda(on_pretended, export_of, tmp_path):
     folders = []
-    for number, (options, changes) in enumerate(KINDS):
-        _, folder = export_of(config, options, **changes)
+    for number, (semantics, options, changes) in enumerate(KINDS):
+        _, folder = export_of(Config(**SIZES, semantics=semantics), options, **changes)
         folders.append(shutil.move(folder, tmp_path / f"{number}"))
     for kind, placed in zip(KINDS, on_pretended(PLACE, *folders), strict=True):
         assert {(graph, provider, why) for graph, _, provider, why in placed} == {
@@ -85,6 +89,7 @@ except ProviderError as error:
 """
 
 
+@ONE
 def test_onnxruntime_agrees_that_an_int8_step_would_fall_to_the_cpu(on_pretended, exported):
     said = on_pretended(REFUSED, exported / "step.int8.onnx")
     assert said.startswith(f"cuda cannot run {exported / 'step.int8.onnx'}: ")
@@ -114,6 +119,7 @@ print(json.dumps([opened, said]))
 """
 
 
+@ONE
 def test_a_device_and_options_of_onnxruntimes_own_reach_the_provider(on_pretended, exported):
     opened, said = on_pretended(KNOBS, exported)
     wanted = {"device_id": "1", "gpu_mem_limit": "1073741824", "arena_extend_strategy": "kSameAsRequested",
@@ -143,6 +149,8 @@ print(json.dumps(said))
 """
 
 
+@pytest.mark.slow
+@ONE
 def test_too_little_memory_is_said_in_a_sentence(on_pretended, exported):
     opening, running = on_pretended(LITTLE, exported)
     assert opening.startswith(f"cuda cannot run {exported / 'segment.onnx'}: ")
@@ -265,6 +273,7 @@ print(json.dumps(found))
 
 
 @pytest.mark.slow
+@ONE
 def test_cuda_graphs_are_recorded_once_for_their_sizes_and_serve_every_thread(on_pretended, exported):
     """A step of a thread that a graph was not recorded on used to run three times; and every reset recorded another."""
     found = on_pretended(THREADS, exported)

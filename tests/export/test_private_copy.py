@@ -12,6 +12,8 @@ import pytest
 
 from export import ExportError, Session
 
+pytestmark = pytest.mark.usefixtures("opened_anew")
+
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):

@@ -13,6 +13,8 @@ from export.serving import providers
 from export.serving.providers import LIBRARIES, check_device, check_libraries, check_wheels, open_session
 from sharnn_py import ConfigError
 
+pytestmark = pytest.mark.usefixtures("opened_anew")
+
 NEEDS_NO_GPU = "this machine has the libraries of CUDA; what is said without them is checked on one that does not"
 
 

@@ -55,12 +55,16 @@ def test_segments_and_steps_in_any_order_are_pytorchs(onnx, torch_session, tmp_p
     same_state(onnx, torch_session, tmp_path)
 
 
+# What the semantics differ in, the memory's cap and the Boom's width, comes with both.
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [
-    dict(heads=1), dict(heads=2, attention_layers=(1,)), dict(heads=4, attention_layers=(0, 1, 2)), dict(tied=False),
-    dict(attention_layers=()), dict(layers=1, attention_layers=(0,)), dict(max_memory=1), dict(max_memory=2),
-    dict(collapsed_values=True), dict(vocab=3), dict(hidden=12), dict(hidden=144),
-])  # fmt: skip
+@pytest.mark.parametrize(("config", "changes"), [
+    ("julia", dict(heads=1)), ("paper", dict(heads=2, attention_layers=(1,))),
+    ("julia", dict(heads=4, attention_layers=(0, 1, 2))), ("paper", dict(tied=False)),
+    ("julia", dict(attention_layers=())), ("paper", dict(layers=1, attention_layers=(0,))),
+    ("julia", dict(collapsed_values=True)), ("paper", dict(vocab=3)),
+    *((semantics, {name: size}) for semantics in ("julia", "paper")
+      for name, size in (("max_memory", 1), ("max_memory", 2), ("hidden", 12), ("hidden", 144))),
+], indirect=["config"])  # fmt: skip
 def test_every_kind_of_model_is_served(export_of, config, tmp_path, changes):
     model, folder = export_of(config, **changes)
     onnx, theirs = Session.load(folder), TorchSession(model)

@@ -75,7 +75,7 @@ class Twin:
 
     def draw(self, n: int, seed: int | None) -> Text:
         """Go on by `n` tokens."""
-        if seed is not None:
+        if seed is not None and (seed != self._seed or not self.drew):  # with its own it goes on as without one
             self._seed, self._drawn = seed, 0
         pieces, logprobs, self.narrow = [], [], False
         for _ in range(n):

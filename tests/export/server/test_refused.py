@@ -164,6 +164,7 @@ def test_no_more_sequences_are_kept_than_said(serving):
         server.given("/v1/sequences")
 
 
+@pytest.mark.slow
 def test_a_request_has_its_time(serving):
     with serving(max_seconds=1, max_tokens=10**6) as server:
         answer = server.post("/v1/completions", prompt="a", max_tokens=10**6)
@@ -190,6 +191,7 @@ def test_a_client_that_leaves_frees_its_slot(serving, stream):
         assert server.given("/v1/completions", prompt="a")
 
 
+@pytest.mark.slow
 def test_a_reader_that_does_not_read_stalls_nobody_and_is_left(serving):
     with serving(slots=2, max_seconds=3) as server, server.connect() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
