@@ -1,5 +1,5 @@
-"""For all tests: one thread, best for small tensors; a seed; no waiting for the disk; which tests share a process; Julia
-and Chromium on demand.
+"""For all tests: one thread, best for small tensors; a seed; no waiting for the disk; which tests share a process; and
+Julia and Chromium on demand.
 
 Where one of these cannot be had, the tests that need it fail in CI, and elsewhere are skipped with the reason.
 """
