@@ -104,7 +104,8 @@ def opened_anew(monkeypatch):
     monkeypatch.setattr(export.serving.onnx_sessions, "open_session", export.serving.providers.open_session)
 
 
-@pytest.fixture(scope="session", params=["julia", "paper"])
+# One of the semantics is enough for the quick tests: what they share is nearly all of an export.
+@pytest.fixture(scope="session", params=[pytest.param("julia", marks=pytest.mark.slow), "paper"])
 def config(request):
     return Config(**SIZES, semantics={"julia": JULIA, "paper": PAPER}[request.param])
 

@@ -65,6 +65,7 @@ def test_every_entry_was_measured_at_the_commits_that_recordings_are_of():
     assert {e.since.paper for e in LEDGER.entries} == {"218d748"}
 
 
+@pytest.mark.slow
 def test_what_the_clip_misses_is_as_large_as_the_ledger_says():
     sizes = []
     for recording in of_julia("gradissparse"):

@@ -70,6 +70,7 @@ def test_what_takes_too_long_is_timed_once_and_in_short_segments(model, monkeypa
     assert choose(model, 4, 1000, threads=(1, 2)).steps == 1000
 
 
+@pytest.mark.slow
 def test_measuring_leaves_everything_as_it_was(model):
     model.eval()
     before = copy.deepcopy(model.state_dict())

@@ -23,6 +23,7 @@ def test_a_model_loads_torch_but_no_julia():
     assert loaded("import sharnn_py; sharnn_py.SHARNN", "torch", "juliacall") == "['torch']"
 
 
+@pytest.mark.slow
 def test_parameters_of_julia_are_converted_without_torchs_compiler():
     """It takes most of a second to load."""
     code = """

@@ -121,6 +121,7 @@ def test_another_models_snapshot_is_refused(server, tmp_path):
     assert server.client.get("/v1/snapshots").json() == {"data": []}
 
 
+@pytest.mark.slow
 def test_what_is_too_long_is_413(serving):
     with serving(max_prompt_bytes=100) as server:
         for body in ({"prompt": "a" * 101}, {"prompt": [2] * 101}, {"prompt": ["a", "a" * 101]}):
