@@ -1,4 +1,4 @@
-# `make parity` and `make test` need Python 3.10+ with venv, and nothing else set up.
+# `make parity` and `make test` need Python 3.11+ with venv, and nothing else set up.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
