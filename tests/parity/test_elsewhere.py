@@ -1,5 +1,9 @@
 """References from elsewhere: ONNX graphs, NumPy's files, Flax and Keras models, Julia functions and packages."""
 
+import importlib.util
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -91,28 +95,44 @@ def weights_of(net):
     return {name: tensor.numpy() for name, tensor in net.state_dict().items()}
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_a_flax_model():
-    linen = pytest.importorskip("flax.linen", reason="flax, whose model this is, is not installed")
-    jax = pytest.importorskip("jax", reason="jax, which flax runs on, is not installed")
+FLAX = """
+import sys
+import jax
+import importlib.util
+import subprocess
+import sys
 
-    class Model(linen.Module):
-        @linen.compact
-        def __call__(self, x):
-            x = linen.LayerNorm(epsilon=1e-5, name="norm")(jax.numpy.tanh(linen.Dense(8, name="up")(x)))
-            return linen.Dense(3, name="down")(x)
+import numpy as np
+from flax import linen
 
-    model, x = Model(), np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
-    parameters = model.init(jax.random.PRNGKey(0), x)["params"]
-    flat = {"/".join(p.key for p in path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(parameters)}
-    net = Net()
-    proposed = parity.map_weights(flat, net)
+class Model(linen.Module):
+    @linen.compact
+    def __call__(self, x):
+        x = linen.LayerNorm(epsilon=1e-5, name="norm")(jax.numpy.tanh(linen.Dense(8, name="up")(x)))
+        return linen.Dense(3, name="down")(x)
+
+model, x = Model(), np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+parameters = model.init(jax.random.PRNGKey(0), x)["params"]
+leaves = jax.tree_util.tree_leaves_with_path
+_, seen = model.apply({"params": parameters}, x, capture_intermediates=True)
+np.savez(sys.argv[1], **{"/".join(p.key for p in path): leaf for path, leaf in leaves(parameters)})
+paths = [(path, leaf) for path, leaf in leaves(seen["intermediates"]) if len(path) > 2]
+np.savez(sys.argv[2], **{f"eval/1/{'.'.join(p.key for p in path[:-2])}": leaf for path, leaf in paths})
+"""
+
+
+def test_a_flax_model(tmp_path):
+    """It runs in a process of its own: JAX has threads, after which no process may be forked."""
+    if importlib.util.find_spec("flax") is None:
+        pytest.skip("flax, whose model this is, is not installed")
+    parameters, intermediates = tmp_path / "parameters.npz", tmp_path / "intermediates.npz"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FLAX, parameters, intermediates], check=True)
+    net, arrays = Net(), dict(np.load(intermediates))
+    proposed = parity.map_weights(dict(np.load(parameters)), net)
     assert not proposed.missing, proposed
     net.load_state_dict(proposed.state_dict())
-    _, seen = model.apply({"params": parameters}, x, capture_intermediates=True)
-    paths = jax.tree_util.tree_leaves_with_path(seen["intermediates"])
-    arrays = {f"eval/1/{'.'.join(p.key for p in path[:-2])}": leaf for path, leaf in paths if len(path) > 2}
     assert sorted(arrays) == ["eval/1/down", "eval/1/norm", "eval/1/up"]
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
     reference = parity.recording_of({"input/1/0": x, **arrays})
     result = parity.check(net, reference)
     assert result, parity.text(result)
