@@ -82,8 +82,7 @@ def _measure(recording: Recording, subject: Subject, isolated: bool) -> Iterator
             if off and truth.reference not in recording.tensors and not truth.problem:
                 # A port that has gone wrong may compute what the reference does not, as with its blocks in disorder.
                 problem = f"{subject.label} computes this, and there is no {truth.reference} in the recording"
-                yield Measured(truth, Measure(False, problem), tuple(truth.tensor.shape))
-                continue
+                truth = replace(truth, problem=problem)
             if truth.rounded_as:
                 rounded, least = [truth], shown.get(truth.rounded_as, 0.0)
             else:

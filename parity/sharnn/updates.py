@@ -127,7 +127,7 @@ def _update(training: Training, update: int) -> Iterator[TracedTensor]:
             yield TracedTensor(f"{prefix}grad/{name}", gradient, f"{place}, gradient of {name}", end_to_end_only=True)
     else:
         of = torch.cat([gradient.flatten() for gradient in ours.values()])
-        norm = joint_norm(list(ours.values()))  # as clipping takes it; of all in one, float32 loses what is small
+        norm = joint_norm(ours.values())  # as clipping takes it; of all in one, float32 loses what is small
         yield TracedTensor(f"{prefix}grad_norm_before_clip", norm, place, end_to_end_only=True, norm_of=of)
     training.update(training.isolated_gradients(update, ours))
     # Smerity's recordings have no gradients of the updates, so these depend on the whole model.
